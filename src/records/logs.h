@@ -1,0 +1,35 @@
+// Log groups and streams. Events are not state: they are segments on disk (logstore/), found by the uids here.
+#pragma once
+
+#include <string>
+
+#include "records/cluster.h"
+
+namespace berth::records {
+
+struct LogGroup {
+  std::string name;
+  std::string uid;  // 16 hex; names the directory, so that a group of the same name made later starts empty
+  int retention_days = 0;  // 0: never expires
+  Tags tags;
+  std::string log_group_class = "STANDARD";
+  std::string kms_key_id;
+  TimeMs created_at_ms = 0;
+  template <class A>
+  void fields(A& a) {
+    a("name", name), a("uid", uid), a("retentionDays", retention_days), a("tags", tags), a("class", log_group_class);
+    a("kmsKeyId", kms_key_id), a("createdAt", created_at_ms);
+  }
+};
+
+struct LogStream {
+  std::string name;
+  std::string uid;  // 16 hex; the directory <logs>/<group uid>/<stream uid>/
+  TimeMs created_at_ms = 0;
+  template <class A>
+  void fields(A& a) {
+    a("name", name), a("uid", uid), a("createdAt", created_at_ms);
+  }
+};
+
+}  // namespace berth::records

@@ -1,0 +1,45 @@
+// Typed reads. A stored value is decoded once and shared after that: decoded objects are immutable. State thread only
+// for these functions; what they return may travel.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "records/codec.h"
+#include "state/store.h"
+
+namespace berth::records {
+
+template <class T>
+std::shared_ptr<const T> decoded(const state::ValuePtr& value) {
+  static const char type = 0;  // its address names T
+  if (const auto& kept = value->decoded(&type)) return std::static_pointer_cast<const T>(kept);
+  auto object = std::make_shared<const T>(decode<T>(value->bytes()));
+  value->keep_decoded(&type, object);
+  return object;
+}
+
+// Null when absent.
+template <class T>
+std::shared_ptr<const T> get(const state::Store& store, std::string_view key) {
+  const auto entry = store.get(key);
+  return entry ? decoded<T>(entry->value) : nullptr;
+}
+
+template <class T>
+std::vector<std::pair<std::string, std::shared_ptr<const T>>> range(const state::Store& store, std::string_view prefix,
+                                                                    std::string_view after = {},
+                                                                    size_t limit = SIZE_MAX) {
+  std::vector<std::pair<std::string, std::shared_ptr<const T>>> out;
+  for (auto& entry : store.range(prefix, after, limit)) out.emplace_back(std::move(entry.key), decoded<T>(entry.value));
+  return out;
+}
+
+template <class T>
+void put(state::Transaction& transaction, std::string key, const T& object) {
+  transaction.put(std::move(key), encode(object));
+}
+
+}  // namespace berth::records

@@ -1,0 +1,61 @@
+#include <gtest/gtest.h>
+
+#include "records/codec.h"
+#include "records/keys.h"
+#include "records/logs.h"
+#include "records/network.h"
+
+namespace berth::records {
+namespace {
+
+TEST(Codec, ReturnsWhatWasKept) {
+  TaskDefinition definition;
+  definition.family = "web";
+  definition.revision = 3;
+  definition.document = R"({"family":"web"})";
+  ContainerDefinition container;
+  container.name = "nginx";
+  container.essential = false;
+  container.environment = {{"A", "1"}, {"A", "2"}};
+  container.command.emplace();  // present and empty is not absent
+  container.health_check = HealthCheck{{"CMD-SHELL", "true"}, 5, 2, 1, 0};
+  container.depends_on = {{"db", Condition::healthy}};
+  definition.containers = {container};
+  const auto back = decode<TaskDefinition>(encode(definition));
+  EXPECT_EQ(encode(back), encode(definition));
+  EXPECT_EQ(back.containers[0].depends_on[0].condition, Condition::healthy);
+  EXPECT_TRUE(back.containers[0].command.has_value());
+  EXPECT_FALSE(back.containers[0].essential);
+  EXPECT_EQ(back.containers[0].environment[1].second, "2");
+}
+
+TEST(Codec, IgnoresMembersOfANewerVersionAndFillsThoseOfAnOlder) {
+  const auto status = decode<TaskStatus>(R"({"state":"RUNNING","of the future":[1,{"x":2}]})");
+  EXPECT_EQ(status.state, TaskState::running);
+  EXPECT_EQ(status.version, 1);
+}
+
+TEST(Codec, KeepsMapsAndOptionalNumbers) {
+  TaskStatus status;
+  status.starts = {{"a", 1}, {"b", 2}};
+  EXPECT_EQ(decode<TaskStatus>(encode(status)).starts, status.starts);
+  ContainerObserved seen;
+  EXPECT_FALSE(decode<ContainerObserved>(encode(seen)).exit_code.has_value());
+  seen.exit_code = 0;
+  EXPECT_EQ(decode<ContainerObserved>(encode(seen)).exit_code, 0);
+}
+
+TEST(Keys, TellPathsBack) {
+  const keys::TaskPath path{{"000000000000", "eu-central-1"}, "c", "0123"};
+  EXPECT_EQ(keys::task_path(keys::task(keys::kTaskStatus, path)), path);
+  EXPECT_EQ(path.arn(), "arn:aws:ecs:eu-central-1:000000000000:task/c/0123");
+}
+
+TEST(Keys, LogGroupNamesCannotReachOtherGroups) {
+  const Scope scope{"1", "r"};
+  EXPECT_EQ(keys::log_group(scope, "/ecs/a%2F"), "logs/group/1/r/%2Fecs%2Fa%252F");
+  EXPECT_EQ(unescape_key_part(escape_key_part("/ecs/a%2F%25")), "/ecs/a%2F%25");
+}
+
+}  // namespace
+}  // namespace berth::records

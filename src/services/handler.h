@@ -1,0 +1,93 @@
+// What a service's handler is: a plain function that never waits, reads the state and returns an answer and a
+// transaction. Handlers run one after the other on the state thread. The daemon applies the transaction and lets the
+// answer leave once it, and everything the handler has read, is durable; a rolled-back one answers ServerException.
+//
+// An operation whose work is files rather than state (reading and writing log events) returns `later` instead: it looks
+// up what it needs on the state thread, and the closure then runs on a worker thread, where it may block on the disk. Its
+// transaction, if any, is durable before the closure runs.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <utility>
+
+#include "base/caller.h"
+#include "base/clock.h"
+#include "base/random.h"
+#include "base/result.h"
+#include "records/keys.h"
+#include "records/task_index.h"
+#include "state/store.h"
+
+namespace berth::services {
+
+// What the machine offers, times --memory-overcommit for memory. Fixed while the daemon runs.
+struct Capacity {
+  int64_t memory_mib = 0;
+  int64_t cpu_units = 0;  // not a limit for placement (CPU is a weight); shown by tools
+};
+
+struct Context {
+  const state::Store& store;
+  const records::TaskIndex& tasks;
+  const Caller& caller;
+  TimeMs now_ms;
+  Random& random;
+  const Capacity& capacity;
+
+  records::Scope scope() const { return {caller.account, caller.region}; }
+};
+
+template <class Out>
+using Answer = ApiResult<std::shared_ptr<const Out>>;
+
+template <class Out>
+struct Handled {
+  Answer<Out> answer;
+  state::Transaction transaction = {};
+  std::function<Answer<Out>()> later = {};
+
+  Handled(Answer<Out> a) : answer(std::move(a)) {}  // NOLINT: handlers return answers, errors and structs alike
+  Handled(tl::unexpected<ApiError> e) : answer(std::move(e)) {}  // NOLINT
+  Handled(Out out) : answer(std::make_shared<const Out>(std::move(out))) {}  // NOLINT
+  Handled(Out out, state::Transaction t)
+      : answer(std::make_shared<const Out>(std::move(out))), transaction(std::move(t)) {}
+  static Handled deferred(std::function<Answer<Out>()> work, state::Transaction t = {}) {
+    Handled handled{Answer<Out>(std::shared_ptr<const Out>())};
+    handled.later = std::move(work);
+    handled.transaction = std::move(t);
+    return handled;
+  }
+};
+
+// The same with the types erased; what a registration yields and the daemon runs.
+struct ErasedHandled {
+  ApiResult<std::shared_ptr<const void>> answer;
+  state::Transaction transaction = {};
+  std::function<ApiResult<std::shared_ptr<const void>>()> later = {};
+};
+using ErasedHandler = std::function<ErasedHandled(const Context&, const void* input)>;
+
+// Collects a service's handlers; `Operation` is model::Operation, which this header need not know.
+template <class Operation>
+class Registry {
+ public:
+  template <class In, class Out, class F>
+  void on(const Operation& operation, F function) {
+    handlers_.emplace_back(&operation, [function](const Context& context, const void* input) {
+      Handled<Out> handled = function(context, *static_cast<const In*>(input));
+      ErasedHandled erased{std::move(handled.answer), std::move(handled.transaction), {}};
+      if (handled.later)
+        erased.later = [later = std::move(handled.later)]() -> ApiResult<std::shared_ptr<const void>> {
+          return later();
+        };
+      return erased;
+    });
+  }
+  const std::vector<std::pair<const Operation*, ErasedHandler>>& handlers() const { return handlers_; }
+
+ private:
+  std::vector<std::pair<const Operation*, ErasedHandler>> handlers_;
+};
+
+}  // namespace berth::services
