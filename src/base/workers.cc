@@ -1,0 +1,41 @@
+#include "base/workers.h"
+
+#include <pthread.h>
+
+namespace berth {
+
+Workers::~Workers() {
+  {
+    std::lock_guard lock(mutex_);
+    ending_ = true;
+  }
+  wake_.notify_all();
+  for (std::thread& thread : threads_) thread.join();
+}
+
+void Workers::post(Job job) {
+  std::lock_guard lock(mutex_);
+  queue_.push_back(std::move(job));
+  if (queue_.size() > idle_ && threads_.size() < threads_max_) {
+    threads_.emplace_back([this] { run(); });
+    pthread_setname_np(threads_.back().native_handle(), name_.c_str());
+  }
+  wake_.notify_one();
+}
+
+void Workers::run() {
+  std::unique_lock lock(mutex_);
+  while (true) {
+    ++idle_;
+    wake_.wait(lock, [this] { return ending_ || !queue_.empty(); });
+    --idle_;
+    if (queue_.empty()) return;
+    Job job = std::move(queue_.front());
+    queue_.pop_front();
+    lock.unlock();
+    job();
+    lock.lock();
+  }
+}
+
+}  // namespace berth
