@@ -1,0 +1,72 @@
+#include "cli/admin_client.h"
+
+#include <fmt/format.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "base/fd.h"
+
+namespace berth::cli {
+namespace {
+
+Result<Fd> connect_to(const std::string& state_directory) {
+  const std::string path = state_directory + "/admin.sock";
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof address.sun_path) return fail(fmt::format("{}: the path is too long for a socket", path));
+  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+  Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!fd) return fail(errno, "socket");
+  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return fd;
+  if (errno == EACCES)
+    return fail(fmt::format("no right to talk to the daemon of {}; run this as the user that started it (sudo)",
+                            state_directory));
+  if (errno == ENOENT || errno == ECONNREFUSED)
+    return fail(fmt::format("no daemon serves {}; start one with 'berth serve' or name its directory with --state",
+                            state_directory));
+  return fail(errno, "connect " + path);
+}
+
+Result<std::string> exchange(int fd, const std::string& request) {
+  for (size_t sent = 0; sent < request.size();) {
+    const ssize_t n = ::send(fd, request.data() + sent, request.size() - sent, MSG_NOSIGNAL);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return fail(errno, "talking to the daemon");
+    sent += static_cast<size_t>(n);
+  }
+  std::string answer;
+  char buffer[16384];
+  while (true) {
+    const ssize_t n = ::read(fd, buffer, sizeof buffer);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return fail(errno, "hearing the daemon");
+    if (n == 0) return answer;
+    answer.append(buffer, static_cast<size_t>(n));
+  }
+}
+
+}  // namespace
+
+Result<json::Value> ask_daemon(const std::string& state_directory, const std::string& method, const std::string& path,
+                               const json::Value& body) {
+  auto fd = connect_to(state_directory);
+  if (!fd) return tl::unexpected(fd.error());
+  const std::string text = body.is_null() ? "" : json::to_string(body);
+  const auto answer =
+      exchange(fd->get(), fmt::format("{} {} HTTP/1.1\r\nHost: berth\r\nConnection: close\r\nContent-Type: "
+                                      "application/json\r\nContent-Length: {}\r\n\r\n{}",
+                                      method, path, text.size(), text));
+  if (!answer) return tl::unexpected(answer.error());
+  const size_t end = answer->find("\r\n\r\n");
+  if (!answer->starts_with("HTTP/1.1 ") || end == std::string::npos)
+    return fail("the daemon went away before it answered");
+  auto value = json::parse(std::string_view(*answer).substr(end + 4));
+  if (!value) return fail("the daemon's answer is cut off: " + value.error().context);
+  if ((*answer)[9] != '2') return fail((*value)["error"].string_or("the daemon refused without a word"));
+  return std::move(*value);
+}
+
+}  // namespace berth::cli

@@ -1,0 +1,16 @@
+// One request to the daemon of a state directory, over its socket DIR/admin.sock (0600: who may open it may do all).
+#pragma once
+
+#include <string>
+
+#include "base/json.h"
+#include "base/result.h"
+
+namespace berth::cli {
+
+// The answer's JSON. An answer other than 2xx is an error with the daemon's own message; a daemon that does not run is
+// an error that says how to start it. Waits for as long as the daemon works.
+Result<json::Value> ask_daemon(const std::string& state_directory, const std::string& method, const std::string& path,
+                               const json::Value& body = {});
+
+}  // namespace berth::cli

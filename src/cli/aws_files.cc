@@ -1,0 +1,83 @@
+#include "cli/aws_files.h"
+
+#include <fmt/format.h>
+
+namespace berth::cli {
+namespace {
+
+constexpr std::string_view kMarker = "# made by 'berth configure'; 'berth configure --remove' takes it out";
+
+std::string_view trimmed(std::string_view text) {
+  const size_t first = text.find_first_not_of(" \t\r");
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(" \t\r") - first + 1);
+}
+
+// Where the section's lines stand: from its header up to the next header or the end.
+struct Place {
+  size_t begin = std::string_view::npos;
+  size_t end = 0;
+  bool ours = false;
+  bool found() const { return begin != std::string_view::npos; }
+};
+
+Place find_section(std::string_view text, std::string_view section) {
+  Place place;
+  const std::string header = fmt::format("[{}]", section);
+  for (size_t at = 0; at < text.size();) {
+    const size_t newline = text.find('\n', at);
+    const size_t next = newline == std::string_view::npos ? text.size() : newline + 1;
+    const std::string_view line = trimmed(text.substr(at, next - at - (newline != std::string_view::npos)));
+    if (line.starts_with("[")) {
+      if (place.found()) break;
+      if (line == header) place.begin = at;
+    } else if (place.found() && line == kMarker) {
+      place.ours = true;
+    }
+    if (place.found()) place.end = next;
+    at = next;
+  }
+  return place;
+}
+
+}  // namespace
+
+Result<std::string> with_section(std::string_view text, std::string_view section, const IniMembers& members) {
+  const Place place = find_section(text, section);
+  if (place.found() && !place.ours)
+    return fail(fmt::format("[{}] is there already and was not made by Berth; choose another --profile", section));
+  std::string body = fmt::format("[{}]\n{}\n", section, kMarker);
+  for (const auto& [name, value] : members) body += fmt::format("{} = {}\n", name, value);
+  std::string out(text);
+  if (place.found()) return out.replace(place.begin, place.end - place.begin, body);
+  if (!out.empty() && !out.ends_with('\n')) out += '\n';
+  return out + body;
+}
+
+std::string without_section(std::string_view text, std::string_view section) {
+  const Place place = find_section(text, section);
+  std::string out(text);
+  if (place.found() && place.ours) out.erase(place.begin, place.end - place.begin);
+  return out;
+}
+
+std::string member_of_section(std::string_view text, std::string_view section, std::string_view name) {
+  const Place place = find_section(text, section);
+  if (!place.found()) return {};
+  std::string_view rest = text.substr(place.begin, place.end - place.begin);
+  while (!rest.empty()) {
+    const size_t newline = rest.find('\n');
+    const std::string_view line = rest.substr(0, newline);
+    rest = newline == std::string_view::npos ? std::string_view{} : rest.substr(newline + 1);
+    const size_t equals = line.find('=');
+    if (equals != std::string_view::npos && trimmed(line.substr(0, equals)) == name)
+      return std::string(trimmed(line.substr(equals + 1)));
+  }
+  return {};
+}
+
+std::string config_section(std::string_view profile) {
+  return profile == "default" ? "default" : fmt::format("profile {}", profile);
+}
+
+}  // namespace berth::cli
