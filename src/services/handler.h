@@ -9,7 +9,9 @@
 
 #include <functional>
 #include <memory>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "base/caller.h"
 #include "base/clock.h"
@@ -27,6 +29,14 @@ struct Capacity {
   int64_t cpu_units = 0;  // not a limit for placement (CPU is a weight); shown by tools
 };
 
+// Where default VPCs may lie. The first region to be used gets `first_cidr`, each further one the next free block of the
+// same size below; `taken` are the routes of the host that are not Berth's.
+struct Network {
+  std::string first_cidr = "172.31.0.0/16";
+  std::vector<std::string> taken = {};
+};
+inline const Network kDefaultNetwork;
+
 struct Context {
   const state::Store& store;
   const records::TaskIndex& tasks;
@@ -34,6 +44,8 @@ struct Context {
   TimeMs now_ms;
   Random& random;
   const Capacity& capacity;
+  const Network& network = kDefaultNetwork;
+  bool simulated_agent = false;  // tasks then say so in an attribute
 
   records::Scope scope() const { return {caller.account, caller.region}; }
 };
