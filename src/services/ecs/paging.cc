@@ -1,0 +1,82 @@
+#include "services/ecs/paging.h"
+
+#include <fmt/format.h>
+
+#include "services/ecs/errors.h"
+
+namespace berth::services::ecs {
+namespace {
+
+constexpr std::string_view kVersion = "1";
+
+// FNV-1a: a token is no secret and no authority, it only must not be mistaken for another query's.
+uint64_t digest(std::string_view text) {
+  uint64_t hash = 14695981039346656037u;
+  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
+  return hash;
+}
+
+std::string to_hex(std::string_view bytes) {
+  std::string out;
+  for (const char c : bytes) fmt::format_to(std::back_inserter(out), "{:02x}", static_cast<unsigned char>(c));
+  return out;
+}
+
+std::optional<std::string> from_hex(std::string_view text) {
+  auto digit = [](char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1; };
+  if (text.size() % 2 != 0) return std::nullopt;
+  std::string out;
+  for (size_t i = 0; i < text.size(); i += 2) {
+    const int high = digit(text[i]), low = digit(text[i + 1]);
+    if (high < 0 || low < 0) return std::nullopt;
+    out += static_cast<char>(high * 16 + low);
+  }
+  return out;
+}
+
+std::string head(std::string_view query) { return fmt::format("{}{:016x}", kVersion, digest(query)); }
+
+}  // namespace
+
+std::string page_token(std::string_view query, std::string_view last_key) { return head(query) + to_hex(last_key); }
+
+ApiResult<std::string> page_start(std::string_view query, const std::optional<std::string>& token) {
+  if (!token || token->empty()) return std::string();
+  const std::string expected = head(query);
+  if (!token->starts_with(expected)) return invalid_parameter("Invalid token.");
+  auto key = from_hex(std::string_view(*token).substr(expected.size()));
+  if (!key || key->empty()) return invalid_parameter("Invalid token.");
+  return *std::move(key);
+}
+
+ApiResult<size_t> page_size(const std::optional<int>& results_max, size_t otherwise) {
+  if (!results_max) return otherwise;
+  if (*results_max < 1 || *results_max > 100)
+    return invalid_parameter("maxResults should be between 1 and 100.");
+  return static_cast<size_t>(*results_max);
+}
+
+ApiResult<Pager> Pager::open(std::string query, const std::optional<std::string>& token,
+                             const std::optional<int>& results_max, size_t otherwise) {
+  Pager pager;
+  const auto size = page_size(results_max, otherwise);
+  if (!size) return tl::unexpected(size.error());
+  auto start = page_start(query, token);
+  if (!start) return tl::unexpected(start.error());
+  pager.size_ = *size;
+  pager.start_ = *std::move(start);
+  pager.query_ = std::move(query);
+  return pager;
+}
+
+bool Pager::add(std::string_view key, std::string item) {
+  if (page_.items.size() == size_) {
+    page_.next_token = page_token(query_, last_key_);
+    return false;
+  }
+  page_.items.push_back(std::move(item));
+  last_key_ = key;
+  return true;
+}
+
+}  // namespace berth::services::ecs

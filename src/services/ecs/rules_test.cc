@@ -1,0 +1,140 @@
+// The pure rules: identifiers, sizes, tags, tokens. What the operations make of them is in tests/cases.
+#include <gtest/gtest.h>
+
+#include "services/ecs/fargate.h"
+#include "services/ecs/identifiers.h"
+#include "services/ecs/paging.h"
+#include "services/ecs/tags.h"
+
+namespace berth::services::ecs {
+namespace {
+
+const records::Scope kScope{"123456789012", "eu-central-1"};
+const std::string kPrefix = "arn:aws:ecs:eu-central-1:123456789012:";
+const std::string kId = "0123456789abcdef0123456789abcdef";
+
+TEST(Identifiers, Clusters) {
+  EXPECT_EQ(parse_cluster(kScope, "").value(), "default");
+  EXPECT_EQ(parse_cluster(kScope, "a-b_C").value(), "a-b_C");
+  EXPECT_EQ(parse_cluster(kScope, kPrefix + "cluster/web").value(), "web");
+  EXPECT_EQ(parse_cluster(kScope, "a b").error().message,
+            "Cluster must match ^[a-zA-Z0-9\\-_]{1,255}$, but was a b");
+  EXPECT_EQ(parse_cluster(kScope, "arn:aws:ecs:eu-central-1:210987654321:cluster/web").error().message,
+            "AccountIDs mismatch");
+  EXPECT_EQ(parse_cluster(kScope, "arn:aws").error().message, "The ARN provided is invalid.");
+  EXPECT_FALSE(parse_cluster(kScope, "arn:aws:ecs:us-east-1:123456789012:cluster/web"));
+  EXPECT_FALSE(parse_cluster(kScope, kPrefix + "service/web/x"));
+}
+
+TEST(Identifiers, Tasks) {
+  EXPECT_EQ(parse_task(kScope, "c", kId).value(), kId);
+  EXPECT_EQ(parse_task(kScope, "c", kPrefix + "task/c/" + kId).value(), kId);
+  EXPECT_EQ(parse_task(kScope, "c", kPrefix + "task/" + kId).value(), kId);
+  EXPECT_EQ(parse_task(kScope, "c", "word").error().message, "task length should be one of [32,36]");
+  EXPECT_EQ(parse_task(kScope, "c", "c/" + kId).error().message, "Task Identifier is invalid");
+  EXPECT_EQ(parse_task(kScope, "default", kPrefix + "task/c/" + kId).error().message,
+            "Invalid identifier: Identifier is for cluster c. Your cluster is default");
+}
+
+TEST(Identifiers, Definitions) {
+  EXPECT_EQ(parse_definition(kScope, "web")->family, "web");
+  EXPECT_EQ(parse_definition(kScope, "web:3")->revision, 3);
+  EXPECT_EQ(parse_definition(kScope, kPrefix + "task-definition/web:12")->revision, 12);
+  EXPECT_FALSE(parse_definition(kScope, "web:foo")->revision);
+  EXPECT_EQ(parse_definition(kScope, "web:foo")->revision_text, "foo");
+  EXPECT_FALSE(parse_definition(kScope, "web:0")->revision);
+}
+
+TEST(Identifiers, Taggables) {
+  EXPECT_EQ(parse_taggable(kScope, kPrefix + "service/c/s")->name, "s");
+  EXPECT_EQ(parse_taggable(kScope, kPrefix + "task-definition/f:7")->revision, 7);
+  EXPECT_EQ(parse_taggable(kScope, kPrefix + "service/s").error().message,
+            "Long arn format must be used for tagging operations");
+  EXPECT_FALSE(parse_taggable(kScope, "web"));
+  EXPECT_FALSE(parse_taggable(kScope, kPrefix + "task-definition/f"));
+}
+
+TEST(Identifiers, Roles) {
+  EXPECT_TRUE(is_role_arn("arn:aws:iam::123456789012:role/service-role/x"));
+  EXPECT_FALSE(is_role_arn("arn:aws:iam::123456789012:user/x"));
+  EXPECT_FALSE(is_role_arn("ecsTaskExecutionRole"));
+  EXPECT_FALSE(is_role_arn("arn:aws:iam::12:role/x"));
+}
+
+TEST(Fargate, ReadsSizesInEveryForm) {
+  for (const char* text : {"1024", "1 vCPU", "1vcpu", "1.0 VCPU", "1 vcpu"}) EXPECT_EQ(parse_cpu_units(text), 1024) << text;
+  EXPECT_EQ(parse_cpu_units(".5 vcpu"), 512);
+  EXPECT_EQ(parse_memory_mib("0.5 GB"), 512);
+  EXPECT_EQ(parse_memory_mib("2GB"), 2048);
+  for (const char* text : {"", "x", "1 GHz", "-1", "1.5", "vcpu", "1..5vcpu"}) EXPECT_FALSE(parse_cpu_units(text)) << text;
+}
+
+TEST(Fargate, Has74Sizes) {
+  int count = 0;
+  for (int cpu = 1; cpu <= 32768; cpu *= 2)
+    for (int memory = 512; memory <= 200000; memory += 512) count += fargate_has(cpu, memory);
+  EXPECT_EQ(count, 74);
+  EXPECT_FALSE(fargate_has(512, 512));
+  EXPECT_FALSE(fargate_has(256, 1536));
+  EXPECT_TRUE(fargate_has(8192, 20480));
+  EXPECT_FALSE(fargate_has(8192, 17408));
+}
+
+TEST(Fargate, PlatformVersions) {
+  EXPECT_EQ(resolve_platform_version("LATEST"), "1.4.0");
+  EXPECT_EQ(resolve_platform_version("1.3.0"), "1.3.0");
+  EXPECT_FALSE(resolve_platform_version("1.4"));
+}
+
+TEST(Tags, Rules) {
+  records::Tags many;
+  for (int i = 0; i < 51; ++i) many.emplace_back(std::to_string(i), "");
+  EXPECT_FALSE(check_tags(many));
+  many.pop_back();
+  EXPECT_TRUE(check_tags(many));
+  EXPECT_TRUE(check_tags({{"Name", "a b+-=._:/@"}, {"größe", "日本"}}));
+  EXPECT_FALSE(check_tags({{"", "x"}}));
+  EXPECT_FALSE(check_tags({{std::string(129, 'k'), "x"}}));
+  EXPECT_FALSE(check_tags({{"k", std::string(257, 'v')}}));
+  EXPECT_FALSE(check_tags({{"a#b", "x"}}));
+  EXPECT_FALSE(check_tags({{"AWS:x", "x"}}));
+  EXPECT_FALSE(check_tags({{"x", "aws:x"}}));
+  EXPECT_FALSE(check_tags({{"x", "1"}, {"x", "2"}}));
+  EXPECT_EQ(check_tags({{"", "x"}}, "ClientException").error().type, "ClientException");
+}
+
+TEST(Tags, MergeAndRemove) {
+  EXPECT_EQ(merge_tags({{"a", "1"}, {"b", "2"}}, {{"b", "3"}, {"c", "4"}}),
+            (records::Tags{{"a", "1"}, {"b", "3"}, {"c", "4"}}));
+  EXPECT_EQ(without_tags({{"a", "1"}, {"b", "2"}}, {"a", "x"}), (records::Tags{{"b", "2"}}));
+  EXPECT_EQ(count_own_tags({{"aws:ecs:clusterName", "c"}, {"a", "1"}}), 1u);
+}
+
+TEST(Paging, TokensBelongToTheirQuery) {
+  const std::string token = page_token("q", "key");
+  EXPECT_EQ(page_start("q", token).value(), "key");
+  EXPECT_EQ(page_start("q", std::nullopt).value(), "");
+  EXPECT_EQ(page_start("other", token).error().type, "InvalidParameterException");
+  EXPECT_FALSE(page_start("q", "x"));
+  EXPECT_FALSE(page_start("q", page_token("q", "key") + "g1"));
+  EXPECT_FALSE(page_size(0, 100));
+  EXPECT_FALSE(page_size(101, 100));
+  EXPECT_EQ(page_size(std::nullopt, 10).value(), 10u);
+}
+
+TEST(Paging, TheLastPageHasNoToken) {
+  auto pager = Pager::open("q", std::nullopt, 2);
+  ASSERT_TRUE(pager);
+  EXPECT_TRUE(pager->add("a", "A"));
+  EXPECT_TRUE(pager->add("b", "B"));
+  EXPECT_FALSE(pager->add("c", "C"));
+  auto first = std::move(*pager).finish();
+  EXPECT_EQ(first.items, (std::vector<std::string>{"A", "B"}));
+  auto second = Pager::open("q", first.next_token, 2);
+  EXPECT_EQ(second->start(), "b");
+  EXPECT_TRUE(second->add("c", "C"));
+  EXPECT_FALSE(std::move(*second).finish().next_token);
+}
+
+}  // namespace
+}  // namespace berth::services::ecs
