@@ -1,0 +1,34 @@
+#include "agent/observe/health_watch.h"
+
+namespace berth::agent {
+
+using records::Health;
+
+HealthWatch::HealthWatch(const records::HealthCheck& check, TimeMs started_at_ms)
+    : interval_ms_(check.interval_s * 1000),
+      retries_(check.retries),
+      start_period_ends_ms_(started_at_ms + check.start_period_s * 1000),
+      next_ms_(started_at_ms) {}
+
+std::optional<TimeMs> HealthWatch::next_probe_at_ms() const {
+  if (under_way_) return std::nullopt;
+  return next_ms_;
+}
+
+std::optional<Health> HealthWatch::probed(bool passed, TimeMs now_ms) {
+  under_way_ = false;
+  const bool in_start_period = now_ms < start_period_ends_ms_;
+  const Health before = health_;
+  if (passed) {
+    failures_ = 0;
+    health_ = Health::healthy;
+    start_period_ends_ms_ = 0;
+  } else if (!in_start_period && ++failures_ >= retries_) {
+    health_ = Health::unhealthy;
+  }
+  next_ms_ = now_ms + (in_start_period && !passed ? 1000 : interval_ms_);
+  if (health_ == before) return std::nullopt;
+  return health_;
+}
+
+}  // namespace berth::agent

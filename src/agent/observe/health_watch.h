@@ -1,0 +1,38 @@
+// From probes of one container to its health, after the ECS Developer Guide ("healthCheck"): pure, the time an argument.
+// The first probe comes at once; within the start period one follows every second, failures do not count, and the first
+// success ends the period; afterwards one every interval. `retries` failures in a row make it UNHEALTHY, one success
+// HEALTHY again. (That the start period is probed by the second is ours: chains of HEALTHY dependencies then wait for the
+// servers and not for intervals.)
+#pragma once
+
+#include <optional>
+
+#include "base/clock.h"
+#include "records/task.h"
+#include "records/task_definition.h"
+
+namespace berth::agent {
+
+class HealthWatch {
+ public:
+  HealthWatch(const records::HealthCheck& check, TimeMs started_at_ms);
+
+  // When the next probe is due; nothing while one is under way.
+  std::optional<TimeMs> next_probe_at_ms() const;
+  void probe_begun() { under_way_ = true; }
+  // The verdict where it changes.
+  std::optional<records::Health> probed(bool passed, TimeMs now_ms);
+
+  records::Health health() const { return health_; }
+
+ private:
+  int interval_ms_;
+  int retries_;
+  TimeMs start_period_ends_ms_;
+  TimeMs next_ms_;
+  int failures_ = 0;
+  bool under_way_ = false;
+  records::Health health_ = records::Health::unknown;
+};
+
+}  // namespace berth::agent
