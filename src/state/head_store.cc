@@ -35,7 +35,7 @@ std::optional<Entry> HeadStore::get(std::string_view key) const {
   const auto found = entries_.find(key);
   if (found == entries_.end()) return std::nullopt;
   const Slot& slot = found->second;
-  return Entry{found->first, slot.value, slot.create_revision, slot.mod_revision};
+  return Entry{found->first, slot.value, slot.create_revision(), slot.mod_revision};
 }
 
 std::vector<Entry> HeadStore::range(std::string_view prefix, std::string_view after, size_t limit) const {
@@ -44,7 +44,7 @@ std::vector<Entry> HeadStore::range(std::string_view prefix, std::string_view af
   // `after` empty and `prefix` empty: from the start, the empty key included.
   if (after.empty()) at = entries_.lower_bound(prefix);
   for (; at != entries_.end() && at->first.starts_with(prefix) && found.size() < limit; ++at) {
-    found.push_back({at->first, at->second.value, at->second.create_revision, at->second.mod_revision});
+    found.push_back({at->first, at->second.value, at->second.create_revision(), at->second.mod_revision});
   }
   return found;
 }
@@ -97,6 +97,7 @@ tl::expected<Revision, Refusal> HeadStore::apply(Transaction transaction) {
   applied->revision = ++last_given_;
   applied->durability = transaction.durability;
   applied->writes.reserve(transaction.writes.size());
+  applied->rows.reserve(transaction.writes.size());
   applied->undo.reserve(transaction.writes.size());
   head_revision_ = applied->revision;
   for (Write& write : transaction.writes) put(*applied, std::move(write));
@@ -111,12 +112,16 @@ void HeadStore::put(Applied& applied, Write write) {
 
   Undo undo;
   if (found != entries_.end()) undo.before = found->second;
+  uint64_t row = undo.before.row;
   if (!write.value) {
     entries_.erase(found);
     remember_deletion(write.key, applied.revision);
   } else {
     if (found == entries_.end()) {
-      found = entries_.emplace(write.key, Slot{nullptr, applied.revision, 0}).first;
+      found = entries_
+                  .emplace(write.key,
+                           Slot{nullptr, applied.revision * kRowsPerRevision + applied.writes.size(), 0})
+                  .first;
       const auto tombstone = tombstones_.find(write.key);
       if (tombstone != tombstones_.end()) {
         undo.tombstone_before = tombstone->second;
@@ -125,9 +130,11 @@ void HeadStore::put(Applied& applied, Write write) {
     }
     found->second.value = write.value;
     found->second.mod_revision = applied.revision;
+    row = found->second.row;
   }
   tell_indexes(write.key, undo.before.value, write.value);
   applied.writes.push_back(std::move(write));
+  applied.rows.push_back(row);
   applied.undo.push_back(std::move(undo));
 }
 

@@ -45,10 +45,15 @@ class HeadStore : public Store {
   void settle() override;
 
  protected:
+  // A row names one life of a key, from its creation to its deletion: the creating revision and the place in
+  // that transaction. Rows ascend with time, so that a backend which stores by row appends.
+  static constexpr uint64_t kRowsPerRevision = 256;
+  static_assert(kOperationsMax <= kRowsPerRevision);
   struct Slot {
     ValuePtr value;  // null: absent (in `undo` only)
-    Revision create_revision = 0;
+    uint64_t row = 0;
     Revision mod_revision = 0;
+    Revision create_revision() const { return row / kRowsPerRevision; }
   };
   using Entries = std::map<std::string, Slot, std::less<>>;
 
@@ -59,8 +64,9 @@ class HeadStore : public Store {
   struct Applied {
     Revision revision = 0;
     Durability durability = Durability::derived;
-    std::vector<Write> writes;  // those that changed something; read by the commit thread
-    std::vector<Undo> undo;     // one for each write; state thread only
+    std::vector<Write> writes;   // those that changed something; read by the commit thread
+    std::vector<uint64_t> rows;  // one for each write, likewise
+    std::vector<Undo> undo;      // one for each write; state thread only
   };
   struct Outcome {
     Revision committed = 0;  // everything up to here is durable in its own class

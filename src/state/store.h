@@ -30,7 +30,9 @@
 
 namespace berth::state {
 
-using Revision = uint64_t;  // one counter for the whole store; grows by one with each transaction
+// One counter for the whole store; grows by one with each transaction. Revisions that were rolled back are not given
+// again while the process lives, so a failed commit leaves a gap.
+using Revision = uint64_t;
 
 // Transactions beyond these are refused by every backend.
 inline constexpr size_t kOperationsMax = 128;         // reads + writes
@@ -132,7 +134,8 @@ class Store {
   virtual std::vector<Entry> range(std::string_view prefix, std::string_view after = {},
                                    size_t limit = SIZE_MAX) const = 0;
   // Highest revision of any change under the prefix, deletions included, since this process started (older deletions
-  // cannot be remembered by anybody, so that is enough).
+  // cannot be remembered by anybody, so that is enough). Only the newest deletions are remembered one by one: where
+  // there were more, an upper bound, which serves as a Read just as well.
   virtual Revision range_revision(std::string_view prefix) const = 0;
 
   // Applies to the head at once. An empty transaction is allowed and gives the head's revision.
