@@ -9,7 +9,7 @@ const parameters = new URLSearchParams(location.search);
 const roomInPath = decodeURIComponent(location.pathname.slice(1));
 const asRoom = text => text.trim().toLowerCase().normalize("NFKD").replace(/[^a-z0-9]+/g, "-").replace(/^-+|-+$/g, "").slice(0, 40);
 
-let camera, bridge, chat, retryTimer, inMeeting = false;
+let camera, bridge, lastLive, chat, retryTimer, inMeeting = false;
 const tiles = new Map(); // participant → element
 
 // ---- lobby
@@ -67,19 +67,23 @@ const socketUrl = path => `${location.protocol === "https:" ? "wss" : "ws"}://${
 // ---- bridge
 
 function connectBridge(room, name, retryMs) {
-  status("connecting", "Connecting…");
-  bridge = new Bridge(socketUrl("/janus-ws"), room, name, camera);
-  bridge.addEventListener("live", () => { retryMs = RETRY_FIRST_MS; showCount(); });
+  if (!lastLive) status("connecting", "Connecting…");
+  const current = bridge = new Bridge(socketUrl("/janus-ws"), room, name, camera);
+  bridge.addEventListener("live", () => {
+    retryMs = RETRY_FIRST_MS;
+    lastLive?.release(); // its last pictures stood until now
+    lastLive = current;
+    for (const id of [...tiles.keys()]) if (id !== "own") removeTile(id);
+    showCount();
+  });
   bridge.addEventListener("joined", ({ detail: { id, name, stream } }) => { addTile(id, name, stream); showCount(); });
   bridge.addEventListener("left", ({ detail: { id } }) => { removeTile(id); showCount(); });
   bridge.addEventListener("flow", ({ detail: { id, arriving } }) => tiles.get(id)?.classList.toggle("frozen", !arriving));
   bridge.addEventListener("down", ({ detail: reason }) => {
     status("down", `The video bridge is down: ${reason}. Trying again…`);
-    for (const id of [...tiles.keys()]) if (id !== "own") tiles.get(id).classList.add("frozen");
-    retryTimer = setTimeout(() => {
-      for (const id of [...tiles.keys()]) if (id !== "own") removeTile(id);
-      connectBridge(room, name, Math.min(retryMs * 2, RETRY_MOST_MS));
-    }, retryMs);
+    for (const [id, tile] of tiles) if (id !== "own") tile.classList.add("frozen");
+    if (current !== lastLive) current.release();
+    retryTimer = setTimeout(() => connectBridge(room, name, Math.min(retryMs * 2, RETRY_MOST_MS)), retryMs);
   });
 }
 
@@ -187,6 +191,7 @@ function leave() {
   inMeeting = false;
   clearTimeout(retryTimer);
   bridge?.end();
+  lastLive?.release();
   chat?.leave();
   for (const track of camera?.getTracks() ?? []) track.stop();
 }

@@ -6,8 +6,8 @@ const KEEPALIVE_EVERY_MS = 5000;
 const ROOM_EXISTS = 427;
 
 export class Bridge extends EventTarget {
-  // Events: "live"; "down" (detail: reason), after which this object is finished; "joined" {id, name, stream};
-  // "left" {id}; "flow" {id, arriving}.
+  // Events: "live"; "down" (detail: reason), after which nothing more comes and the last pictures stay until release();
+  // "joined" {id, name, stream}; "left" {id}; "flow" {id, arriving}.
   constructor(url, room, name, camera) {
     super();
     Object.assign(this, { room, name, camera });
@@ -15,7 +15,11 @@ export class Bridge extends EventTarget {
     this.handles = new Map();     // Janus handle → what to call with its events
     this.subscribers = new Map(); // participant → {handle, peer}
     this.socket = new WebSocket(url, "janus-protocol");
-    this.socket.onopen = () => this.enter().catch(error => this.end(error.message));
+    const opening = setTimeout(() => this.end("the video bridge does not answer"), ANSWER_WITHIN_MS);
+    this.socket.onopen = () => {
+      clearTimeout(opening);
+      this.enter().catch(error => this.end(error.message));
+    };
     this.socket.onmessage = message => this.receive(JSON.parse(message.data));
     this.socket.onclose = () => this.end("the connection to the video bridge was lost");
   }
@@ -146,8 +150,12 @@ export class Bridge extends EventTarget {
     }
     this.socket.close();
     for (const { reject, timer } of this.waiting.values()) { clearTimeout(timer); reject(new Error("left")); }
+    if (reason) this.tell("down", reason);
+    else this.release();
+  }
+
+  release() {
     this.peer?.close();
     for (const { peer } of this.subscribers.values()) peer?.close();
-    if (reason) this.tell("down", reason);
   }
 }
