@@ -1,0 +1,215 @@
+#include "agent/network/network.h"
+
+#include <fmt/core.h>
+
+#include <cerrno>
+#include <thread>
+
+#include "agent/network/host.h"
+#include "agent/network/namespaces.h"
+#include "agent/network/serial_thread.h"
+#include "agent/network/vpc.h"
+#include "base/log.h"
+
+namespace berth::network {
+
+class Network::Impl {
+ public:
+  Impl(NetworkOptions options, Instance instance, Fd lock, Host host)
+      : options_(std::move(options)),
+        instance_(std::move(instance)),
+        lock_(std::move(lock)),
+        host_(std::move(host)),
+        upstreams_(read_upstreams(options_.resolv_confs)) {}
+
+  const Instance& instance() const { return instance_; }
+
+  Result<void> start() {
+    if (auto entered = enter_namespace(host_.namespace_fd); !entered) return entered;
+    return collect_gone();
+  }
+
+  Result<void> ensure_vpc(VpcSpec spec) {
+    if (!fit_for_name(spec.id)) return fail("'" + spec.id + "' is no VPC id");
+    // Between looking at the routes and claiming a network, no other instance may do the same.
+    auto machine = lock_file(instance_.run_root + "/lock", true);
+    if (!machine) return tl::unexpected(machine.error());
+    auto routes = host_routes(host_, instance_.run_root, instance_.name, spec.id);
+    if (!routes) return tl::unexpected(routes.error());
+    if (auto free = dataplane::choose_vpc_network(*routes, spec.network.to_string()); !free) {
+      return tl::unexpected(free.error());
+    }
+    if (auto written = write_vpc_record(instance_, {spec.id, spec.network}); !written) return written;
+    NetlinkBatch claim;
+    put_unreachable(claim, spec.network);
+    if (auto claimed = host_.route.send(claim); !claimed) return claimed;
+    if (auto forwards = ensure_forwarding(instance_.run_root); !forwards) return forwards;
+    if (auto loaded = load_host_rules(host_, instance_, upstreams_); !loaded) return loaded;
+
+    const auto known = vpcs_.find(spec.id);
+    if (known != vpcs_.end() && known->second->spec().subnets == spec.subnets) {
+      return known->second->load_rules(spec, upstream());
+    }
+    const std::string id = spec.id;
+    auto vpc = Vpc::ensure(host_, instance_, std::move(spec), upstream());
+    if (!vpc) return tl::unexpected(vpc.error());
+    vpcs_[id] = std::move(*vpc);
+    return {};
+  }
+
+  Result<void> remove_vpc(const std::string& vpc_id) {
+    for (const VpcRecord& record : read_vpc_records(instance_)) {
+      if (record.vpc_id != vpc_id) continue;
+      if (const auto known = vpcs_.find(vpc_id); known != vpcs_.end()) {
+        for (const std::string& task : known->second->tasks()) (void)known->second->detach(task);
+        vpcs_.erase(known);
+      }
+      if (auto removed = remove_vpc_objects(host_, instance_, record); !removed) return removed;
+      return load_host_rules(host_, instance_, upstreams_);
+    }
+    return {};
+  }
+
+  Result<TaskNet> attach(const TaskNetSpec& task) {
+    if (!fit_for_name(task.task_id)) return fail("'" + task.task_id + "' is no task id");
+    const auto vpc = vpcs_.find(task.vpc_id);
+    if (vpc == vpcs_.end()) return fail("VPC " + task.vpc_id + " is not set up on this machine");
+    if (!vpc->second->spec().network.contains(task.subnet) || !dataplane::assignable(task.subnet, task.address)) {
+      return fail(fmt::format("{} is no address for a task in subnet {} of {}", task.address.to_string(),
+                              task.subnet.to_string(), task.vpc_id));
+    }
+    return vpc->second->attach(task);
+  }
+
+  Result<void> detach(const std::string& task_id) {
+    if (!fit_for_name(task_id)) return fail("'" + task_id + "' is no task id");
+    for (auto& [id, vpc] : vpcs_) {
+      if (vpc->has(task_id)) return vpc->detach(task_id);
+    }
+    return drop_namespace(instance_.netns_path(task_id));
+  }
+
+  Result<void> collect(const std::set<std::string>& live_tasks) {
+    Result<void> outcome;
+    const auto keep = [&](Result<void> result) {
+      if (!result && outcome) outcome = std::move(result);
+    };
+    for (const SeenInstance& seen : list_instances(instance_.run_root)) {
+      if (seen.instance.name != instance_.name) continue;
+      for (const std::string& id : seen.namespaces) {
+        if (!live_tasks.contains(id) && !vpcs_.contains(id)) keep(detach(id));
+      }
+      for (const VpcRecord& record : seen.vpcs) {
+        if (!vpcs_.contains(record.vpc_id)) keep(remove_vpc(record.vpc_id));
+      }
+    }
+    for (auto& [id, vpc] : vpcs_) {
+      for (const std::string& task : vpc->tasks()) {
+        if (!live_tasks.contains(task)) keep(vpc->detach(task));
+      }
+      keep(vpc->collect());
+    }
+    return outcome;
+  }
+
+  Result<void> refresh_resolvers() {
+    const dataplane::Upstreams fresh = read_upstreams(options_.resolv_confs);
+    if (fresh.usable == upstreams_.usable) return {};
+    upstreams_ = fresh;
+    if (auto loaded = load_host_rules(host_, instance_, upstreams_); !loaded) return loaded;
+    for (auto& [id, vpc] : vpcs_) {
+      if (auto loaded = vpc->load_rules(VpcSpec(vpc->spec()), upstream()); !loaded) return loaded;
+    }
+    return {};
+  }
+
+  Result<void> remove_all() {
+    auto machine = lock_file(instance_.run_root + "/lock", true);
+    if (!machine) return tl::unexpected(machine.error());
+    vpcs_.clear();
+    return remove_instance(host_, instance_);
+  }
+
+ private:
+  std::optional<dataplane::Ipv4> upstream() const {
+    if (upstreams_.usable.empty()) return std::nullopt;
+    return upstreams_.usable.front();
+  }
+
+  // What instances without a state directory and without a daemon left behind.
+  Result<void> collect_gone() {
+    auto machine = lock_file(instance_.run_root + "/lock", true);
+    if (!machine) return tl::unexpected(machine.error());
+    for (const SeenInstance& seen : list_instances(instance_.run_root)) {
+      if (!seen.state_gone || seen.running || seen.instance.name == instance_.name) continue;
+      if (auto removed = remove_instance(host_, seen.instance); !removed) {
+        log_warning("cannot remove what the Berth of {} left: {}", seen.state_directory, removed.error().context);
+      } else {
+        log_info("removed what the Berth of {} left on this machine", seen.state_directory);
+      }
+    }
+    return {};
+  }
+
+  const NetworkOptions options_;
+  const Instance instance_;
+  const Fd lock_;
+  Host host_;
+  dataplane::Upstreams upstreams_;
+  std::map<std::string, std::unique_ptr<Vpc>> vpcs_;
+
+ public:
+  SerialThread thread{"network"};  // last: ends before what it works on
+};
+
+Result<std::unique_ptr<Network>> Network::open(NetworkOptions options) {
+  auto instance = instance_of(options.state_directory, options.run_root);
+  if (!instance) return tl::unexpected(instance.error());
+  if (auto prepared = prepare_instance(*instance, options.state_directory); !prepared) {
+    return tl::unexpected(prepared.error());
+  }
+  auto lock = lock_file(instance->directory() + "/lock", false);
+  if (!lock) {
+    return fail("another berth serves the state directory " + options.state_directory + " (" + lock.error().context + ")");
+  }
+  auto host = Host::open();
+  if (!host) return tl::unexpected(host.error());
+  auto impl = std::make_unique<Impl>(std::move(options), std::move(*instance), std::move(*lock), std::move(*host));
+  if (auto started = impl->thread.run([&] { return impl->start(); }); !started) return tl::unexpected(started.error());
+  return std::unique_ptr<Network>(new Network(std::move(impl)));
+}
+
+Network::Network(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Network::~Network() = default;
+
+const Instance& Network::instance() const { return impl_->instance(); }
+
+Result<void> Network::ensure_vpc(VpcSpec spec) {
+  return impl_->thread.run([&] { return impl_->ensure_vpc(std::move(spec)); });
+}
+Result<void> Network::remove_vpc(const std::string& vpc_id) {
+  return impl_->thread.run([&] { return impl_->remove_vpc(vpc_id); });
+}
+Result<TaskNet> Network::attach_task(TaskNetSpec spec) {
+  return impl_->thread.run([&] { return impl_->attach(spec); });
+}
+Result<void> Network::detach_task(const std::string& task_id) {
+  return impl_->thread.run([&] { return impl_->detach(task_id); });
+}
+Result<void> Network::collect(const std::set<std::string>& live_tasks) {
+  return impl_->thread.run([&] { return impl_->collect(live_tasks); });
+}
+Result<void> Network::refresh_resolvers() {
+  return impl_->thread.run([&] { return impl_->refresh_resolvers(); });
+}
+Result<void> Network::remove_all() {
+  return impl_->thread.run([&] { return impl_->remove_all(); });
+}
+
+Result<std::vector<dataplane::Route>> read_host_routes(const std::string& run_root) {
+  auto host = Host::open();
+  if (!host) return tl::unexpected(host.error());
+  return host_routes(*host, run_root);
+}
+
+}  // namespace berth::network

@@ -1,0 +1,50 @@
+// Renders what the network should be as nftables rulesets. Pure; agent/network loads the text, each as one transaction.
+//
+// Both rulesets declare tables, sets and chains, flush the chains and fill them again: loading one twice changes nothing,
+// and the sets' elements (a task's facts) stay. A task never has a chain of its own.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "dataplane/ipv4.h"
+
+namespace berth::dataplane {
+
+inline constexpr std::string_view kVpcTable = "berth";
+inline constexpr std::string_view kPublicSet = "public";   // tasks with assignPublicIp
+inline constexpr std::string_view kVpcUplink = "host";     // the VPC's end of its link to the host
+
+// sg-0123… → sg_0123…: the set of a group's members, and its chain's name with "_in". At most 32 bytes (nftables' bound
+// is 255, sets' names in older kernels 32).
+std::string group_set_name(std::string_view security_group);
+
+struct SecurityGroupRules {
+  std::string id;
+  bool allow_within = true;  // members reach one another on every port: AWS's rule for a VPC's default group
+  auto operator<=>(const SecurityGroupRules&) const = default;
+};
+
+struct VpcRules {
+  Ipv4Network network;
+  std::vector<SecurityGroupRules> groups;
+  std::optional<Ipv4> upstream_resolver;  // without one, questions to the VPC's resolver are rejected
+};
+
+// Inside the VPC's namespace.
+std::string render_vpc_ruleset(const VpcRules& rules);
+
+struct HostRules {
+  std::string table;        // berth_<instance>
+  std::string link_prefix;  // be<instance>v: begins the name of every VPC link of this instance
+  std::vector<Ipv4Network> vpcs;
+  // Name servers that are addresses of this very host: the only ports of it that VPCs may reach.
+  std::vector<Ipv4> local_resolvers;
+};
+
+// On the host: one table an instance, static as long as its VPCs are.
+std::string render_host_ruleset(const HostRules& rules);
+
+}  // namespace berth::dataplane

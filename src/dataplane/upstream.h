@@ -1,0 +1,20 @@
+// The name servers that the host itself asks: where a VPC's resolver address leads. Pure.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "dataplane/ipv4.h"
+
+namespace berth::dataplane {
+
+struct Upstreams {
+  std::vector<Ipv4> usable;       // in the order of the file
+  bool loopback_only = false;     // servers are named, but all of them on 127.0.0.0/8 or ::1
+  bool ipv6_only = false;         // servers are named, but none over IPv4
+};
+
+// The text of a resolv.conf(5).
+Upstreams parse_resolv_conf(std::string_view text);
+
+}  // namespace berth::dataplane

@@ -1,0 +1,52 @@
+// Which address of a VPC means what, as on AWS (VPC User Guide, "Subnet CIDR blocks"): of every subnet the first four
+// addresses and the last are never given to a task. Pure.
+//
+//   subnet base + 0   the network                    VPC base + 2   the resolver that every task asks (in subnet a)
+//   subnet base + 1   the router: tasks' gateway     VPC base + 3   the host's end of the VPC; the source address of
+//   subnet last       the broadcast address                         connections from the host to tasks
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "dataplane/ipv4.h"
+
+namespace berth::dataplane {
+
+inline constexpr int kSubnetReservedFirst = 4;
+inline constexpr int kVpcPrefixMin = 16;  // AWS: a VPC is between /16 and /28
+inline constexpr int kVpcPrefixMax = 24;  // ours: its subnets are four bits longer, AWS's smallest is a /28
+inline constexpr int kDefaultVpcZones = 3;
+
+inline Ipv4 router_address(const Ipv4Network& subnet) { return {subnet.base.value + 1}; }
+inline Ipv4 resolver_address(const Ipv4Network& vpc) { return {vpc.base.value + 2}; }
+inline Ipv4 host_address(const Ipv4Network& vpc) { return {vpc.base.value + 3}; }
+bool assignable(const Ipv4Network& subnet, Ipv4 address);
+
+// The default VPC's subnets, one for each of the zones a, b, c: 172.31.0.0/20, 172.31.16.0/20, 172.31.32.0/20.
+std::vector<Ipv4Network> default_subnets(const Ipv4Network& vpc);
+
+// 06:be and the address: one address, one MAC, so that a task that comes back to an address is the same neighbour.
+std::string mac_of(Ipv4 address);
+// The VPC's end of every link. One for all: they never meet on one wire.
+inline constexpr std::string_view kRouterMac = "06:be:00:00:00:01";
+inline constexpr std::string_view kHostMac = "06:be:00:00:00:02";
+
+// What a host already routes, for choosing and refusing.
+struct Route {
+  Ipv4Network destination;
+  bool berth = false;     // made by some instance of Berth
+  std::string device = {};  // for the message; empty where the route has none
+};
+
+// `requested` as given with --vpc-cidr, or empty: 172.31.0.0/16, or the first /16 below it that no Berth uses. Refused
+// with the remedy where it overlaps a route that is not Berth's; the default route does not count. With `requested`,
+// a route of another Berth is refused as well.
+Result<Ipv4Network> choose_vpc_network(const std::vector<Route>& routes, std::string_view requested);
+
+// Nothing where `network` may be used; the reason, with the remedy, where a route that is not Berth's is in its way.
+Result<void> check_overlap(const std::vector<Route>& routes, const Ipv4Network& network);
+
+}  // namespace berth::dataplane
