@@ -113,14 +113,12 @@ struct ServiceStatus {
   int start_failures = 0;           // in a row; back-off of starts
   TimeMs next_start_at_ms = 0;      // 0: at once
   TimeMs inactive_at_ms = 0;
-  std::vector<std::string> counted_failures;  // task ids whose failure has been counted, so that a crash counts none twice
 
   template <class A>
   void fields(A& a) {
     a("status", status), a("incarnation", incarnation), a("generation", generation), a("deployments", deployments);
     a("events", events), a("lastCompleted", last_completed), a("steadyAnnounced", steady_announced);
     a("startFailures", start_failures), a("nextStartAt", next_start_at_ms), a("inactiveAt", inactive_at_ms);
-    a("countedFailures", counted_failures);
   }
 };
 

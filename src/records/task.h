@@ -117,6 +117,8 @@ struct TaskStatus {
   TimeMs stopping_at_ms = 0;
   TimeMs execution_stopped_at_ms = 0;
   TimeMs stopped_at_ms = 0;
+  // Its service's controller has counted its failure, in the transaction that wrote this: none is counted twice.
+  bool failure_counted = false;
 
   template <class A>
   void fields(A& a) {
@@ -124,6 +126,7 @@ struct TaskStatus {
     a("zone", availability_zone), a("starts", starts), a("stopCode", stop_code), a("reason", stopped_reason);
     a("health", health), a("startedAt", started_at_ms), a("stoppingAt", stopping_at_ms);
     a("executionStoppedAt", execution_stopped_at_ms), a("stoppedAt", stopped_at_ms);
+    a("failureCounted", failure_counted);
   }
 };
 

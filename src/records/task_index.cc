@@ -37,6 +37,9 @@ void take_status(TaskSummary& s, const TaskStatus& status) {
   s.desired = status.desired;
   s.health = status.health;
   s.subnet_id = status.subnet_id;
+  s.stop_code = status.stop_code;
+  s.started_at_ms = status.started_at_ms;
+  s.failure_counted = status.failure_counted;
 }
 
 }  // namespace
@@ -78,8 +81,13 @@ void TaskIndex::add(const TaskSummary& s, int sign) {
     const std::string service = service_key(s.path.scope, s.path.cluster, s.service);
     update(by_service_[service]);
     if (by_service_[service].empty()) by_service_.erase(service);
+    if (s.state != TaskState::stopped) {
+      update(live_by_service_[service]);
+      if (live_by_service_[service].empty()) live_by_service_.erase(service);
+    }
   }
   if (s.state != TaskState::stopped) {
+    if (!s.subnet_id.empty() && (by_subnet_[s.subnet_id] += sign) == 0) by_subnet_.erase(s.subnet_id);
     const std::string definition = definition_key(s.path.scope, s.family, s.revision);
     by_definition_[definition] += sign;
     if (by_definition_[definition] == 0) by_definition_.erase(definition);
@@ -99,6 +107,16 @@ const TaskSummary* TaskIndex::find(const keys::TaskPath& path) const {
 const std::set<std::string>& TaskIndex::of_service(const keys::ServicePath& service) const {
   const auto it = by_service_.find(service_key(service.scope, service.cluster, service.name));
   return it == by_service_.end() ? kNone : it->second;
+}
+
+const std::set<std::string>& TaskIndex::live_of_service(const keys::ServicePath& service) const {
+  const auto it = live_by_service_.find(service_key(service.scope, service.cluster, service.name));
+  return it == live_by_service_.end() ? kNone : it->second;
+}
+
+int64_t TaskIndex::in_subnet(const std::string& subnet_id) const {
+  const auto it = by_subnet_.find(subnet_id);
+  return it == by_subnet_.end() ? 0 : it->second;
 }
 
 const std::set<std::string>& TaskIndex::of_cluster(const Scope& scope, const std::string& cluster) const {

@@ -33,6 +33,9 @@ struct TaskSummary {
   TaskState state = TaskState::provisioning;
   DesiredStatus desired = DesiredStatus::running;
   Health health = Health::unknown;
+  StopCode stop_code = StopCode::none;
+  TimeMs started_at_ms = 0;
+  bool failure_counted = false;
   std::string subnet_id;
   bool agent_stopped = false;
 
@@ -53,6 +56,10 @@ class TaskIndex final : public state::Index {
   void changed(const std::string& key, const state::ValuePtr& before, const state::ValuePtr& after) override;
 
   const TaskSummary* find(const keys::TaskPath& path) const;
+  // Those of the service that are not STOPPED.
+  const std::set<std::string>& live_of_service(const keys::ServicePath& service) const;
+  // Tasks in the subnet that are not STOPPED.
+  int64_t in_subnet(const std::string& subnet_id) const;
   // Ids in ascending order. The service's name is enough: specs of an earlier incarnation have drained before INACTIVE.
   const std::set<std::string>& of_service(const keys::ServicePath& service) const;
   const std::set<std::string>& of_cluster(const Scope& scope, const std::string& cluster) const;
@@ -65,7 +72,9 @@ class TaskIndex final : public state::Index {
 
   std::unordered_map<std::string, TaskSummary> tasks_;  // by TaskPath::str()
   std::map<std::string, std::set<std::string>> by_service_;
+  std::map<std::string, std::set<std::string>> live_by_service_;
   std::map<std::string, std::set<std::string>> by_cluster_;
+  std::map<std::string, int64_t> by_subnet_;
   std::map<std::string, int64_t> by_definition_;
   Reserved reserved_;
 };
