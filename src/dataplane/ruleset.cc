@@ -55,6 +55,7 @@ std::string render_vpc_ruleset(const VpcRules& rules) {
       "  chain groups {{ }}\n"
       "  chain forward {{ type filter hook forward priority filter; policy drop; }}\n"
       "  chain resolver {{ type nat hook prerouting priority dstnat; policy accept; }}\n"
+      "  chain nobody {{ type filter hook prerouting priority filter; policy accept; }}\n"
       "}}\n"
       "flush table ip {table}\n"
       "table ip {table} {{\n"
@@ -73,6 +74,11 @@ std::string render_vpc_ruleset(const VpcRules& rules) {
       "    goto refuse\n"
       "  }}\n"
       "  chain resolver {{\n{resolver}  }}\n"
+      // Addresses that no task has. The unreachable route alone would answer by ICMP, within the sender's own connect(),
+      // where its socket is locked and Linux drops ICMP errors: the caller would hang for a second. A reset waits its turn.
+      "  chain nobody {{\n"
+      "    ct state new fib daddr type != local fib daddr oif missing goto refuse\n"
+      "  }}\n"
       "}}\n",
       fmt::arg("table", kVpcTable), fmt::arg("sets", sets), fmt::arg("refuse", kRefuseChain),
       fmt::arg("groups", groups), fmt::arg("uplink", kVpcUplink), fmt::arg("public_set", kPublicSet),
