@@ -179,12 +179,44 @@ Result<Value> parse(std::string_view text, int depth_max) {
   return parser.handler().take();
 }
 
+namespace {
+
+// Length of the UTF-8 sequence that begins here, 0 where none does (overlong forms and surrogates are none).
+size_t utf8_length(std::string_view text) {
+  const auto byte = [&](size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
+  const auto continues = [&](size_t i) { return (byte(i) & 0xc0) == 0x80; };
+  const unsigned first = byte(0);
+  if (first < 0x80) return 1;
+  if (first >= 0xc2 && first <= 0xdf) return continues(1) ? 2 : 0;
+  if (first >= 0xe0 && first <= 0xef) {
+    const bool wrong = (first == 0xe0 && byte(1) < 0xa0) || (first == 0xed && byte(1) > 0x9f);
+    return !wrong && continues(1) && continues(2) ? 3 : 0;
+  }
+  if (first >= 0xf0 && first <= 0xf4) {
+    const bool wrong = (first == 0xf0 && byte(1) < 0x90) || (first == 0xf4 && byte(1) > 0x8f);
+    return !wrong && continues(1) && continues(2) && continues(3) ? 4 : 0;
+  }
+  return 0;
+}
+
+}  // namespace
+
 void append_quoted(std::string& out, std::string_view text) {
   static constexpr char kHex[] = "0123456789abcdef";
   out += '"';
   size_t plain = 0;
   for (size_t i = 0; i < text.size(); ++i) {
     const unsigned char c = static_cast<unsigned char>(text[i]);
+    if (c >= 0x80) [[unlikely]] {
+      if (const size_t length = utf8_length(text.substr(i))) {
+        i += length - 1;
+        continue;
+      }
+      out.append(text, plain, i - plain);
+      out += "\\ufffd";
+      plain = i + 1;
+      continue;
+    }
     if (c >= 0x20 && c != '"' && c != '\\') [[likely]] continue;
     out.append(text, plain, i - plain);
     plain = i + 1;
@@ -240,77 +272,77 @@ std::string to_pretty_string(const Value& value) {
 }
 
 void Writer::separate() {
-  if (comma_) out_ += ',';
+  if (comma_) *out_ += ',';
   comma_ = true;
 }
 
 Writer& Writer::begin_object() {
   separate();
-  out_ += '{';
+  *out_ += '{';
   comma_ = false;
   return *this;
 }
 
 Writer& Writer::end_object() {
-  out_ += '}';
+  *out_ += '}';
   comma_ = true;
   return *this;
 }
 
 Writer& Writer::begin_array() {
   separate();
-  out_ += '[';
+  *out_ += '[';
   comma_ = false;
   return *this;
 }
 
 Writer& Writer::end_array() {
-  out_ += ']';
+  *out_ += ']';
   comma_ = true;
   return *this;
 }
 
 Writer& Writer::key(std::string_view name) {
   separate();
-  append_quoted(out_, name);
-  out_ += ':';
+  append_quoted(*out_, name);
+  *out_ += ':';
   comma_ = false;
   return *this;
 }
 
 Writer& Writer::string(std::string_view text) {
   separate();
-  append_quoted(out_, text);
+  append_quoted(*out_, text);
   return *this;
 }
 
 Writer& Writer::number(int64_t value) {
   separate();
-  append_int(out_, value);
+  append_int(*out_, value);
   return *this;
 }
 
 Writer& Writer::number(double value) {
   separate();
-  append_double(out_, value);
+  append_double(*out_, value);
   return *this;
 }
 
 Writer& Writer::boolean(bool value) {
   separate();
-  out_ += value ? "true" : "false";
+  *out_ += value ? "true" : "false";
   return *this;
 }
 
 Writer& Writer::null() {
   separate();
-  out_ += "null";
+  *out_ += "null";
   return *this;
 }
 
 Writer& Writer::raw(std::string_view json) {
   separate();
-  out_ += json;
+  *out_ += json;
   return *this;
 }
 

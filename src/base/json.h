@@ -74,7 +74,8 @@ Result<Value> parse(std::string_view text, int depth_max = limits::kJsonDepthMax
 std::string to_string(const Value& value);         // on one line
 std::string to_pretty_string(const Value& value);  // indented by two, for people
 
-// Appends "…" with the escapes that JSON asks for; control characters as \u00xx. The text must be UTF-8.
+// Appends "…" with the escapes that JSON asks for; control characters as \u00xx. Bytes that are not
+// UTF-8 (a container's log line may have them) become U+FFFD.
 void append_quoted(std::string& out, std::string_view text);
 void append_int(std::string& out, int64_t value);
 // The shortest text that reads back to the same number; null for what JSON cannot say (NaN, infinities).
@@ -84,7 +85,7 @@ void append(std::string& out, const Value& value);
 // Appends to a string of the caller's, placing the commas. In an object, key() comes before each value.
 class Writer {
  public:
-  explicit Writer(std::string& out) : out_(out) {}
+  explicit Writer(std::string& out) : out_(&out) {}
 
   Writer& begin_object();
   Writer& end_object();
@@ -111,7 +112,7 @@ class Writer {
  private:
   void separate();
 
-  std::string& out_;
+  std::string* out_;
   bool comma_ = false;  // a value has been written in the innermost container
 };
 

@@ -68,5 +68,19 @@ TEST(Json, ControlCharactersAreEscaped) {
   EXPECT_EQ(out, "\"\\u0000\\u001f\x7f\"");
 }
 
+TEST(Json, BytesThatAreNotUtf8AreReplaced) {
+  for (const auto& [bytes, text] : std::initializer_list<std::pair<std::string_view, std::string_view>>{
+           {"é😀", "\"é😀\""},
+           {"a\xff\x62", "\"a\\ufffdb\""},
+           {"\xc0\xaf", "\"\\ufffd\\ufffd\""},
+           {"\xed\xa0\x80", "\"\\ufffd\\ufffd\\ufffd\""},
+           {"\xe2\x82", "\"\\ufffd\\ufffd\""}}) {
+    std::string out;
+    append_quoted(out, bytes);
+    EXPECT_EQ(out, text);
+    EXPECT_TRUE(parse(out)) << out;
+  }
+}
+
 }  // namespace
 }  // namespace berth::json
