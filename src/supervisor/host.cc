@@ -1,0 +1,159 @@
+#include "supervisor/host.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <string_view>
+
+#include "base/fd.h"
+#include "taskdir/paths.h"
+
+namespace berth::supervisor {
+namespace {
+
+// mount(2) takes one page of options.
+constexpr size_t kMountOptionBytesMax = 4095;
+
+void append_escaped(std::string& out, std::string_view path) {
+  for (char c : path) {
+    if (c == ':' || c == ',' || c == '\\') out += '\\';
+    out += c;
+  }
+}
+
+// The longest directory that all of them lie in: with it as working directory, names are short and many layers fit.
+std::string common_parent(const std::vector<std::string>& paths) {
+  std::string parent = paths[0].substr(0, paths[0].rfind('/') + 1);
+  for (const std::string& path : paths) {
+    while (path.compare(0, parent.size(), parent) != 0) {
+      const size_t slash = parent.rfind('/', parent.size() - 2);
+      parent.resize(slash == std::string::npos ? 0 : slash + 1);
+    }
+  }
+  return parent;
+}
+
+// Lets go of all network namespaces but `kept`; their mount points are in /proc/self/mountinfo: "36 35 0:4 net:[4026…] /run/x rw - nsfs nsfs rw".
+void detach_network_namespaces(const std::string& kept) {
+  const std::string text = read_whole_file("/proc/self/mountinfo", 8 * 1024 * 1024);
+  std::string_view rest = text;
+  while (!rest.empty()) {
+    const size_t end = rest.find('\n');
+    const std::string_view line = rest.substr(0, end);
+    rest = end == std::string_view::npos ? std::string_view() : rest.substr(end + 1);
+    if (line.find(" - nsfs ") == std::string_view::npos) continue;
+    size_t at = 0;
+    for (int field = 0; field < 4 && at != std::string_view::npos; ++field) at = line.find(' ', at + 1);
+    if (at == std::string_view::npos) continue;
+    const std::string target(line.substr(at + 1, line.find(' ', at + 1) - at - 1));
+    if (target != kept) umount2(target.c_str(), MNT_DETACH);
+  }
+}
+
+}  // namespace
+
+Trouble trouble(int error, std::string what) {
+  what += ": ";
+  what += strerror(error);
+  return {what};
+}
+
+std::string read_whole_file(const char* path, size_t bytes_max) {
+  std::string text;
+  const Fd fd(open(path, O_RDONLY | O_CLOEXEC));
+  if (!fd) return text;
+  char buffer[4096];
+  ssize_t got;
+  while (text.size() < bytes_max && (got = read(fd.get(), buffer, sizeof buffer)) > 0) {
+    text.append(buffer, static_cast<size_t>(got));
+  }
+  return text;
+}
+
+Trouble enter_mount_namespace(const taskdir::Plan& plan) {
+  if (unshare(CLONE_NEWNS) != 0) return trouble(errno, "unshare a mount namespace");
+  if (mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0) return trouble(errno, "make mounts private");
+  if (plan.cgroup_mode == taskdir::CgroupMode::hybrid) {
+    const std::string unified = plan.cgroup_root + "/unified";
+    if (umount2(unified.c_str(), MNT_DETACH) != 0) return trouble(errno, "unmount " + unified);
+  }
+  detach_network_namespaces(plan.network_namespace);
+  return {};
+}
+
+void shield_from_oom_killer() {
+  const Fd fd(open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC));
+  if (fd) (void)!write(fd.get(), "-999", 4);
+}
+
+Trouble mount_root(const std::string& task_directory, const taskdir::ContainerPlan& container) {
+  if (container.lower_directories.empty()) return {};
+  const std::string base = task_directory + "/" + taskdir::container_directory(container.name);
+  for (const char* name : {"/upper", "/work", "/root"}) {
+    if (mkdir((base + name).c_str(), 0755) != 0 && errno != EEXIST) return trouble(errno, "mkdir " + base + name);
+  }
+  const std::string parent = common_parent(container.lower_directories);
+  std::string options = "lowerdir=";
+  for (const std::string& lower : container.lower_directories) {
+    if (options.back() != '=') options += ':';
+    append_escaped(options, std::string_view(lower).substr(parent.size()));
+  }
+  options += ",upperdir=";
+  append_escaped(options, base + "/upper");
+  options += ",workdir=";
+  append_escaped(options, base + "/work");
+  // What a task writes into its root is gone with it, so it need not be synced when it is unmounted.
+  options += ",volatile";
+  if (options.size() > kMountOptionBytesMax) return {"mount overlay: the image has too many layers for one mount"};
+  if (chdir(parent.c_str()) != 0) return trouble(errno, "chdir " + parent);
+  const int error =
+      mount("overlay", (base + "/root").c_str(), "overlay", MS_NODEV, options.c_str()) == 0 ? 0 : errno;
+  (void)!chdir(task_directory.c_str());
+  return error == 0 ? Trouble{} : trouble(error, "mount overlay on " + base + "/root");
+}
+
+taskdir::Owner self() {
+  taskdir::Owner owner;
+  owner.boot_id = read_whole_file("/proc/sys/kernel/random/boot_id", 64);
+  while (!owner.boot_id.empty() && owner.boot_id.back() == '\n') owner.boot_id.pop_back();
+  owner.pid = static_cast<uint32_t>(getpid());
+  owner.start_ticks = taskdir::start_ticks_of_stat(read_whole_file("/proc/self/stat", 4096)).value_or(0);
+  return owner;
+}
+
+int write_file_atomically(int directory, const char* name, const std::string& bytes) {
+  const std::string aside = std::string(name) + ".new";
+  const Fd fd(openat(directory, aside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+  if (!fd) return errno;
+  const ssize_t put = write(fd.get(), bytes.data(), bytes.size());
+  if (put != static_cast<ssize_t>(bytes.size())) return put < 0 ? errno : ENOSPC;
+  return renameat(directory, aside.c_str(), directory, name) == 0 ? 0 : errno;
+}
+
+void remove_directory(int parent, const char* name) {
+  if (unlinkat(parent, name, AT_REMOVEDIR) == 0 || errno == ENOENT) return;
+  const int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (fd < 0) return;
+  DIR* listing = fdopendir(fd);
+  if (listing == nullptr) {
+    close(fd);
+    return;
+  }
+  while (const dirent* entry = readdir(listing)) {
+    const std::string_view child = entry->d_name;
+    if (child == "." || child == "..") continue;
+    if (unlinkat(fd, entry->d_name, 0) != 0) remove_directory(fd, entry->d_name);
+  }
+  closedir(listing);
+  unlinkat(parent, name, AT_REMOVEDIR);
+}
+
+}  // namespace berth::supervisor

@@ -1,0 +1,32 @@
+// What a supervisor does to its surroundings once, at its start, and to mounts.
+#pragma once
+
+#include <string>
+
+#include "taskdir/owner.h"
+#include "taskdir/plan.h"
+
+namespace berth::supervisor {
+
+// A failure that the daemon is told: `what` is complete, fit for a person; empty means success.
+struct Trouble {
+  std::string what;
+  explicit operator bool() const { return !what.empty(); }
+};
+Trouble trouble(int error, std::string what);
+
+// A mount namespace of its own: the host's table does not grow by our overlays, and they go when we go. What the host
+// unmounts goes here too; other tasks' network namespaces, which mounts keep alive, are let go at once.
+Trouble enter_mount_namespace(const taskdir::Plan& plan);
+// The last process to be killed when memory is short.
+void shield_from_oom_killer();
+// Mounts the container's layers and its own writes on containers/<name>/root.
+Trouble mount_root(const std::string& task_directory, const taskdir::ContainerPlan& container);
+std::string read_whole_file(const char* path, size_t bytes_max);
+taskdir::Owner self();
+// Writes beside and renames: readers see the whole or nothing. 0 or an errno.
+int write_file_atomically(int directory, const char* name, const std::string& bytes);
+// Removes a directory and what is below; stays on the file system and follows no link.
+void remove_directory(int parent, const char* name);
+
+}  // namespace berth::supervisor

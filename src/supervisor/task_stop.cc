@@ -1,0 +1,90 @@
+// How a task ends: dependants first, each container with its own signal and patience, then whatever is left at once.
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "supervisor/host.h"
+#include "supervisor/task.h"
+#include "taskdir/cgroups.h"
+#include "taskdir/paths.h"
+
+namespace berth::supervisor {
+
+using taskdir::FactKind;
+
+void Task::begin_stop(uint32_t cause, std::string reason) {
+  if (stopping_) return;
+  stopping_ = true;
+  journal_.append({.kind = FactKind::stop_begun, .container = cause, .reason = std::move(reason)});
+  advance_stop();
+}
+
+// Called at every change while the task stops: whoever has no dependant left is told to stop.
+void Task::advance_stop() {
+  for (uint32_t i = 0; i < plan_.containers.size(); ++i) {
+    Container& c = containers_[i];
+    if (c.state != State::running || c.stop_wanted) continue;
+    bool free = true;
+    for (uint32_t dependant : plan_.containers[i].dependants) {
+      const State state = containers_[dependant].state;
+      free = free && state != State::running && state != State::starting;
+    }
+    if (free) stop_container(i, 0, UINT32_MAX);
+  }
+}
+
+void Task::stop_container(uint32_t index, uint32_t signal, uint32_t timeout_ms) {
+  Container& c = containers_[index];
+  const taskdir::ContainerPlan& plan = plan_.containers[index];
+  if (c.state != State::running) return;
+  if (signal == 0) signal = plan.stop_signal;
+  if (timeout_ms == UINT32_MAX) timeout_ms = plan.stop_timeout_ms;
+  c.stop_wanted = true;
+  const int64_t kill_at = monotonic_ms() + timeout_ms;
+  if (kill_at < c.kill_at_ms) c.kill_at_ms = kill_at;  // a second command may shorten the wait, not lengthen it
+  kill(c.pid, static_cast<int>(signal));
+  journal_.append({.kind = FactKind::stop_signalled, .container = index, .signal = signal});
+}
+
+bool Task::is_over() const {
+  if (!stopping_) return false;
+  for (size_t i = 0; i < plan_.containers.size(); ++i) {
+    const Container& c = containers_[i];
+    if (c.state == State::starting || c.state == State::running) return false;
+    if (c.log.is_stalled()) {
+      // run_timers() gives up on it in the end.
+      Task* self = const_cast<Task*>(this);
+      if (log_give_up_ms_ == kNever) self->log_give_up_ms_ = monotonic_ms() + kLogPatienceMs;
+      return false;
+    }
+  }
+  return true;
+}
+
+void Task::finish() {
+  for (Execution& execution : executions_) answer(execution, taskdir::kExecuteImpossible);
+  executions_.clear();
+  // Orphans of executions, if any; again until none is seen, since they may fork meanwhile.
+  while (taskdir::kill_task_cgroup(plan_) > 0) {
+    while (waitpid(-1, nullptr, 0) > 0) {
+    }
+  }
+  taskdir::remove_cgroup(plan_.cgroup_root, plan_.cgroup_mode, taskdir::task_cgroup(plan_));
+  for (size_t i = 0; i < plan_.containers.size(); ++i) {
+    if (!containers_[i].mounted || plan_.containers[i].lower_directories.empty()) continue;
+    const std::string root =
+        directory_ + "/" + taskdir::container_directory(plan_.containers[i].name) + "/root";
+    umount2(root.c_str(), MNT_DETACH);
+  }
+  if (!plan_.network_namespace.empty()) umount2(plan_.network_namespace.c_str(), MNT_DETACH);
+  unlinkat(directory_fd_.get(), taskdir::kSocketFile, 0);
+  journal_.append({.kind = FactKind::finished});
+  ring();
+  // The daemon knows; what can be many files is removed here, off its threads.
+  remove_directory(directory_fd_.get(), taskdir::kVolumesDirectory);
+  remove_directory(directory_fd_.get(), taskdir::kContainersDirectory);
+}
+
+}  // namespace berth::supervisor
