@@ -1,5 +1,6 @@
 # One CMake library a folder. `berth_library(state KNOWS base LINKS sqlite3)` takes every *.cc of the folder,
 # makes the library `berth_state` and, where there are *_test.cc files, the test program `state_test`.
+# EXCEPT names subfolders that are programs of their own.
 # KNOWS lists our own folders (the tidy test checks includes against docs/architecture), LINKS foreign libraries.
 
 option(BERTH_SANITIZE "Build with AddressSanitizer and UndefinedBehaviorSanitizer" OFF)
@@ -26,8 +27,11 @@ find_package(GTest REQUIRED)
 include(GoogleTest)
 
 function(berth_library name)
-  cmake_parse_arguments(ARG "" "" "KNOWS;LINKS" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "KNOWS;LINKS;EXCEPT" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
+  foreach(except ${ARG_EXCEPT})
+    list(FILTER sources EXCLUDE REGEX "^${CMAKE_CURRENT_SOURCE_DIR}/${except}/")
+  endforeach()
   set(tests ${sources})
   list(FILTER tests INCLUDE REGEX "_test\\.cc$")
   list(FILTER sources EXCLUDE REGEX "_test\\.cc$")
