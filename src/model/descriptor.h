@@ -164,6 +164,7 @@ struct Operation {
   std::span<const ErrorShape> errors;
   Paginator paginator;
   std::string_view validation_error;  // the type of the answer to a request that breaks the model
+  std::string_view refusal_error;     // the type of the answer to a request for what the manifest refuses
   bool idempotent_token;              // an input member is a client token
 };
 

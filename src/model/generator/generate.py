@@ -106,6 +106,9 @@ class Service:
                     if name.startswith("refused") and not entry.get("message"):
                         raise Wrong(f"{self.path}: {shape}.{member} is refused without a message")
                     classes[shape, member] = (name, entry.get("message", ""), entry.get("except", []))
+        for name, shape in self.shapes.items():
+            if any(s == name for s, _ in classes) and shape.get("required") and len(shape["members"]) > 64:
+                raise Wrong(f"{self.path}: {name}: more than 64 members, some required: the reader counts 64")
         missing, reached = [], set()
         work = [self.operation_models[o]["input"]["shape"] for o in self.operations if "input" in self.operation_models[o]]
         seen = set()
@@ -428,7 +431,8 @@ class Tables:
             lines.append(
                 f"constinit const model::Operation k{operation} = {{&kService, {quote(operation)}, {shape}, "
                 f"[]() -> std::shared_ptr<void> {{ return std::make_shared<{source or 'NoInput'}>(); }}, {output}, "
-                f"{quote(wrapper)}, {errors}, {self.paginator(operation)}, {quote(error)}, {str(token).lower()}}};")
+                f"{quote(wrapper)}, {errors}, {self.paginator(operation)}, {quote(error)}, "
+                f"{quote(service.manifest['refusal_error'])}, {str(token).lower()}}};")
         served = sorted(service.operations)
         others = sorted(set(service.operation_models) - set(served))
         lines += ["namespace {", "constexpr const model::Operation* kServed[] = {" + ", ".join(f"&k{o}" for o in served) + "};",
