@@ -8,7 +8,11 @@ namespace berth::limits {
 
 inline constexpr size_t kHttpHeaderBytesMax = 16 * 1024;
 inline constexpr size_t kHttpBodyBytesMax = 2 * 1024 * 1024;  // PutLogEvents: 1 MiB of events and their JSON escapes
+inline constexpr size_t kHttpHeadersMax = 100;
 inline constexpr size_t kHttpConnectionsMax = 4096;
+inline constexpr int64_t kHttpIdleMaxMs = 120 * 1000;    // between two requests; SDKs keep connections for a minute or so
+inline constexpr int64_t kHttpReceiveMaxMs = 20 * 1000;  // from a request's first byte to its last
+inline constexpr int64_t kHttpSendMaxMs = 20 * 1000;     // without any progress
 inline constexpr int kJsonDepthMax = 64;
 inline constexpr int64_t kClockSkewMaxMs = 5 * 60 * 1000;  // SigV4: AWS refuses signatures older or newer than this
 
