@@ -1,0 +1,134 @@
+#include "services/ecs/lookup.h"
+
+#include "services/ecs/errors.h"
+#include "services/ecs/identifiers.h"
+
+namespace berth::services::ecs {
+namespace {
+
+void count(TaskCounts& counts, const records::TaskSummary& task) {
+  using records::TaskState;
+  if (task.state == TaskState::stopped) return;
+  ++counts.active;
+  if (task.desired == records::DesiredStatus::stopped) return;
+  if (task.state == TaskState::running)
+    ++counts.running;
+  else if (task.state < TaskState::running)
+    ++counts.pending;
+}
+
+bool uses(const Service& service, const records::TaskDefinition& d) {
+  auto same = [&](const records::Revision& r) { return r.family == d.family && r.revision == d.revision; };
+  if (service.state() == "INACTIVE") return false;
+  if (same(service.spec->target)) return true;
+  if (!service.status) return false;
+  for (const auto& deployment : service.status->deployments)
+    if (same(deployment.revision)) return true;
+  return false;
+}
+
+}  // namespace
+
+ApiResult<ClusterPtr> find_cluster(Work& work, std::string_view text) {
+  const auto name = parse_cluster(work.scope, text);
+  if (!name) return tl::unexpected(name.error());
+  auto cluster = work.get<records::Cluster>(records::keys::cluster(work.scope, *name));
+  if (!cluster) return cluster_not_found();
+  return cluster;
+}
+
+ApiResult<ClusterPtr> find_active_cluster(Work& work, std::string_view text) {
+  auto cluster = find_cluster(work, text);
+  if (cluster && (*cluster)->status != "ACTIVE") return cluster_inactive();
+  return cluster;
+}
+
+ApiResult<DefinitionPtr> look_up_definition(Work& work, std::string_view text) {
+  const auto reference = parse_definition(work.scope, text);
+  if (!reference) return tl::unexpected(reference.error());
+  if (!is_name(reference->family)) return DefinitionPtr();
+  int64_t revision = reference->revision.value_or(0);
+  if (reference->revision_text.empty()) {
+    const auto family = work.get<records::TaskFamily>(records::keys::family(work.scope, reference->family));
+    revision = family ? family->latest_active_revision : 0;
+  }
+  if (revision == 0) return DefinitionPtr();
+  auto found =
+      work.get<records::TaskDefinition>(records::keys::task_definition(work.scope, reference->family, revision));
+  if (found && found->status == "DELETE_IN_PROGRESS" && !definition_is_referenced(work.context, work.scope, *found))
+    return DefinitionPtr();
+  return found;
+}
+
+ApiResult<DefinitionPtr> find_active_definition(Work& work, std::string_view text) {
+  auto found = look_up_definition(work, text);
+  if (!found) return found;
+  if (!*found) return client_error("TaskDefinition not found.");
+  if ((*found)->status != "ACTIVE") return client_error("TaskDefinition is inactive");
+  return found;
+}
+
+bool definition_is_referenced(const Context& context, const records::Scope& scope, const records::TaskDefinition& d) {
+  if (context.tasks.using_definition(scope, d.family, d.revision) > 0) return true;
+  const std::string prefix = fmt::format("{}{}/{}/", records::keys::kServiceSpec, scope.account, scope.region);
+  for (const auto& [key, spec] : records::range<records::ServiceSpec>(context.store, prefix)) {
+    Service service{records::keys::service_path(key), spec, nullptr};
+    service.status = records::get<records::ServiceStatus>(
+        context.store, records::keys::service(records::keys::kServiceStatus, service.path));
+    if (service.status && service.status->incarnation != spec->incarnation) service.status = nullptr;
+    if (uses(service, d)) return true;
+  }
+  return false;
+}
+
+std::string_view Service::state() const {
+  if (status && status->status == "INACTIVE") return "INACTIVE";
+  return spec->deleted_at_ms != 0 ? "DRAINING" : "ACTIVE";
+}
+
+const records::Revision& Service::effective() const {
+  if (status_is_current() && !status->deployments.empty()) return status->deployments.front().revision;
+  return spec->target;
+}
+
+std::optional<Service> find_service(Work& work, const std::string& cluster, const std::string& name) {
+  Service service{{work.scope, cluster, name}, nullptr, nullptr};
+  service.spec = work.get<records::ServiceSpec>(records::keys::service(records::keys::kServiceSpec, service.path));
+  if (!service.spec) return std::nullopt;
+  // Control writes the status all the time; a change of it is no conflict with what a user asks.
+  service.status = records::get<records::ServiceStatus>(
+      work.context.store, records::keys::service(records::keys::kServiceStatus, service.path));
+  if (service.status && service.status->incarnation != service.spec->incarnation) service.status = nullptr;
+  return service;
+}
+
+void each_service(const Context& context, const records::Scope& scope, const std::string& cluster,
+                  std::string_view after, const std::function<bool(const Service&)>& each) {
+  const std::string prefix = records::keys::service_spec(scope, cluster, "");
+  const std::string start = after.empty() ? std::string() : prefix + std::string(after);
+  for (const auto& [key, spec] : records::range<records::ServiceSpec>(context.store, prefix, start)) {
+    Service service{{scope, cluster, spec->name}, spec, nullptr};
+    service.status = records::get<records::ServiceStatus>(
+        context.store, records::keys::service(records::keys::kServiceStatus, service.path));
+    if (service.status && service.status->incarnation != spec->incarnation) service.status = nullptr;
+    if (!each(service)) return;
+  }
+}
+
+TaskCounts count_cluster(const Context& context, const records::Scope& scope, const std::string& cluster) {
+  TaskCounts counts;
+  for (const std::string& id : context.tasks.of_cluster(scope, cluster))
+    if (const auto* task = context.tasks.find({scope, cluster, id})) count(counts, *task);
+  return counts;
+}
+
+TaskCounts count_service(const Context& context, const records::keys::ServicePath& path, std::string_view started_by) {
+  TaskCounts counts;
+  for (const std::string& id : context.tasks.of_service(path)) {
+    const auto* task = context.tasks.find({path.scope, path.cluster, id});
+    if (task && (started_by.empty() || task->started_by == started_by)) count(counts, *task);
+  }
+  return counts;
+}
+
+}  // namespace berth::services::ecs
