@@ -120,6 +120,7 @@ struct TaskStatus {
   // Its service's controller has counted its failure, in the transaction that wrote this: none is counted twice.
   bool failure_counted = false;
 
+  bool operator==(const TaskStatus&) const = default;
   template <class A>
   void fields(A& a) {
     a("state", state), a("desired", desired), a("version", version), a("order", order), a("subnet", subnet_id);

@@ -39,6 +39,7 @@ void take_status(TaskSummary& s, const TaskStatus& status) {
   s.subnet_id = status.subnet_id;
   s.stop_code = status.stop_code;
   s.started_at_ms = status.started_at_ms;
+  s.stopping_at_ms = status.stopping_at_ms;
   s.failure_counted = status.failure_counted;
 }
 

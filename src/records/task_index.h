@@ -35,6 +35,7 @@ struct TaskSummary {
   Health health = Health::unknown;
   StopCode stop_code = StopCode::none;
   TimeMs started_at_ms = 0;
+  TimeMs stopping_at_ms = 0;
   bool failure_counted = false;
   std::string subnet_id;
   bool agent_stopped = false;

@@ -1,0 +1,204 @@
+// How many tasks a service starts and stops in one decision, between its two bounds.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <tuple>
+
+#include "control/deployment/reconcile.h"
+#include "control/deployment/task_spec.h"
+
+namespace berth::control::deployment {
+
+using records::Rollout;
+using records::StopCode;
+using records::TaskState;
+
+namespace {
+constexpr const char* kUnhealthy = "Task failed container health checks";
+}
+
+bool Reconcile::stop(Task& task, std::string reason) {
+  if (static_cast<int>(plan_.stops.size()) >= settings_.writes_max) {
+    plan_.again = true;
+    return false;
+  }
+  task.stop = true;
+  stopped_ids_.push_back(task.summary->path.id);
+  if (settings_.bug == PlantedBug::stop_without_a_reason)
+    plan_.stops.push_back({task.summary->path, StopCode::none, ""});
+  else
+    plan_.stops.push_back({task.summary->path, StopCode::service_scheduler_initiated, std::move(reason)});
+  return true;
+}
+
+bool Reconcile::stop_unhealthy(Task& task) {
+  if (!stop(task, kUnhealthy)) return false;
+  events_.tell(fmt::format("(task {}) failed container health checks.", task.summary->path.id));
+  if (task.current) failed(primary(), true);
+  return true;
+}
+
+// Stops `count` tasks, those first that are worth least: not yet running, then ill, then the youngest.
+void Reconcile::stop_first(int count, bool current_only) {
+  std::vector<Task*> candidates;
+  for (Task& task : tasks_)
+    if (!task.stop && (task.current || !current_only) && !(current_only && task.unhealthy)) candidates.push_back(&task);
+  const auto worth = [](const Task& task) {
+    return std::tuple(task.healthy, task.unhealthy, !task.current, -task.summary->created_at_ms);
+  };
+  std::sort(candidates.begin(), candidates.end(), [&](const Task* a, const Task* b) { return worth(*a) < worth(*b); });
+  for (Task* task : candidates) {
+    if (count-- <= 0) return;
+    if (!stop(*task, scaling_reason())) return;
+  }
+}
+
+// More than desired of the PRIMARY deployment. A failed one does not replace the older ones, so there they count too.
+void Reconcile::scale_in() {
+  const int usable = count([](const Task& task) { return task.current && !task.unhealthy; });
+  if (usable > desired_) stop_first(usable - desired_, true);
+  if (primary().rollout == Rollout::failed && live() > desired_) {
+    note("scaled in after a failed deployment");
+    stop_first(live() - desired_, false);
+  }
+}
+
+// Unhealthy tasks go once there are healthy ones in their place; where the upper bound leaves no room for a replacement,
+// one goes first, and the next when its replacement is healthy.
+void Reconcile::replace_unhealthy() {
+  if (settings_.bug == PlantedBug::never_replace_unhealthy) return;
+  const auto unhealthy = [](const Task& task) { return task.current && task.unhealthy; };
+  const int ill = count(unhealthy);
+  if (ill == 0) return;
+  const int healthy = count([](const Task& task) { return task.current && task.healthy; });
+  const int waiting = count([](const Task& task) { return !task.healthy && !task.unhealthy; });
+  int replaced = std::clamp(healthy + ill - desired_, 0, ill);
+  if (replaced == 0 && waiting == 0 && allowed() <= 0 && primary().rollout != Rollout::failed) {
+    note("unhealthy task stopped before its replacement");
+    replaced = 1;
+  }
+  for (Task& task : tasks_) {
+    if (replaced == 0) return;
+    if (task.stop || !unhealthy(task)) continue;
+    if (!stop_unhealthy(task)) return;
+    --replaced;
+  }
+}
+
+int Reconcile::missing() const {
+  const int short_by = settings_.bug == PlantedBug::one_task_short && desired_ > 1 ? 1 : 0;
+  return desired_ - short_by - count([](const Task& task) { return task.current && !task.unhealthy; });
+}
+int Reconcile::allowed() const { return upper() - live(); }
+
+int Reconcile::fitting(int wanted) const {
+  if (wanted <= 0 || !service_.target_definition) return 0;
+  const int size = memory_mib(*service_.target_definition);
+  return static_cast<int>(placement::tasks_that_fit(service_.room, size, wanted));
+}
+
+// Older deployments give way. What is healthy of them is kept while the PRIMARY cannot stand in for it: below the desired
+// count only as far as the lower bound allows, and only to make room for a start.
+void Reconcile::retire_old() {
+  if (primary().rollout == Rollout::failed) return;
+  for (Task& task : tasks_)
+    if (!task.current && !task.healthy && !task.stop && !stop(task, scaling_reason())) return;
+  const int old_healthy = count([](const Task& task) { return !task.current; });
+  if (old_healthy == 0) return;
+  const int healthy = count([](const Task& task) { return task.healthy; });
+  int in_the_way = 0;
+  if (missing() > 0 && may_start()) in_the_way = missing() - std::min(std::max(allowed(), 0), fitting(missing()));
+  int stops = std::max(healthy - desired_, std::min(healthy - lower(), in_the_way));
+  if (settings_.bug == PlantedBug::below_minimum_percent) stops = old_healthy;
+  for (Task& task : tasks_) {
+    if (stops <= 0) return;
+    if (task.current || task.stop) continue;
+    if (!stop(task, scaling_reason())) return;
+    --stops;
+  }
+}
+
+// What forbids any start now; says why where the user should know.
+bool Reconcile::may_start() {
+  if (rolled_back_ || primary().rollout == Rollout::failed || !service_.cluster_active) return false;
+  const records::Revision& revision = primary().revision;
+  if (revision.strategy.empty() && revision.launch_type != "FARGATE") {
+    events_.tell_once(
+        "was unable to place a task because no container instance met all of its requirements. Reason: No Container "
+        "Instances were found in your cluster. For more information, see the Troubleshooting section of the Amazon ECS "
+        "Developer Guide.",
+        settings_.event_repeat_ms);
+    return false;
+  }
+  if (!service_.target_definition) {
+    note("definition of a service is gone");
+    events_.tell_once(fmt::format("was unable to place a task. Reason: the task definition {}:{} does not exist.",
+                                  revision.family, revision.revision),
+                      settings_.event_repeat_ms);
+    return false;
+  }
+  if (now_ < status_.next_start_at_ms) {
+    wake_at(status_.next_start_at_ms);
+    return false;
+  }
+  return true;
+}
+
+void Reconcile::start() {
+  int wanted = missing();
+  if (wanted <= 0 || !may_start()) return;
+  if (settings_.bug != PlantedBug::above_maximum_percent) wanted = std::min(wanted, allowed());
+  if (wanted <= 0) return;
+  const int fit = fitting(wanted);
+  if (fit < wanted) {
+    note("memory is short");
+    plan_.waits_for_room = true;
+    events_.tell_once(
+        fmt::format("was unable to place a task. Reason: RESOURCE:MEMORY. A task needs {} MiB of memory, and {} of the "
+                    "{} MiB that tasks may use are free. Stop other tasks, or start berth with a higher "
+                    "--memory-overcommit.",
+                    memory_mib(*service_.target_definition), service_.room.left_mib(), service_.room.memory_mib),
+        settings_.event_repeat_ms, "was unable to place a task. Reason: RESOURCE:MEMORY.");
+  }
+  start_tasks(std::min(fit, settings_.writes_max));
+  if (fit > settings_.writes_max) plan_.again = true;
+}
+
+placement::ProviderCounts Reconcile::provider_counts() const {
+  const auto& strategy = primary().revision.strategy;
+  placement::ProviderCounts counts(strategy.size(), 0);
+  for (size_t i = 0; i < strategy.size(); ++i)
+    counts[i] = count([&](const Task& task) {
+      return task.current && task.summary->capacity_provider == strategy[i].capacity_provider;
+    });
+  return counts;
+}
+
+void Reconcile::start_tasks(int count) {
+  placement::ProviderCounts counts = provider_counts();
+  const auto& strategy = primary().revision.strategy;
+  for (int i = 0; i < count; ++i) {
+    std::string provider;
+    if (!strategy.empty()) {
+      const int at = placement::next_provider(strategy, counts);
+      if (at < 0) return;  // the API refuses strategies without a weight
+      ++counts[static_cast<size_t>(at)];
+      provider = strategy[static_cast<size_t>(at)].capacity_provider;
+    }
+    plan_.starts.push_back({new_hex_id(random_), task_spec(service_.path, service_.spec, primary(),
+                                                           *service_.target_definition, provider, now_, random_)});
+  }
+}
+
+// Bounds that leave no step: neither a start nor a stop is allowed, and nothing is under way that would change that.
+void Reconcile::tell_stuck() {
+  if (desired_ == 0 || missing() <= 0 || allowed() > 0 || !plan_.starts.empty() || !plan_.stops.empty()) return;
+  if (plan_.waits_for_room || count([](const Task& task) { return !task.healthy; }) > 0 || !may_start()) return;
+  note("bounds leave no step");
+  events_.tell_once(
+      "was unable to stop or start tasks during a deployment because of the service deployment configuration. Update "
+      "the minimumHealthyPercent or maximumPercent value and try again.",
+      settings_.event_repeat_ms);
+}
+
+}  // namespace berth::control::deployment

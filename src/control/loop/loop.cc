@@ -1,0 +1,316 @@
+#include "control/loop/loop.h"
+
+#include <utility>
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "control/health/health.h"
+#include "records/network.h"
+#include "records/read.h"
+
+namespace berth::control {
+
+using records::DesiredStatus;
+using records::TaskSpec;
+using records::TaskState;
+using records::TaskStatus;
+namespace keys = records::keys;
+
+namespace {
+
+// A task's or service's path is what its key has after the kind.
+std::string path_of(const std::string& key, std::string_view kind) { return key.substr(kind.size()); }
+std::string key_of(std::string_view kind, const std::string& path) { return std::string(kind) + path; }
+
+state::Read read_of(std::string key, const std::optional<state::Entry>& entry) {
+  return {std::move(key), false, entry ? entry->mod_revision : 0};
+}
+
+template <class T>
+std::shared_ptr<const T> value_of(const std::optional<state::Entry>& entry) {
+  return entry ? records::decoded<T>(entry->value) : nullptr;
+}
+
+}  // namespace
+
+Loop::Loop(state::Store& store, records::TaskIndex& index, Random& random, Settings settings)
+    : store_(store), index_(index), random_(random), settings_(std::move(settings)) {
+  begin_again();
+  for (std::string_view prefix : {keys::kTaskSpec, keys::kTaskIntent, keys::kTaskObserved, keys::kServiceSpec})
+    watch(prefix);
+}
+
+Loop::~Loop() {
+  for (state::WatchId id : watches_) store_.cancel(id);
+}
+
+void Loop::watch(std::string_view prefix) {
+  watches_.push_back(store_.watch(std::string(prefix), store_.head(), [this](const state::WatchBatch& batch) {
+    if (batch.compacted) return begin_again();
+    for (const state::Change& change : batch.changes) changed(change);
+  }));
+}
+
+// At start, and after commits have failed: nothing that was kept here holds any more.
+void Loop::begin_again() {
+  if (!watches_.empty()) note("loop began again");
+  dirty_tasks_.clear();
+  dirty_services_.clear();
+  waiting_for_room_.clear();
+  wake_.clear();
+  timers_ = {};
+  reserved_mib_ = index_.reserved().memory_mib;
+  for (const state::Entry& entry : store_.range(keys::kTaskSpec)) dirty_task(path_of(entry.key, keys::kTaskSpec));
+  for (const state::Entry& entry : store_.range(keys::kServiceSpec))
+    dirty_service(path_of(entry.key, keys::kServiceSpec), true);
+}
+
+void Loop::changed(const state::Change& change) {
+  if (change.key.starts_with(keys::kServiceSpec)) return dirty_service(path_of(change.key, keys::kServiceSpec));
+  for (std::string_view kind : {keys::kTaskSpec, keys::kTaskIntent, keys::kTaskObserved})
+    if (change.key.starts_with(kind)) {
+      std::string path = path_of(change.key, kind);
+      // A spec is written once: one that has a status has been decided already, with the service that made it.
+      if (kind == keys::kTaskSpec && (!change.value || store_.get(key_of(keys::kTaskStatus, path)))) return;
+      return dirty_task(path);
+    }
+}
+
+void Loop::dirty_service(const std::string& path, bool all_tasks) {
+  Service& service = dirty_services_[path];
+  service.all_tasks |= all_tasks;
+}
+
+void Loop::wake_at(const std::string& key, TimeMs at_ms) {
+  if (at_ms == 0) {
+    wake_.erase(key);
+    return;
+  }
+  TimeMs& at = wake_[key];
+  if (at == at_ms) return;
+  at = at_ms;
+  timers_.push({at_ms, key});
+}
+
+void Loop::take_due(TimeMs now_ms) {
+  while (!timers_.empty()) {
+    const Timer& next = timers_.top();
+    const auto wanted = wake_.find(next.key);
+    const bool stale = wanted == wake_.end() || wanted->second != next.at_ms;
+    if (!stale && next.at_ms > now_ms) return;
+    if (!stale) {
+      wake_.erase(wanted);
+      if (next.key.starts_with(keys::kServiceSpec))
+        dirty_service(path_of(next.key, keys::kServiceSpec));
+      else
+        dirty_task(path_of(next.key, keys::kTaskSpec));
+    }
+    timers_.pop();
+  }
+}
+
+std::optional<TimeMs> Loop::run(TimeMs now_ms) {
+  take_due(now_ms);
+  size_t budget = settings_.decisions_max;
+  // Services make tasks and tasks wake services: both until nothing is left or the budget is spent.
+  while (budget > 0 && !(dirty_tasks_.empty() && dirty_services_.empty())) {
+    while (budget > 0 && !dirty_tasks_.empty()) {
+      --budget;
+      decide_task(std::string(dirty_tasks_.extract(dirty_tasks_.begin()).value()), now_ms);
+    }
+    if (!dirty_tasks_.empty()) break;
+    wake_those_who_wait_for_room();
+    // Those that are dirty now, once each: what they make dirty has its turn in the next round.
+    auto services = std::exchange(dirty_services_, {});
+    for (auto& [path, work] : services) {
+      if (budget == 0) {
+        Service& later = dirty_services_[path];
+        later.all_tasks |= work.all_tasks;
+        later.ended.merge(work.ended);
+        continue;
+      }
+      --budget;
+      decide_service(path, std::move(work), now_ms);
+    }
+  }
+  if (!dirty_tasks_.empty() || !dirty_services_.empty()) {
+    note("run ended on its budget");
+    return now_ms;
+  }
+  take_due(0);  // drops stale timers from the top
+  if (timers_.empty()) return std::nullopt;
+  return timers_.top().at_ms;
+}
+
+void Loop::wake_those_who_wait_for_room() {
+  const int64_t reserved = index_.reserved().memory_mib;
+  if (reserved < reserved_mib_)
+    for (const std::string& path : std::exchange(waiting_for_room_, {})) dirty_service(path);
+  reserved_mib_ = reserved;
+}
+
+std::shared_ptr<const records::TaskDefinition> Loop::definition(const records::Scope& scope, const std::string& family,
+                                                                int64_t revision) const {
+  return records::get<records::TaskDefinition>(store_, keys::task_definition(scope, family, revision));
+}
+
+std::vector<placement::SubnetUse> Loop::subnets_of(const records::Scope& scope, const TaskSpec& spec) const {
+  std::vector<placement::SubnetUse> subnets;
+  for (const std::string& id : spec.network.subnets)
+    if (const auto subnet = records::get<records::Subnet>(store_, keys::ec2("subnet", scope, id)))
+      subnets.push_back({id, subnet->availability_zone, index_.in_subnet(id)});
+  return subnets;
+}
+
+void Loop::decide_task(const std::string& path_text, TimeMs now_ms) {
+  ++decisions_;
+  const std::string spec_key = key_of(keys::kTaskSpec, path_text);
+  const auto spec_entry = store_.get(spec_key);
+  if (!spec_entry) return wake_at(spec_key, 0);
+  const keys::TaskPath path = keys::task_path(spec_key);
+  const auto intent_entry = store_.get(key_of(keys::kTaskIntent, path_text));
+  const auto status_entry = store_.get(key_of(keys::kTaskStatus, path_text));
+  const auto observed_entry = store_.get(key_of(keys::kTaskObserved, path_text));
+  const auto spec = value_of<TaskSpec>(spec_entry);
+  const auto intent = value_of<records::TaskIntent>(intent_entry);
+  const auto status = value_of<TaskStatus>(status_entry);
+  const auto observed = value_of<records::TaskObserved>(observed_entry);
+  const auto task_definition = definition(path.scope, spec->family, spec->revision);
+
+  lifecycle::TaskSnapshot snapshot{path, *spec, intent.get(), status.get(), observed.get(), task_definition.get(), {}};
+  if (!status) snapshot.subnets = subnets_of(path.scope, *spec);
+  const lifecycle::TaskPlan plan = lifecycle::decide(snapshot, now_ms, random_, settings_.lifecycle);
+  wake_at(spec_key, plan.wake_at_ms);
+  if (!plan.status && !plan.erase) return;
+
+  state::Transaction transaction;
+  transaction.reads = {read_of(spec_key, spec_entry), read_of(key_of(keys::kTaskIntent, path_text), intent_entry),
+                       read_of(key_of(keys::kTaskStatus, path_text), status_entry),
+                       read_of(key_of(keys::kTaskObserved, path_text), observed_entry)};
+  if (plan.erase) {
+    for (std::string_view kind :
+         {keys::kTaskSpec, keys::kTaskTags, keys::kTaskIntent, keys::kTaskStatus, keys::kTaskObserved})
+      transaction.erase(key_of(kind, path_text));
+  } else {
+    records::put(transaction, key_of(keys::kTaskStatus, path_text), *plan.status);
+  }
+  if (const auto applied = store_.apply(std::move(transaction)); !applied) {
+    BERTH_ASSERT(applied.error().kind == state::Refusal::Kind::conflict);
+    note("task plan met a conflict");
+    return dirty_task(path_text);
+  }
+  if (plan.erase) return wake_at(spec_key, 0);
+  task_decided(path, spec->service, status.get(), &*plan.status);
+}
+
+// A service cares for a task's state, health and end; not for the address it got or which containers run.
+void Loop::task_decided(const keys::TaskPath& path, const std::string& service, const TaskStatus* before,
+                        const TaskStatus* after) {
+  if (service.empty()) return;
+  const bool matters = !before || before->state != after->state || before->health != after->health ||
+                       before->desired != after->desired;
+  if (!matters) return;
+  const std::string service_path =
+      fmt::format("{}/{}/{}/{}", path.scope.account, path.scope.region, path.cluster, service);
+  dirty_service(service_path);
+  if (after->desired == DesiredStatus::stopped && !after->failure_counted)
+    dirty_services_[service_path].ended.insert(path.id);
+}
+
+std::vector<deployment::ServiceTask> Loop::tasks_of(const keys::ServicePath& path, const Service& work) const {
+  std::set<std::string> ids = work.all_tasks ? index_.of_service(path) : index_.live_of_service(path);
+  ids.insert(work.ended.begin(), work.ended.end());
+  std::vector<deployment::ServiceTask> tasks;
+  tasks.reserve(ids.size());
+  std::map<std::pair<std::string, int64_t>, bool> has_check;  // a service has few definitions
+  for (const std::string& id : ids) {
+    const records::TaskSummary* summary = index_.find({path.scope, path.cluster, id});
+    if (!summary) continue;
+    const auto [known, is_new] = has_check.try_emplace({summary->family, summary->revision}, false);
+    if (is_new)
+      if (const auto of_task = definition(path.scope, summary->family, summary->revision))
+        known->second = health::has_check(*of_task);
+    tasks.push_back({summary, known->second});
+  }
+  return tasks;
+}
+
+void Loop::decide_service(const std::string& path_text, Service work, TimeMs now_ms) {
+  ++decisions_;
+  const std::string spec_key = key_of(keys::kServiceSpec, path_text);
+  const auto spec_entry = store_.get(spec_key);
+  if (!spec_entry) return wake_at(spec_key, 0);
+  const keys::ServicePath path = keys::service_path(spec_key);
+  const auto status_entry = store_.get(key_of(keys::kServiceStatus, path_text));
+  const auto spec = value_of<records::ServiceSpec>(spec_entry);
+  const auto status = value_of<records::ServiceStatus>(status_entry);
+  const records::Revision& revision = deployment::primary_revision(*spec, status.get());
+  const auto task_definition = definition(path.scope, revision.family, revision.revision);
+  const auto cluster = records::get<records::Cluster>(store_, keys::cluster(path.scope, path.cluster));
+
+  deployment::ServiceSnapshot snapshot{path, *spec, status.get(), tasks_of(path, work), task_definition.get(), {}, false};
+  snapshot.room = {settings_.memory_mib, index_.reserved().memory_mib};
+  snapshot.cluster_active = cluster && cluster->status == "ACTIVE";
+  const deployment::ServicePlan plan = deployment::decide(snapshot, now_ms, random_, settings_.deployment);
+  wake_at(spec_key, plan.wake_at_ms);
+  if (plan.waits_for_room)
+    waiting_for_room_.insert(path_text);
+  else
+    waiting_for_room_.erase(path_text);
+  if (!apply_service_plan(path_text, plan, status_entry, *spec_entry, now_ms)) {
+    note("service plan met a conflict");
+    return dirty_service(path_text, true);
+  }
+  if (!plan.again) return;
+  note("service plan was bounded");
+  Service& more = dirty_services_[path_text];
+  more.all_tasks |= work.all_tasks;
+  more.ended.merge(work.ended);
+}
+
+// Status, new tasks, stops and counted failures in one transaction. False: a conflict, nothing was written.
+bool Loop::apply_service_plan(const std::string& path_text, const deployment::ServicePlan& plan,
+                              const std::optional<state::Entry>& status, const state::Entry& spec, TimeMs now_ms) {
+  const keys::ServicePath path = keys::service_path(spec.key);
+  const std::string status_key = key_of(keys::kServiceStatus, path_text);
+  state::Transaction transaction;
+  transaction.reads = {{spec.key, false, spec.mod_revision}, read_of(status_key, status)};
+
+  std::map<std::string, TaskStatus> statuses;  // by status key: a task may be both stopped and counted
+  const auto status_of_task = [&](const keys::TaskPath& task) -> TaskStatus& {
+    std::string key = keys::task(keys::kTaskStatus, task);
+    const auto found = statuses.find(key);
+    if (found != statuses.end()) return found->second;
+    const auto entry = store_.get(key);
+    transaction.reads.push_back(read_of(key, entry));
+    TaskStatus before;
+    if (entry) before = *value_of<TaskStatus>(entry);
+    return statuses.emplace(std::move(key), std::move(before)).first->second;
+  };
+  for (const deployment::TaskStop& stop : plan.stops) {
+    TaskStatus& task = status_of_task(stop.path);
+    task = lifecycle::stopping(task, stop.code, stop.reason, now_ms);
+    ++task.version;
+  }
+  for (const keys::TaskPath& counted : plan.counted) status_of_task(counted).failure_counted = true;
+  for (const auto& [key, task] : statuses) records::put(transaction, key, task);
+
+  std::vector<std::string> made;
+  for (const deployment::TaskStart& start : plan.starts) {
+    const keys::TaskPath task{path.scope, path.cluster, start.id};
+    made.push_back(task.str());
+    records::put(transaction, keys::task(keys::kTaskSpec, task), start.spec);
+  }
+  std::string bytes = records::encode(plan.status);
+  if (!status || status->value->bytes() != bytes) transaction.put(status_key, std::move(bytes));
+  if (transaction.empty()) return true;
+  if (const auto applied = store_.apply(std::move(transaction)); !applied) {
+    BERTH_ASSERT(applied.error().kind == state::Refusal::Kind::conflict);
+    return false;
+  }
+  for (const std::string& task : made) dirty_task(task);
+  for (const deployment::TaskStop& stop : plan.stops) dirty_task(stop.path.str());
+  return true;
+}
+
+}  // namespace berth::control

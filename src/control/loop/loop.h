@@ -1,0 +1,105 @@
+// Watches what was asked and what was seen, lets the decisions decide, commits their plans and knows when it next has to
+// act. The same object runs in the daemon and in the simulator.
+//
+//   spec, intent, observed ─watch─▶ dirty tasks ─decide─▶ status ─┐
+//                                        ▲                        ▼
+//                                        └── new tasks ◀─decide─ dirty services ◀── memory given back
+//
+// Thread: the state thread, all of it. The driver calls run() after each settle() and at the latest when it said.
+//
+// Plans are derived transactions that carry what they read; one that meets a conflict is decided again. Work follows what
+// changed: a service is decided once a run, however many of its tasks have changed, from the index and without ranging.
+// Status keys have no other writer, so they are not watched: after a failed commit every watch says `compacted`, and the
+// loop begins again from what the store holds, as it does at start.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <queue>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "base/rare.h"
+#include "control/deployment/deployment.h"
+#include "control/lifecycle/lifecycle.h"
+#include "records/keys.h"
+#include "records/task_index.h"
+#include "state/store.h"
+
+namespace berth::control {
+
+struct Settings {
+  int64_t memory_mib = 0;  // what tasks may reserve: the machine's memory times the overcommit factor
+  lifecycle::Settings lifecycle = {};
+  deployment::Settings deployment = {};
+  size_t decisions_max = 512;  // of one run(); more are left for the next, which is then due at once
+  RareBranches* rare = nullptr;
+};
+
+class Loop {
+ public:
+  // Everything is borrowed and outlives the loop. Begins with all tasks and services that the store holds.
+  Loop(state::Store& store, records::TaskIndex& index, Random& random, Settings settings);
+  ~Loop();
+  Loop(const Loop&) = delete;
+  Loop& operator=(const Loop&) = delete;
+
+  // Decides what is dirty or due. Returns when to be called again without a change: absent for never, `now_ms` or earlier
+  // for at once, after whatever else the state thread has to do.
+  std::optional<TimeMs> run(TimeMs now_ms);
+
+  uint64_t decisions() const { return decisions_; }  // since construction; for tests of cost
+
+ private:
+  struct Service {
+    bool all_tasks = false;              // look at STOPPED ones too: failures may be uncounted
+    std::set<std::string> ended;         // ids of tasks whose end has been decided since the last look
+  };
+  struct Timer {
+    TimeMs at_ms;
+    std::string key;  // a task-spec or service-spec key
+    bool operator>(const Timer& other) const { return at_ms > other.at_ms; }
+  };
+
+  void watch(std::string_view prefix);
+  void begin_again();
+  void changed(const state::Change& change);
+  void dirty_task(const std::string& path) { dirty_tasks_.insert(path); }
+  void dirty_service(const std::string& path, bool all_tasks = false);
+  void take_due(TimeMs now_ms);
+  void wake_at(const std::string& key, TimeMs at_ms);
+
+  void decide_task(const std::string& path, TimeMs now_ms);
+  void task_decided(const records::keys::TaskPath& path, const std::string& service,
+                    const records::TaskStatus* before, const records::TaskStatus* after);
+  void decide_service(const std::string& path, Service work, TimeMs now_ms);
+  bool apply_service_plan(const std::string& path, const deployment::ServicePlan& plan,
+                          const std::optional<state::Entry>& status, const state::Entry& spec, TimeMs now_ms);
+  std::vector<deployment::ServiceTask> tasks_of(const records::keys::ServicePath& path, const Service& work) const;
+  std::vector<placement::SubnetUse> subnets_of(const records::Scope& scope, const records::TaskSpec& spec) const;
+  std::shared_ptr<const records::TaskDefinition> definition(const records::Scope& scope, const std::string& family,
+                                                            int64_t revision) const;
+  void wake_those_who_wait_for_room();
+  void note(std::string_view name) const { rare(settings_.rare, name); }
+
+  state::Store& store_;
+  records::TaskIndex& index_;
+  Random& random_;
+  const Settings settings_;
+  std::vector<state::WatchId> watches_;
+
+  std::set<std::string> dirty_tasks_;          // "<account>/<region>/<cluster>/<id>"
+  std::map<std::string, Service> dirty_services_;
+  std::set<std::string> waiting_for_room_;     // services
+  int64_t reserved_mib_ = 0;                   // at the last look
+  std::unordered_map<std::string, TimeMs> wake_;
+  std::priority_queue<Timer, std::vector<Timer>, std::greater<>> timers_;
+  uint64_t decisions_ = 0;
+};
+
+}  // namespace berth::control

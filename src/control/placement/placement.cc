@@ -1,0 +1,62 @@
+#include "control/placement/placement.h"
+
+#include <algorithm>
+
+#include "base/assert.h"
+
+namespace berth::control::placement {
+
+int64_t tasks_that_fit(const Room& room, int64_t task_memory_mib, int64_t wanted) {
+  BERTH_ASSERT(task_memory_mib >= 0);
+  if (wanted <= 0) return 0;
+  if (task_memory_mib == 0) return wanted;
+  return std::min(wanted, room.left_mib() / task_memory_mib);
+}
+
+const SubnetUse* choose_subnet(const std::vector<SubnetUse>& subnets, Random& random) {
+  const SubnetUse* chosen = nullptr;
+  uint64_t ties = 0;
+  for (const SubnetUse& subnet : subnets) {
+    if (!chosen || subnet.tasks < chosen->tasks) {
+      chosen = &subnet;
+      ties = 1;
+    } else if (subnet.tasks == chosen->tasks && random.below(++ties) == 0) {
+      chosen = &subnet;
+    }
+  }
+  return chosen;
+}
+
+int next_provider(const std::vector<records::StrategyItem>& strategy, const ProviderCounts& counts) {
+  BERTH_ASSERT(counts.size() == strategy.size());
+  for (size_t i = 0; i < strategy.size(); ++i)
+    if (counts[i] < strategy[i].base) return static_cast<int>(i);
+  int best = -1;
+  for (size_t i = 0; i < strategy.size(); ++i) {
+    if (strategy[i].weight <= 0) continue;
+    if (best < 0) {
+      best = static_cast<int>(i);
+      continue;
+    }
+    // (count - base + 1) / weight, compared without dividing.
+    const auto& other = strategy[static_cast<size_t>(best)];
+    const int64_t mine = (counts[i] - strategy[i].base + 1) * other.weight;
+    const int64_t its = (counts[static_cast<size_t>(best)] - other.base + 1) * strategy[i].weight;
+    if (mine < its) best = static_cast<int>(i);
+  }
+  return best;
+}
+
+std::vector<std::string> split(const std::vector<records::StrategyItem>& strategy, int64_t count) {
+  std::vector<std::string> out;
+  ProviderCounts counts(strategy.size(), 0);
+  for (int64_t n = 0; n < count; ++n) {
+    const int at = next_provider(strategy, counts);
+    if (at < 0) break;
+    ++counts[static_cast<size_t>(at)];
+    out.push_back(strategy[static_cast<size_t>(at)].capacity_provider);
+  }
+  return out;
+}
+
+}  // namespace berth::control::placement
