@@ -17,6 +17,12 @@ class HealthWatch {
  public:
   HealthWatch(const records::HealthCheck& check, TimeMs started_at_ms);
 
+  // Goes on from a verdict that was reached before the daemon was restarted.
+  void resume(records::Health health) {
+    health_ = health;
+    start_period_ends_ms_ = 0;
+  }
+
   // When the next probe is due; nothing while one is under way.
   std::optional<TimeMs> next_probe_at_ms() const;
   void probe_begun() { under_way_ = true; }

@@ -1,0 +1,60 @@
+// What the agent can have done to this machine: the seam between the decisions of task.h and the kernel. Implemented by
+// host_machine.h; tests have a fake. Agent thread only; nothing here blocks, and each answer comes by its callback on the
+// agent's thread, never from within the call.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/apply/order.h"
+#include "agent/images/image.h"
+#include "agent/network/network.h"
+#include "base/result.h"
+#include "records/task_definition.h"
+
+namespace berth::agent {
+
+// Everything that a supervisor's start needs.
+struct Launch {
+  const TaskOrder& order;
+  const std::vector<records::ContainerDefinition>& containers;
+  const std::vector<images::ResolvedImage>& images;
+  const network::TaskNet& net;
+  dataplane::Ipv4 address;
+  std::string observed;  // encoded TaskObserved: kept beside the plan, from where an adopted task goes on
+};
+
+struct Executed {
+  bool passed = false;   // exit code 0 within the time
+  std::string output;    // its beginning, or why it could not run
+};
+
+class Machine {
+ public:
+  virtual ~Machine() = default;
+
+  // Local images at once, others pulled and unpacked. The error's context is the container's reason, "CannotPull…".
+  virtual void prepare_images(std::vector<std::string> names,
+                              std::function<void(Result<std::vector<images::ResolvedImage>>)> done) = 0;
+  // Picks an address in the order's subnet, or takes `address` where the task has one already.
+  virtual void attach(const TaskOrder& order, std::optional<dataplane::Ipv4> address,
+                      std::function<void(Result<std::pair<network::TaskNet, dataplane::Ipv4>>)> done) = 0;
+  virtual void detach(const TaskOrder& order, std::optional<dataplane::Ipv4> address, std::function<void()> done) = 0;
+
+  // Its facts arrive at Agent::fact. On an error nothing runs.
+  virtual Result<void> supervise(const Launch& launch) = 0;
+  virtual void start(const std::string& task_id, uint32_t container) = 0;
+  virtual void stop(const std::string& task_id, const std::string& why) = 0;
+  virtual void execute(const std::string& task_id, uint32_t container, std::vector<std::string> command,
+                       uint32_t timeout_ms, std::function<void(Executed)> done) = 0;
+  // Kills what is left of the task and takes away its directory and cgroups.
+  virtual void remove(const std::string& task_id) = 0;
+
+  // Calls back at or after the moment, once.
+  virtual void wake_at(TimeMs when_ms, std::function<void()> callback) = 0;
+  virtual TimeMs now_ms() const = 0;
+};
+
+}  // namespace berth::agent

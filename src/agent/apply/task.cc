@@ -1,0 +1,298 @@
+#include "agent/apply/task.h"
+
+#include <fmt/format.h>
+
+#include "agent/apply/task_plan.h"
+#include "base/assert.h"
+#include "base/log.h"
+#include "records/codec.h"
+
+namespace berth::agent {
+
+using records::ContainerObserved;
+using records::Health;
+using records::Order;
+using taskdir::Fact;
+using taskdir::FactKind;
+
+namespace {
+
+constexpr const char* kOutOfMemory = "OutOfMemoryError: Container killed due to memory usage";
+
+std::string runtime_id(const std::string& task_id, size_t index) {
+  // AWS: "<task id>-<10 digits>". Ours are stable over restarts of the same container, as AWS's are.
+  return fmt::format("{}-{:010}", task_id, 1'000'000'000 + index);
+}
+
+}  // namespace
+
+Task::Task(Machine& machine, TaskOrder order, Report report)
+    : machine_(machine), order_(std::move(order)), report_(std::move(report)) {
+  if (!order_.definition || !order_.spec) return;
+  containers_ = effective_containers(*order_.definition, *order_.spec);
+  starts_sent_.assign(containers_.size(), 0);
+  for (size_t i = 0; i < containers_.size(); ++i) {
+    ContainerObserved seen;
+    seen.name = containers_[i].name;
+    seen.runtime_id = runtime_id(order_.path.id, i);
+    observed_.containers.push_back(std::move(seen));
+  }
+}
+
+void Task::begin() {
+  if (order_.status->order == Order::stop) return release();
+  if (order_.status->order != Order::run) return;
+  if (!order_.failure.empty()) return fail(order_.failure);
+  observed_.pull_started_at_ms = machine_.now_ms();
+  preparing_ = 2;
+  std::vector<std::string> names;
+  for (const auto& container : containers_) names.push_back(container.image);
+  machine_.prepare_images(std::move(names),
+                          [self = shared_from_this()](auto images) { self->images_there(std::move(images)); });
+  machine_.attach(order_, std::nullopt, [self = shared_from_this()](auto net) { self->network_there(std::move(net)); });
+}
+
+void Task::images_there(Result<std::vector<images::ResolvedImage>> images) {
+  --preparing_;
+  if (!images) return fail(images.error().context);
+  observed_.pull_stopped_at_ms = machine_.now_ms();
+  for (size_t i = 0; i < images->size(); ++i) observed_.containers[i].image_digest = (*images)[i].digest;
+  images_ = std::move(*images);
+  launch_when_ready();
+}
+
+void Task::network_there(Result<std::pair<network::TaskNet, dataplane::Ipv4>> net) {
+  --preparing_;
+  if (!net) return fail("ResourceInitializationError: unable to create the task's network: " + net.error().context);
+  net_ = std::move(*net);
+  observed_.address = net_->second.to_string();
+  observed_.mac = net_->first.mac;
+  observed_.connectivity_at_ms = machine_.now_ms();
+  launch_when_ready();
+}
+
+void Task::launch_when_ready() {
+  if (preparing_ > 0) return;
+  if (phase_ != Phase::preparing || !images_ || !net_) return release();
+  if (order_.status->order == Order::stop) return release();
+  observed_.provisioned = true;
+  const Launch launch{order_, containers_, *images_, net_->first, net_->second, records::encode(observed_)};
+  if (auto supervised = machine_.supervise(launch); !supervised) {
+    observed_.provisioned = false;
+    return fail("CannotCreateContainerError: " + supervised.error().context);
+  }
+  phase_ = Phase::supervised;
+  images_.reset();
+  start_containers();
+  report();
+}
+
+void Task::start_containers() {
+  for (size_t i = 0; i < containers_.size(); ++i) {
+    const auto wanted = order_.status->starts.find(containers_[i].name);
+    if (wanted == order_.status->starts.end() || wanted->second <= starts_sent_[i]) continue;
+    starts_sent_[i] = wanted->second;
+    machine_.start(order_.path.id, static_cast<uint32_t>(i));
+  }
+}
+
+void Task::take(TaskOrder order) {
+  const bool idle = order_.status->order == Order::none;
+  // Control's word moves forward only; what bridge composed of other records is as good as it was.
+  const std::string failure = order.failure;
+  order_ = std::move(order);
+  if (phase_ == Phase::released || phase_ == Phase::releasing) return;
+  if (idle && phase_ == Phase::preparing && preparing_ == 0) return begin();
+  if (phase_ == Phase::supervised) {
+    if (order_.status->order == Order::run) start_containers();
+    stop_if_ordered();
+  } else if (order_.status->order == Order::stop && preparing_ == 0) {
+    release();
+  }
+}
+
+void Task::stop_if_ordered() {
+  if (order_.status->order != Order::stop || stop_sent_) return;
+  stop_sent_ = true;
+  machine_.stop(order_.path.id, order_.status->stopped_reason);
+}
+
+void Task::adopt(const std::string& observed_at_launch, const std::vector<Fact>& journal, bool alive) {
+  phase_ = Phase::supervised;
+  observed_ = records::decode<records::TaskObserved>(observed_at_launch);
+  for (const Fact& fact : journal) note(fact);
+  for (size_t i = 0; i < containers_.size(); ++i) starts_sent_[i] = observed_.containers[i].starts;
+  if (observed_.stopped) return release();
+  if (!alive) return supervisor_died("the task's supervisor ended while the daemon was away");
+  for (uint32_t i = 0; i < containers_.size(); ++i) {
+    ContainerObserved& seen = observed_.containers[i];
+    if (!seen.running) continue;
+    // A verdict that was already written holds until a probe says otherwise.
+    Health health = Health::unknown;
+    if (order_.observed && i < order_.observed->containers.size()) {
+      const ContainerObserved& before = order_.observed->containers[i];
+      if (before.starts == seen.starts) health = before.health, seen.health_since_ms = before.health_since_ms;
+    }
+    seen.health = health;
+    watch_health(i, seen.started_at_ms, health);
+  }
+  machine_.attach(order_, address(), [self = shared_from_this()](auto net) {
+    if (net)
+      self->net_ = std::move(*net);
+    else
+      log_warning("task {}: its network could not be taken over: {}", self->order_.path.id, net.error().context);
+  });
+  if (order_.status->order == Order::run) start_containers();
+  stop_if_ordered();
+  report();
+}
+
+void Task::lost(std::string why) {
+  if (order_.observed) observed_ = *order_.observed;
+  for (ContainerObserved& container : observed_.containers) {
+    if (container.running) container.exited_at_ms = machine_.now_ms();
+    container.running = false;
+  }
+  fail(std::move(why));
+}
+
+void Task::fact(const Fact& fact) {
+  const bool was_stopped = observed_.stopped;
+  note(fact);
+  if (fact.kind == FactKind::container_started && fact.container < containers_.size())
+    watch_health(fact.container, fact.time_ms, Health::unknown);
+  if (fact.kind == FactKind::start_failed) stop_sent_ = true, machine_.stop(order_.path.id, observed_.failure);
+  if (observed_.stopped && !was_stopped) {
+    release();
+  } else if (fact.kind != FactKind::supervising && fact.kind != FactKind::lines_dropped) {
+    report();
+  }
+}
+
+// What a fact says, written into what was observed; the same for a fact that is news and one that is read again.
+void Task::note(const Fact& fact) {
+  if (fact.kind == FactKind::finished) {
+    observed_.stopped = true;
+    observed_.stopped_at_ms = fact.time_ms;
+    return;
+  }
+  if (fact.container >= observed_.containers.size()) return;
+  ContainerObserved& seen = observed_.containers[fact.container];
+  switch (fact.kind) {
+    case FactKind::container_started:
+      seen.running = true;
+      seen.starts = static_cast<int>(fact.attempt);
+      seen.started_at_ms = fact.time_ms;
+      seen.exit_code.reset();
+      seen.exited_at_ms = 0;
+      seen.reason.clear();
+      seen.health = Health::unknown;
+      seen.health_since_ms = 0;
+      break;
+    case FactKind::start_failed:
+      seen.running = false;
+      seen.reason = "CannotStartContainerError: " + fact.reason;
+      seen.exited_at_ms = fact.time_ms;
+      observed_.failure = seen.reason;
+      break;
+    case FactKind::container_exited:
+      seen.running = false;
+      seen.starts = static_cast<int>(fact.attempt);
+      seen.exit_code = static_cast<int>(fact.exit_code);
+      seen.exited_at_ms = fact.time_ms;
+      if (fact.oom) seen.reason = kOutOfMemory;
+      health_.erase(fact.container);
+      break;
+    default:
+      break;
+  }
+}
+
+void Task::watch_health(uint32_t index, TimeMs since_ms, Health health) {
+  const auto& check = containers_[index].health_check;
+  if (!check) return;
+  HealthWatch watch(*check, since_ms);
+  if (health != Health::unknown) watch.resume(health);
+  health_.insert_or_assign(index, watch);
+  machine_.wake_at(machine_.now_ms(), [self = shared_from_this(), index] { self->probe(index); });
+}
+
+void Task::probe(uint32_t index) {
+  const auto watch = health_.find(index);
+  if (watch == health_.end() || phase_ != Phase::supervised || stop_sent_) return;
+  const auto due = watch->second.next_probe_at_ms();
+  if (!due) return;  // one is under way; its answer arms the next
+  if (*due > machine_.now_ms()) {
+    machine_.wake_at(*due, [self = shared_from_this(), index] { self->probe(index); });
+    return;
+  }
+  watch->second.probe_begun();
+  const records::HealthCheck& check = *containers_[index].health_check;
+  std::vector<std::string> command(check.command.begin() + 1, check.command.end());
+  if (check.command.front() == "CMD-SHELL") command = {"/bin/sh", "-c", command.empty() ? "" : command.front()};
+  const auto attempt = static_cast<uint32_t>(observed_.containers[index].starts);
+  machine_.execute(order_.path.id, index, std::move(command), static_cast<uint32_t>(check.timeout_s) * 1000,
+                   [self = shared_from_this(), index, attempt](Executed result) {
+                     self->probed(index, attempt, result.passed);
+                   });
+}
+
+void Task::probed(uint32_t index, uint32_t attempt, bool passed) {
+  const auto watch = health_.find(index);
+  ContainerObserved& seen = observed_.containers[index];
+  // The answer may be late: of a container that has exited or been started again since.
+  if (watch == health_.end() || static_cast<uint32_t>(seen.starts) != attempt || !seen.running) return;
+  if (const auto verdict = watch->second.probed(passed, machine_.now_ms())) {
+    seen.health = *verdict;
+    seen.health_since_ms = machine_.now_ms();
+    report();
+  }
+  probe(index);
+}
+
+void Task::supervisor_died(std::string why) {
+  if (phase_ != Phase::supervised) return;
+  for (ContainerObserved& container : observed_.containers) {
+    if (!container.running) continue;
+    container.running = false;
+    container.exited_at_ms = machine_.now_ms();
+    if (container.reason.empty()) container.reason = "ContainerRuntimeError: " + why;
+  }
+  fail("ContainerRuntimeError: " + std::move(why));
+}
+
+void Task::fail(std::string why) {
+  if (observed_.failure.empty()) observed_.failure = std::move(why);
+  release();
+}
+
+void Task::release() {
+  health_.clear();
+  if (phase_ == Phase::releasing || phase_ == Phase::released) return;
+  if (preparing_ > 0) {
+    // What was asked for is still on its way; it is given back when it has come.
+    report();
+    return;
+  }
+  phase_ = Phase::releasing;
+  if (!observed_.stopped) {
+    observed_.stopped = true;
+    observed_.stopped_at_ms = machine_.now_ms();
+  }
+  machine_.remove(order_.path.id);
+  report();
+  machine_.detach(order_, address(), [self = shared_from_this()] {
+    self->phase_ = Phase::released;
+    self->observed_.released = true;
+    self->report();
+  });
+}
+
+std::optional<dataplane::Ipv4> Task::address() const {
+  if (observed_.address.empty()) return std::nullopt;
+  return dataplane::parse_ipv4(observed_.address);
+}
+
+void Task::report() { report_(order_.path, observed_); }
+
+}  // namespace berth::agent

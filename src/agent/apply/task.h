@@ -1,0 +1,77 @@
+// One task, from its first order to the last thing that is given back. A state machine without system calls: orders, facts
+// and answers come in, calls to Machine and reports go out. Agent thread only.
+//
+//   preparing ──images and network there──▶ supervised ──"finished"──▶ releasing ──▶ released
+//       │ order=stop, or a failure                │ supervisor dies           ▲
+//       └─────────────────────────────────────────┴───────────────────────────┘
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/apply/machine.h"
+#include "agent/apply/order.h"
+#include "agent/observe/health_watch.h"
+#include "records/task.h"
+#include "taskdir/journal.h"
+
+namespace berth::agent {
+
+class Task : public std::enable_shared_from_this<Task> {
+ public:
+  using Report = std::function<void(const records::keys::TaskPath&, const records::TaskObserved&)>;
+
+  Task(Machine& machine, TaskOrder order, Report report);
+
+  // A task that nothing has been done for yet.
+  void begin();
+  // A task whose supervisor was found alive, or had finished: `observed` as kept beside the plan, then its journal.
+  void adopt(const std::string& observed_at_launch, const std::vector<taskdir::Fact>& journal, bool alive);
+  // A task that has begun on this machine and of which nothing is left.
+  void lost(std::string why);
+
+  void take(TaskOrder order);
+  void fact(const taskdir::Fact& fact);
+  void supervisor_died(std::string why);
+  void report_again() { report_(order_.path, observed_); }
+
+  const TaskOrder& order() const { return order_; }
+  std::optional<dataplane::Ipv4> address() const;
+  bool released() const { return observed_.released; }
+
+ private:
+  enum class Phase { preparing, supervised, releasing, released };
+
+  void images_there(Result<std::vector<images::ResolvedImage>> images);
+  void network_there(Result<std::pair<network::TaskNet, dataplane::Ipv4>> net);
+  void launch_when_ready();
+  void start_containers();
+  void stop_if_ordered();
+  void fail(std::string why);
+  void release();
+  void note(const taskdir::Fact& fact);
+  void started(uint32_t index, const taskdir::Fact& fact);
+  void watch_health(uint32_t index, TimeMs since_ms, records::Health health);
+  void probe(uint32_t index);
+  void probed(uint32_t index, uint32_t attempt, bool passed);
+  void report();
+
+  Machine& machine_;
+  TaskOrder order_;
+  Report report_;
+  Phase phase_ = Phase::preparing;
+  records::TaskObserved observed_;
+  std::vector<records::ContainerDefinition> containers_;
+  std::optional<std::vector<images::ResolvedImage>> images_;
+  std::optional<std::pair<network::TaskNet, dataplane::Ipv4>> net_;
+  int preparing_ = 0;          // answers that are still to come
+  bool stop_sent_ = false;
+  std::vector<int> starts_sent_;
+  std::map<uint32_t, HealthWatch> health_;
+};
+
+}  // namespace berth::agent

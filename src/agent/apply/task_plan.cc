@@ -1,0 +1,96 @@
+#include "agent/apply/task_plan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace berth::agent {
+
+using records::ContainerDefinition;
+
+namespace {
+
+constexpr uint64_t kOwnLogBytesMax = 10 * 1024 * 1024;
+constexpr uint64_t kSharesPerVcpu = 1024;  // a CPU unit of ECS is a share of cgroup version 1
+constexpr uint64_t kQuotaPeriodUs = 100'000;
+// Of a whole task. AWS states no number for Fargate; this one only keeps a fork bomb from taking the host's table.
+constexpr uint64_t kProcessesMax = 32'768;
+
+void apply_override(ContainerDefinition& container, const records::ContainerOverride& with) {
+  if (with.command) container.command = with.command;
+  if (with.cpu_units) container.cpu_units = *with.cpu_units;
+  if (with.memory_mib) container.memory_mib = *with.memory_mib;
+  if (with.memory_reservation_mib) container.memory_reservation_mib = *with.memory_reservation_mib;
+  for (const auto& [name, value] : with.environment) {
+    std::erase_if(container.environment, [&](const auto& entry) { return entry.first == name; });
+    container.environment.emplace_back(name, value);
+  }
+}
+
+// Who must have stopped before `target` is told to: those that depend on it, by dependsOn or its volumes.
+std::vector<uint32_t> dependants_of(const ContainerDefinition& target, const std::vector<ContainerDefinition>& all) {
+  std::vector<uint32_t> out;
+  for (uint32_t i = 0; i < all.size(); ++i) {
+    const bool depends =
+        std::any_of(all[i].depends_on.begin(), all[i].depends_on.end(),
+                    [&](const records::Dependency& d) { return d.container == target.name; }) ||
+        std::any_of(all[i].volumes_from.begin(), all[i].volumes_from.end(),
+                    [&](const records::VolumeFrom& v) { return v.container == target.name; });
+    if (depends) out.push_back(i);
+  }
+  return out;
+}
+
+taskdir::LogPlan log_plan(const TaskOrder& order, const ContainerDefinition& container, std::string own) {
+  const auto directory = order.log_directories.find(container.name);
+  if (!container.logs || directory == order.log_directories.end())
+    return {std::move(own), taskdir::LogMode::blocking, 0, kOwnLogBytesMax};
+  return {directory->second, container.logs->blocking ? taskdir::LogMode::blocking : taskdir::LogMode::non_blocking,
+          static_cast<uint64_t>(container.logs->max_buffer_bytes), 0};
+}
+
+}  // namespace
+
+std::string own_log_group(const std::string& task_id) { return task_id.substr(0, 16); }
+std::string own_log_stream(size_t container) { return fmt::format("{:016x}", container); }
+
+std::vector<ContainerDefinition> effective_containers(const records::TaskDefinition& definition,
+                                                      const records::TaskSpec& spec) {
+  std::vector<ContainerDefinition> out = definition.containers;
+  for (const records::ContainerOverride& with : spec.overrides)
+    for (ContainerDefinition& container : out)
+      if (container.name == with.name) apply_override(container, with);
+  return out;
+}
+
+taskdir::Plan task_plan(const TaskOrder& order, const std::vector<ContainerDefinition>& containers,
+                        const std::vector<std::vector<std::string>>& lower_directories, const Host& host,
+                        const std::string& own_log_directory) {
+  taskdir::Plan plan;
+  plan.task_id = order.path.id;
+  plan.instance = host.instance;
+  plan.runtime_path = host.runtime_path;
+  plan.runtime_root = host.runtime_root;
+  plan.cgroup_mode = host.cgroup_mode;
+  plan.memory_limit_bytes = static_cast<uint64_t>(order.spec->memory_mib) * 1024 * 1024;
+  plan.processes_max = kProcessesMax;
+  if (const auto units = static_cast<uint64_t>(order.spec->cpu_units); units > 0) {
+    plan.cpu_shares = std::max<uint64_t>(units * kSharesPerVcpu / 1024, 2);
+    // The task's size is its ceiling; on a machine that has less there is nothing to cap.
+    if (units < static_cast<uint64_t>(host.cpus) * 1024) plan.cpu_quota_us = units * kQuotaPeriodUs / 1024;
+  }
+  for (size_t i = 0; i < containers.size(); ++i) {
+    const ContainerDefinition& container = containers[i];
+    taskdir::ContainerPlan out;
+    out.name = container.name;
+    out.stops_task = container.essential && !container.restart_policy;
+    out.lower_directories = lower_directories[i];
+    out.stop_timeout_ms = static_cast<uint32_t>(container.stop_timeout_s) * 1000;
+    out.dependants = dependants_of(container, containers);
+    out.log = log_plan(order, container, fmt::format("{}/{}", own_log_directory, own_log_stream(i)));
+    plan.containers.push_back(std::move(out));
+  }
+  return plan;
+}
+
+}  // namespace berth::agent

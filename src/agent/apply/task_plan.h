@@ -1,0 +1,36 @@
+// From an order to what a supervisor is told. Pure: paths and image layers are arguments.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "agent/apply/order.h"
+#include "records/task_definition.h"
+#include "taskdir/plan.h"
+
+namespace berth::agent {
+
+// The definition's containers with RunTask's overrides applied, in the definition's order. Overriding names win.
+std::vector<records::ContainerDefinition> effective_containers(const records::TaskDefinition& definition,
+                                                               const records::TaskSpec& spec);
+
+// What is the same for every task of this daemon.
+struct Host {
+  std::string instance;
+  std::string runtime_path;
+  std::string runtime_root;
+  taskdir::CgroupMode cgroup_mode = taskdir::CgroupMode::v2;
+  int cpus = 1;
+};
+
+// Containers without a logConfiguration keep their last 10 MB for `berth logs`, in a log store of their own: a group for
+// each task and a stream for each container, by its index in the definition.
+std::string own_log_group(const std::string& task_id);
+std::string own_log_stream(size_t container);
+
+// `lower_directories[i]`: the layers of container i's image, the topmost first. `own_log_directory`: the group's.
+taskdir::Plan task_plan(const TaskOrder& order, const std::vector<records::ContainerDefinition>& containers,
+                        const std::vector<std::vector<std::string>>& lower_directories, const Host& host,
+                        const std::string& own_log_directory);
+
+}  // namespace berth::agent

@@ -1,0 +1,268 @@
+#include "agent/apply/task.h"
+
+#include <gtest/gtest.h>
+
+#include <deque>
+
+#include "agent/apply/task_plan.h"
+#include "records/codec.h"
+
+namespace berth::agent {
+namespace {
+
+using records::Health;
+using records::Order;
+using taskdir::Fact;
+using taskdir::FactKind;
+
+// Remembers what was asked and answers when the test says so.
+class FakeMachine final : public Machine {
+ public:
+  void prepare_images(std::vector<std::string> names,
+                      std::function<void(Result<std::vector<images::ResolvedImage>>)> done) override {
+    asked.push_back("images");
+    images_done = [names, done = std::move(done)](bool good) {
+      if (!good) return done(berth::fail("CannotPullContainerError: no such image"));
+      std::vector<images::ResolvedImage> out(names.size());
+      for (auto& image : out) image.digest = "sha256:1";
+      done(std::move(out));
+    };
+  }
+  void attach(const TaskOrder&, std::optional<dataplane::Ipv4>,
+              std::function<void(Result<std::pair<network::TaskNet, dataplane::Ipv4>>)> done) override {
+    asked.push_back("attach");
+    attach_done = [done = std::move(done)] {
+      done(std::pair{network::TaskNet{"/run/netns", "06:be:00:00:00:09"}, *dataplane::parse_ipv4("172.31.0.9")});
+    };
+  }
+  void detach(const TaskOrder&, std::optional<dataplane::Ipv4>, std::function<void()> done) override {
+    asked.push_back("detach");
+    detach_done = std::move(done);
+  }
+  Result<void> supervise(const Launch& launch) override {
+    asked.push_back("supervise");
+    kept = launch.observed;
+    return {};
+  }
+  void start(const std::string&, uint32_t container) override { asked.push_back("start " + std::to_string(container)); }
+  void stop(const std::string&, const std::string& why) override { asked.push_back("stop " + why); }
+  void execute(const std::string&, uint32_t, std::vector<std::string> command, uint32_t,
+               std::function<void(Executed)> done) override {
+    asked.push_back("execute " + command.front());
+    executed = std::move(done);
+  }
+  void remove(const std::string&) override { asked.push_back("remove"); }
+  void wake_at(TimeMs when, std::function<void()> callback) override { timers.emplace(when, std::move(callback)); }
+  TimeMs now_ms() const override { return now; }
+
+  void run_until(TimeMs when) {
+    now = when;
+    while (!timers.empty() && timers.begin()->first <= now) {
+      auto callback = std::move(timers.begin()->second);
+      timers.erase(timers.begin());
+      callback();
+    }
+  }
+
+  TimeMs now = 1000;
+  std::vector<std::string> asked;
+  std::string kept;
+  std::function<void(bool)> images_done;
+  std::function<void()> attach_done, detach_done;
+  std::function<void(Executed)> executed;
+  std::multimap<TimeMs, std::function<void()>> timers;
+};
+
+class TaskTest : public testing::Test {
+ protected:
+  TaskOrder order(Order what, std::map<std::string, int> starts = {}) {
+    TaskOrder out;
+    out.path = {{"1", "r"}, "c", std::string(32, 'a')};
+    auto spec = std::make_shared<records::TaskSpec>();
+    spec->memory_mib = 512;
+    out.spec = spec;
+    auto definition = std::make_shared<records::TaskDefinition>();
+    definition->containers.resize(2);
+    definition->containers[0].name = "web";
+    definition->containers[0].health_check = records::HealthCheck{{"CMD-SHELL", "curl -f localhost"}, 10, 5, 1, 0};
+    definition->containers[1].name = "side";
+    definition->containers[1].depends_on = {{"web", records::Condition::healthy}};
+    out.definition = definition;
+    auto status = std::make_shared<records::TaskStatus>();
+    status->order = what;
+    status->starts = std::move(starts);
+    status->stopped_reason = "because";
+    out.status = status;
+    return out;
+  }
+  std::shared_ptr<Task> make(TaskOrder with) {
+    return std::make_shared<Task>(machine, std::move(with),
+                                  [this](const auto&, const records::TaskObserved& seen) { observed = seen; });
+  }
+  std::shared_ptr<Task> running() {
+    auto task = make(order(Order::run, {{"web", 1}}));
+    task->begin();
+    machine.images_done(true);
+    machine.attach_done();
+    Fact started{FactKind::container_started, machine.now, 0};
+    started.attempt = 1;
+    task->fact(started);
+    machine.asked.clear();
+    return task;
+  }
+
+  FakeMachine machine;
+  records::TaskObserved observed;
+};
+
+TEST_F(TaskTest, PreparesImagesAndNetworkSideBySideAndStartsWhatMayStart) {
+  auto task = make(order(Order::run, {{"web", 1}}));
+  task->begin();
+  machine.attach_done();
+  EXPECT_EQ(machine.asked, (std::vector<std::string>{"images", "attach"}));
+  machine.images_done(true);
+  EXPECT_EQ(machine.asked.back(), "start 0");
+  EXPECT_TRUE(observed.provisioned);
+  EXPECT_EQ(observed.address, "172.31.0.9");
+  task->take(order(Order::run, {{"web", 1}, {"side", 1}}));
+  EXPECT_EQ(machine.asked.back(), "start 1");
+}
+
+TEST_F(TaskTest, AnImageThatCannotBePulledGivesTheNetworkBack) {
+  auto task = make(order(Order::run, {{"web", 1}}));
+  task->begin();
+  machine.images_done(false);
+  EXPECT_FALSE(observed.stopped);  // the network is still on its way
+  machine.attach_done();
+  machine.detach_done();
+  EXPECT_EQ(observed.failure, "CannotPullContainerError: no such image");
+  EXPECT_TRUE(observed.stopped && observed.released);
+}
+
+TEST_F(TaskTest, AStopThatComesEarlyIsCarriedOutWhenEverythingHasCome) {
+  auto task = make(order(Order::run));
+  task->begin();
+  task->take(order(Order::stop));
+  machine.images_done(true);
+  machine.attach_done();
+  EXPECT_EQ(machine.asked.back(), "detach");
+  EXPECT_TRUE(observed.stopped);
+  EXPECT_TRUE(observed.failure.empty());
+}
+
+TEST_F(TaskTest, ProbesHealthAtOnceAndThenByInterval) {
+  auto task = running();
+  machine.run_until(machine.now);
+  EXPECT_EQ(machine.asked, std::vector<std::string>{"execute /bin/sh"});
+  machine.executed({true, ""});
+  EXPECT_EQ(observed.containers[0].health, Health::healthy);
+  machine.asked.clear();
+  machine.run_until(machine.now + 9'999);
+  EXPECT_TRUE(machine.asked.empty());
+  machine.run_until(machine.now + 1);
+  machine.executed({false, ""});
+  EXPECT_EQ(observed.containers[0].health, Health::unhealthy);
+}
+
+TEST_F(TaskTest, AnAnswerOfAnEarlierStartSaysNothingOfThisOne) {
+  auto task = running();
+  machine.run_until(machine.now);
+  auto late = machine.executed;
+  Fact exited{FactKind::container_exited, machine.now, 0};
+  exited.attempt = 1;
+  exited.exit_code = 137;
+  exited.oom = true;
+  task->fact(exited);
+  EXPECT_EQ(observed.containers[0].reason, "OutOfMemoryError: Container killed due to memory usage");
+  task->take(order(Order::run, {{"web", 2}}));
+  EXPECT_EQ(machine.asked.back(), "start 0");
+  Fact again{FactKind::container_started, machine.now, 0};
+  again.attempt = 2;
+  task->fact(again);
+  late({true, ""});
+  EXPECT_EQ(observed.containers[0].health, Health::unknown);
+  EXPECT_EQ(observed.containers[0].exit_code, std::nullopt);
+}
+
+TEST_F(TaskTest, FinishedReleasesEverything) {
+  auto task = running();
+  task->take(order(Order::stop));
+  task->take(order(Order::stop));
+  EXPECT_EQ(machine.asked, std::vector<std::string>{"stop because"});  // once
+  task->fact({FactKind::finished, 5000});
+  EXPECT_TRUE(observed.stopped);
+  EXPECT_FALSE(observed.released);
+  machine.detach_done();
+  EXPECT_TRUE(observed.released);
+  EXPECT_EQ(observed.stopped_at_ms, 5000);
+}
+
+TEST_F(TaskTest, AnAdoptedTaskGoesOnFromItsJournal) {
+  running();
+  Fact started{FactKind::container_started, 1000, 0};
+  started.attempt = 1;
+  auto with = order(Order::run, {{"web", 1}, {"side", 1}});
+  auto before = std::make_shared<records::TaskObserved>();
+  before->containers.resize(2);
+  before->containers[0].starts = 1;
+  before->containers[0].health = Health::healthy;
+  with.observed = before;
+  auto task = make(with);
+  task->adopt(machine.kept, {started}, true);
+  EXPECT_TRUE(observed.containers[0].running);
+  EXPECT_EQ(observed.containers[0].health, Health::healthy);
+  EXPECT_EQ(observed.address, "172.31.0.9");
+  EXPECT_EQ(machine.asked, (std::vector<std::string>{"attach", "start 1"}));  // web is not started twice
+}
+
+TEST_F(TaskTest, ADeadSupervisorStopsTheTaskWithAReason) {
+  auto task = running();
+  task->supervisor_died("killed by signal 9");
+  EXPECT_EQ(observed.failure, "ContainerRuntimeError: killed by signal 9");
+  EXPECT_FALSE(observed.containers[0].running);
+  EXPECT_EQ(machine.asked, (std::vector<std::string>{"remove", "detach"}));
+}
+
+TEST(TaskPlan, CapsAtTheTasksSizeOnlyWhereTheMachineHasMore) {
+  TaskOrder order;
+  order.path.id = std::string(32, 'b');
+  auto spec = std::make_shared<records::TaskSpec>();
+  spec->cpu_units = 4096;
+  spec->memory_mib = 8192;
+  order.spec = spec;
+  std::vector<records::ContainerDefinition> containers(2);
+  containers[0].name = "db";
+  containers[1].name = "web";
+  containers[1].depends_on = {{"db", records::Condition::start}};
+  containers[1].restart_policy.emplace();
+  Host host;
+  host.cpus = 2;
+  const auto small = task_plan(order, containers, {{"/l"}, {"/l"}}, host, "/own");
+  EXPECT_EQ(small.cpu_quota_us, 0u);
+  EXPECT_EQ(small.cpu_shares, 4096u);
+  EXPECT_EQ(small.memory_limit_bytes, 8192ull << 20);
+  EXPECT_EQ(small.containers[0].dependants, std::vector<uint32_t>{1});
+  EXPECT_FALSE(small.containers[1].stops_task);  // its restart policy is the daemon's to consult
+  EXPECT_EQ(small.containers[1].log.directory, "/own/0000000000000001");
+  host.cpus = 8;
+  EXPECT_EQ(task_plan(order, containers, {{}, {}}, host, "/own").cpu_quota_us, 400'000u);
+}
+
+TEST(TaskPlan, OverridesReplaceCommandsAndAddToTheEnvironment) {
+  records::TaskDefinition definition;
+  definition.containers.resize(1);
+  definition.containers[0].name = "web";
+  definition.containers[0].environment = {{"A", "1"}, {"B", "2"}};
+  records::TaskSpec spec;
+  records::ContainerOverride with;
+  with.name = "web";
+  with.command = {{"sleep", "1"}};
+  with.environment = {{"A", "3"}};
+  spec.overrides = {with};
+  const auto out = effective_containers(definition, spec);
+  EXPECT_EQ(out[0].command->front(), "sleep");
+  EXPECT_EQ(out[0].environment, (std::vector<std::pair<std::string, std::string>>{{"B", "2"}, {"A", "3"}}));
+}
+
+}  // namespace
+}  // namespace berth::agent

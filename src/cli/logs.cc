@@ -1,0 +1,129 @@
+#include <fmt/format.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <ctime>
+#include <memory>
+#include <optional>
+
+#include "base/fd.h"
+#include "cli/admin_client.h"
+#include "cli/arguments.h"
+#include "cli/commands.h"
+#include "logstore/log_store.h"
+
+namespace berth::cli {
+namespace {
+
+constexpr const char* kHelp = R"(Usage: berth logs [--follow] [--timestamps] TASK [CONTAINER] [--state DIR]
+
+Prints what a task's containers have written, in the order of time. TASK is a
+task's id, or the beginning of one. Containers with a log configuration have all
+of it here, those without one their last 10 MB.
+
+  -f, --follow       go on as lines come, until interrupted
+  -t, --timestamps   put the time before each line
+  --state DIR        the daemon's state directory (default: /var/lib/berth)
+)";
+
+// One container's stream: read from where the last page ended.
+struct Source {
+  std::string container;
+  std::string directory;
+  std::unique_ptr<logstore::LogStore> store;
+  logstore::Query query;
+};
+
+Result<std::vector<Source>> sources_of(const std::string& state, const std::string& task, const std::string& container) {
+  const auto answer = ask_daemon(state, "GET", "/tasks/" + task + "/logs");
+  if (!answer) return tl::unexpected(answer.error());
+  std::vector<Source> out;
+  for (const json::Value& entry : (*answer)["containers"].array_or_empty()) {
+    if (!container.empty() && entry["name"].string_or("") != container) continue;
+    Source source;
+    source.container = entry["name"].string_or("");
+    const std::string root = entry["root"].string_or("");
+    source.query.group_uid = entry["group"].string_or("");
+    source.query.stream_uids = {{entry["stream"].string_or("")}};
+    source.directory = fmt::format("{}/{}/{}", root, source.query.group_uid, source.query.stream_uids->front());
+    source.store = std::make_unique<logstore::LogStore>(root);
+    out.push_back(std::move(source));
+  }
+  if (out.empty()) return fail(fmt::format("task {} has no container {}", task, container));
+  return out;
+}
+
+std::string time_text(TimeMs ms) {
+  const time_t seconds = ms / 1000;
+  tm parts{};
+  gmtime_r(&seconds, &parts);
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z ", parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday,
+                     parts.tm_hour, parts.tm_min, parts.tm_sec, ms % 1000);
+}
+
+struct Line {
+  logstore::Position position;
+  const std::string* container;
+  std::string text;
+};
+
+// Everything new of all sources, merged by time.
+Result<void> print_new(std::vector<Source>& sources, bool timestamps) {
+  std::vector<Line> lines;
+  for (Source& source : sources) {
+    while (true) {
+      auto page = source.store->read(source.query);
+      if (!page) return tl::unexpected(page.error());
+      for (logstore::Event& event : page->events) {
+        source.query.from = event.position;
+        lines.push_back({event.position, &source.container, std::move(event.message)});
+      }
+      if (!page->resume) break;
+      source.query.from = page->resume;
+    }
+  }
+  std::stable_sort(lines.begin(), lines.end(), [](const Line& a, const Line& b) { return a.position < b.position; });
+  for (const Line& line : lines) {
+    if (timestamps) fmt::print("{}", time_text(line.position.timestamp_ms));
+    if (sources.size() > 1) fmt::print("{} | ", *line.container);
+    fmt::print("{}\n", line.text);
+  }
+  std::fflush(stdout);
+  if (std::ferror(stdout)) return fail("standard output is closed");
+  return {};
+}
+
+Result<void> follow(std::vector<Source>& sources, bool timestamps) {
+  Fd watch(::inotify_init1(IN_CLOEXEC));
+  if (!watch) return fail(errno, "inotify_init1");
+  // Watched before they are read, so that nothing falls between the two.
+  for (const Source& source : sources)
+    if (::inotify_add_watch(watch.get(), source.directory.c_str(), IN_MODIFY | IN_CREATE | IN_ATTRIB) < 0)
+      return fail(errno, "watching " + source.directory);
+  char events[16384];
+  while (true) {
+    if (const auto printed = print_new(sources, timestamps); !printed) return printed;
+    if (::read(watch.get(), events, sizeof events) < 0 && errno != EINTR) return fail(errno, "inotify");
+  }
+}
+
+}  // namespace
+
+int logs(const std::vector<std::string>& argv) {
+  const auto arguments = Arguments::parse(argv, {{"follow", false, 'f'}, {"timestamps", false, 't'}, {"state", true}});
+  if (!arguments) return misused("logs", arguments.error().context);
+  if (arguments->has("help")) return fmt::print("{}", kHelp), 0;
+  const auto& operands = arguments->operands();
+  if (operands.empty() || operands.size() > 2) return misused("logs", "which task?");
+  auto sources = sources_of(arguments->value("state", kDefaultStateDirectory), operands[0],
+                            operands.size() == 2 ? operands[1] : "");
+  if (!sources) return complain(sources.error().context);
+  const bool timestamps = arguments->has("timestamps");
+  const auto done = arguments->has("follow") ? follow(*sources, timestamps) : print_new(*sources, timestamps);
+  return done ? 0 : complain(done.error().context);
+}
+
+}  // namespace berth::cli

@@ -1,0 +1,60 @@
+#include "daemon/api.h"
+
+#include "base/log.h"
+
+namespace berth::daemon {
+namespace {
+
+ApiError not_durable() {
+  return {"ServerException", "The state could not be written to disk; nothing was changed.", 500};
+}
+
+// A reply must not be copied once it is known, and a when_durable callback must be copyable: hence shared ownership.
+using CallPtr = std::shared_ptr<wire::Call>;
+
+}  // namespace
+
+services::Context context_of(const World& world, const Caller& caller, TimeMs now_ms) {
+  return {world.store,    world.tasks,   caller,         now_ms, world.random,
+          world.capacity, world.network, world.simulated_agent};
+}
+
+void Api::serve(wire::Dispatcher& dispatcher, const services::Registry<model::Operation>& registry) {
+  for (const auto& [operation, handler] : registry.handlers())
+    dispatcher.serve(*operation, [this, run_it = &handler](std::unique_ptr<wire::Call> call) {
+      state_thread_.post_quietly([this, run_it, shared = CallPtr(std::move(call))] { run(*run_it, shared); });
+    });
+}
+
+void Api::run(const services::ErasedHandler& handler, CallPtr call) {
+  services::ErasedHandled handled = handler(context_of(world_, call->caller, call->now_ms), call->raw_input());
+  if (handled.answer && !handled.transaction.empty()) {
+    const auto applied = world_.store.apply(std::move(handled.transaction));
+    if (!applied) {
+      // Handlers run one after the other against the head, so what they read still holds; only size is left.
+      call->respond(ApiError{"InvalidParameterException", "The request changes more than one transaction may hold."});
+      return;
+    }
+  }
+  const state::Revision seen = world_.store.head();
+  world_.store.when_durable(seen, [this, call = std::move(call), handled = std::move(handled)](bool durable) mutable {
+    if (durable)
+      finish(std::move(call), std::move(handled));
+    else
+      call->respond(not_durable());
+  });
+}
+
+void Api::finish(CallPtr call, services::ErasedHandled handled) {
+  if (!handled.answer) return call->respond(std::move(handled.answer.error()));
+  if (!handled.later) return call->respond_raw(std::move(*handled.answer));
+  workers_.post([call = std::move(call), later = std::move(handled.later)] {
+    auto answer = later();
+    if (answer)
+      call->respond_raw(std::move(*answer));
+    else
+      call->respond(std::move(answer.error()));
+  });
+}
+
+}  // namespace berth::daemon
