@@ -20,17 +20,20 @@ def base():
     return [RUNTIME, "--root", str(DIRECTORY / "state")]
 
 
-def run_command(identity, detach):
-    return base() + ["run"] + (["--detach"] if detach else []) + ["--bundle", str(DIRECTORY), identity]
+def run_command(identity, detach, bundle="waiting"):
+    return base() + ["run"] + (["--detach"] if detach else []) + ["--bundle", str(DIRECTORY / bundle), identity]
 
 
-def write_bundle():
-    config = DIRECTORY / "config.json"
+def write_bundle(name, arguments):
+    bundle = DIRECTORY / name
+    bundle.mkdir(exist_ok=True)
+    config = bundle / "config.json"
     config.unlink(missing_ok=True)
-    subprocess.run([RUNTIME, "spec"], cwd=DIRECTORY, check=True)
+    subprocess.run([RUNTIME, "spec"], cwd=bundle, check=True)
     spec = json.loads(config.read_text())
-    spec["process"]["args"] = ["/now"]
+    spec["process"]["args"] = arguments
     spec["process"]["terminal"] = False
+    spec["root"]["path"] = str(DIRECTORY / "rootfs")
     config.write_text(json.dumps(spec))
 
 
@@ -39,7 +42,8 @@ def choose():
     failures = []
     for RUNTIME in ("crun", "runc"):
         try:
-            write_bundle()
+            write_bundle("waiting", ["/now"])
+            write_bundle("ending", ["/now", "exit"])
             first_instruction()
             return {"runtime": RUNTIME}
         except (OSError, RuntimeError, subprocess.CalledProcessError) as error:
@@ -67,6 +71,13 @@ def detached():
     taken = time.monotonic_ns() - started
     subprocess.run(base() + ["delete", "--force", identity], check=True, **QUIET)
     return {"ms": taken / 1e6}
+
+
+def whole_lives(prefix, count, width):
+    """Containers that end at once, each waited for and deleted by `run` itself."""
+    started = time.monotonic()
+    finish(many(run_command("{}", False, "ending"), prefix, count, width))
+    return {"s": time.monotonic() - started}
 
 
 def many(command, prefix, count, width):
@@ -114,7 +125,7 @@ def clean():
 
 
 OPERATIONS = {function.__name__: function for function in (
-    choose, first_instruction, detached, start_many, remove_many, replace_many, clean)}
+    choose, first_instruction, detached, start_many, remove_many, replace_many, whole_lives, clean)}
 
 for text in sys.stdin:
     request = json.loads(text)

@@ -7,11 +7,11 @@ Berth, 20 tasks that came and went; the rivals run no tasks and get the requests
 kernel's own memory (slab, kernel stacks, page tables, per-CPU areas) and of tmpfs. The growth of slab includes what the
 bench's own containers take of it, which the bare runtime's containers take too: shown beside.
 """
+import contextlib
 import os
 import socket
 import time
 
-import berth_tasks
 from berth_tasks import TaskBench
 from harness import BenchError, Row, figure, meminfo, memory_of, processes_with, tail
 from measure_churn import wait_for_counts
@@ -126,67 +126,73 @@ def kernel_bytes():
 
 
 def split_processes(tasks):
-    """PSS of the daemon, of the bench's own program in the containers, and of everything else of this Berth."""
+    """PSS in bytes: the daemon's, the bench's own program's in the containers, and that of all others of this Berth."""
     daemon_pid = tasks.berth.daemon_pid()
-    daemon = memory_of(daemon_pid)["pss"]
-    others, payload, count = 0, 0, 0
-    for pid in set(processes_with(str(tasks.berth.directory))) - {daemon_pid}:
-        try:
-            others += memory_of(pid)["pss"]
-            count += 1
-        except (OSError, KeyError):
-            continue
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
+    found = {"daemon": memory_of(daemon_pid)["pss"], "supervisors": 0, "program": 0}
+    ours = set(processes_with(str(tasks.berth.directory))) - {daemon_pid}
+    for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
+        with contextlib.suppress(OSError, KeyError):
             if os.readlink(f"/proc/{pid}/exe") == "/now":
-                payload += memory_of(pid)["pss"]
-        except (OSError, KeyError):
-            continue
-    return daemon, others, payload, count
+                found["program"] += memory_of(pid)["pss"]
+            elif pid in ours:
+                found["supervisors"] += memory_of(pid)["pss"]
+    return found
 
 
 def settle():
     time.sleep(3)
 
 
+def idle_round(tasks, caller, count):
+    """What `count` waiting tasks add, in bytes a task: by part, and by what the machine has left."""
+    before = split_processes(tasks)
+    kernel_before, available_before = kernel_bytes(), meminfo()["MemAvailable"]
+    tasks.scale("idle", count)
+    wait_for_counts(tasks, caller, {"idle": count})
+    settle()
+    after = split_processes(tasks)
+    kernel, available = kernel_bytes(), meminfo()["MemAvailable"]
+    tasks.scale("idle", 0)
+    wait_for_counts(tasks, caller, {"idle": 0})
+    settle()
+    grown = {name: (after[name] - before[name]) / count / MEGABYTE for name in before}
+    grown["kernel"] = (kernel - kernel_before) / count / MEGABYTE
+    grown["available"] = (available_before - available) / count / MEGABYTE - grown["program"]
+    grown["total"] = grown["supervisors"] + grown["daemon"] + grown["kernel"]
+    return grown
+
+
+def bare_round(bare, count):
+    before = kernel_bytes()
+    bare.start_many_s("idle", count, 8)
+    settle()
+    grown = kernel_bytes() - before
+    bare.remove_many("idle", count, 8)
+    settle()
+    return grown / count / MEGABYTE
+
+
 def measure_idle_tasks(bench, bare):
     count = bench.runs(100, 20)
     tasks = TaskBench(bench, tasks_max=count)
     caller = tasks.caller("ecs")
-    definition = tasks.define("idle")
-    tasks.create_service("idle", definition)
+    tasks.create_service("idle", tasks.define("idle"))
     # Ten tasks come and go first: what is warmed up once for all is not a task's.
     for number in (10, 0):
         tasks.scale("idle", number)
         wait_for_counts(tasks, caller, {"idle": number})
     settle()
-    daemon_before, others_before, _, _ = split_processes(tasks)
-    kernel_before, available_before = kernel_bytes(), meminfo()["MemAvailable"]
-    tasks.scale("idle", count)
-    wait_for_counts(tasks, caller, {"idle": count})
-    settle()
-    daemon, others, payload, processes = split_processes(tasks)
-    kernel, available = kernel_bytes(), meminfo()["MemAvailable"]
-    tasks.scale("idle", 0)
-    wait_for_counts(tasks, caller, {"idle": 0})
+    rounds, bare_rounds = [], []
+    for _ in range(bench.runs(3, 1)):
+        rounds.append(idle_round(tasks, caller, count))
+        bare_rounds.append(bare_round(bare, count))
     tasks.berth.end()
-    settle()
-
-    bare_before = kernel_bytes()
-    bare.start_many_s("idle", count, 8)
-    settle()
-    bare_kernel = kernel_bytes() - bare_before
-    bare.remove_many("idle", count, 8)
-
-    supervisors = others - others_before
-    growth = daemon - daemon_before
-    total = supervisors + growth + (kernel - kernel_before)
-    each = lambda value: value / count / MEGABYTE
-    return [Row(f"overhead of an idle task, over {count}", figure([each(total)], "MB"),
-                f"kernel memory alone of a bare {bare.name} container", figure([each(bare_kernel)], "MB"), at_most=1.5,
-                note=f"supervisor {each(supervisors):.2f} ({processes} processes), daemon {each(growth):.2f}, kernel "
-                     f"{each(kernel - kernel_before):.2f}; fall of MemAvailable less the program's own "
-                     f"{each(payload):.2f}: {each(available_before - available - payload):.2f} MB")]
+    middle = {name: sorted(r[name] for r in rounds)[len(rounds) // 2] for name in rounds[0]}
+    return [Row(f"overhead of an idle task, over {count}", figure([r["total"] for r in rounds], "MB"),
+                f"the kernel's part for a bare {bare.name} container", figure(bare_rounds, "MB"), at_most=1.5,
+                note=f"supervisor {middle['supervisors']:.2f}, daemon {middle['daemon']:.2f}, kernel "
+                     f"{middle['kernel']:.2f} MB (medians); the fall of MemAvailable, less the waiting program's own "
+                     f"{middle['program']:.2f}, is {middle['available']:.2f} MB")]
 
 
 def measure(bench, bare):

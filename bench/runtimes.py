@@ -55,6 +55,9 @@ class Bare:
     def replace_many_s(self, old, new, count, width):
         return self.ask("replace_many", old=old, new=new, count=count, width=width)["s"]
 
+    def whole_lives_s(self, prefix, count, width):
+        return self.ask("whole_lives", prefix=prefix, count=count, width=width)["s"]
+
     def remove_many(self, prefix, count, width):
         self.ask("remove_many", prefix=prefix, count=count, width=width)
 
