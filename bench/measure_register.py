@@ -6,7 +6,6 @@ fsyncs that it makes for one request alone is counted with strace (at least one)
 durable, one after the other, stands beside.
 """
 import contextlib
-import pathlib
 import re
 import shutil
 import signal
@@ -14,7 +13,7 @@ import subprocess
 import time
 
 import definitions
-from harness import CLIENT_CORE, SERVER_CORE, BenchError, Row, durable_writes_per_second, figure
+from harness import BenchError, Row, durable_writes_per_second, figure
 from servers import Berth
 from signed import Caller, write_requests
 
