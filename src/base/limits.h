@@ -14,6 +14,7 @@ inline constexpr int64_t kHttpIdleMaxMs = 120 * 1000;    // between two requests
 inline constexpr int64_t kHttpReceiveMaxMs = 20 * 1000;  // from a request's first byte to its last
 inline constexpr int64_t kHttpSendMaxMs = 20 * 1000;     // without any progress
 inline constexpr int kJsonDepthMax = 64;
+inline constexpr size_t kQueryParametersMax = 4096;
 inline constexpr int64_t kClockSkewMaxMs = 5 * 60 * 1000;  // SigV4: AWS refuses signatures older or newer than this
 
 }  // namespace berth::limits
