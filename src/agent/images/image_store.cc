@@ -1,0 +1,341 @@
+#include "agent/images/image_store.h"
+
+#include <fcntl.h>
+#include <fmt/core.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+#include <future>
+#include <map>
+#include <mutex>
+
+#include "agent/images/layout.h"
+#include "agent/images/oci.h"
+#include "agent/images/program.h"
+#include "agent/images/registry.h"
+#include "agent/images/unpacker.h"
+#include "base/fd.h"
+#include "base/log.h"
+
+namespace berth::images {
+namespace {
+
+namespace fs = std::filesystem;
+
+// One call for all who ask for the same thing at the same time.
+template <class T>
+class Together {
+ public:
+  template <class Work>
+  Result<T> run(const std::string& key, Work&& work) {
+    std::promise<Result<T>> promise;
+    {
+      std::unique_lock lock(mutex_);
+      if (const auto found = running_.find(key); found != running_.end()) {
+        const std::shared_future<Result<T>> answer = found->second;
+        lock.unlock();
+        return answer.get();
+      }
+      running_[key] = promise.get_future().share();
+    }
+    Result<T> result = work();
+    promise.set_value(result);
+    const std::lock_guard lock(mutex_);
+    running_.erase(key);
+    return result;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<std::string, std::shared_future<Result<T>>> running_;
+};
+
+}  // namespace
+
+class ImageStore::Impl {
+ public:
+  explicit Impl(ImageStoreOptions options)
+      : options_(std::move(options)),
+        layout_(options_.state_directory + "/images"),
+        unpacker_(layout_.layers_directory(), options_.unpack_program) {}
+
+  Result<void> start() {
+    if (auto prepared = layout_.prepare(); !prepared) return prepared;
+    auto index = layout_.read_index();
+    if (!index) return tl::unexpected(index.error());
+    for (const Descriptor& manifest : *index) {
+      const auto annotation = manifest.annotations.find(kRefName);
+      const auto name = annotation == manifest.annotations.end() ? fail("it has no name") : parse_image_name(annotation->second);
+      auto image = layout_.read_image(layout_.blob(manifest.digest), [&](const std::string& digest) {
+        return layout_.blob(digest);
+      });
+      if (!name || !image) {
+        // Kept in nobody's sight: one damaged image must not keep the others from being served.
+        log_warning("image {} is left out: {}", manifest.digest, (name ? image.error() : name.error()).context);
+        continue;
+      }
+      // Layers of an image that is named are there, unless somebody has taken them away.
+      if (auto unpacked = unpack_layers(*image, [&](const std::string& digest) { return layout_.blob(digest); }); !unpacked) {
+        log_warning("image {} is left out: {}", name->canonical(), unpacked.error().context);
+        continue;
+      }
+      images_[name->canonical()] = entry(*name, manifest, std::move(*image));
+    }
+    return {};
+  }
+
+  Result<ImageSummary> load(const std::string& source, const std::string& name, int stdin_fd) {
+    auto parsed = parse_image_name(name);
+    if (!parsed) return tl::unexpected(parsed.error());
+    if (!parsed->digest.empty()) return fail("an image is loaded under a tag, not under a digest: " + name);
+    std::string from = source;
+    if (source == "docker-archive:-") {
+      if (stdin_fd < 0) return fail("docker-archive:- has no input");
+      from = "docker-archive:/dev/stdin";
+    } else if (!source.starts_with("oci:") && !source.starts_with("docker-archive:")) {
+      return fail(fmt::format("'{}' is no source of an image: it is oci:DIR[:TAG], docker-archive:FILE or docker-archive:-",
+                              source));
+    }
+    return fetch(from, *parsed, stdin_fd, options_.pull_timeout_ms);
+  }
+
+  Result<ImageSummary> pull(const std::string& text) {
+    auto name = parse_image_name(text);
+    if (!name) return fail("CannotPullContainerError: " + name.error().context);
+    return pulls_.run(name->canonical(), [&]() -> Result<ImageSummary> {
+      if (auto answers = check_registry_answers(*name, options_.connect_timeout_ms); !answers) {
+        return fail(cannot_pull(*name, "failed to do request: " + answers.error().context));
+      }
+      auto fetched = fetch("docker://" + name->pull_reference(), *name, -1, options_.pull_timeout_ms);
+      if (!fetched) return fail(cannot_pull(*name, fetched.error().context));
+      return fetched;
+    });
+  }
+
+  std::optional<ResolvedImage> resolve(const std::string& text) const {
+    const auto name = parse_image_name(text);
+    if (!name) return std::nullopt;
+    const std::lock_guard lock(mutex_);
+    const Image* image = find(*name);
+    if (!image) return std::nullopt;
+    auto lease = image->lease.lock();
+    if (!lease) image->lease = lease = std::make_shared<const std::vector<std::string>>(image->layers);
+    leases_.push_back(lease);
+    return ResolvedImage{name->canonical(), image->manifest.digest, image->config, image->layers, lease};
+  }
+
+  std::vector<ImageSummary> list() const {
+    const std::lock_guard lock(mutex_);
+    std::vector<ImageSummary> out;
+    for (const auto& [name, image] : images_) out.push_back(summary(name, image));
+    return out;
+  }
+
+  Result<void> remove(const std::string& text) {
+    auto name = parse_image_name(text);
+    if (!name) return tl::unexpected(name.error());
+    {
+      const std::lock_guard lock(mutex_);
+      const Image* image = find(*name);
+      if (!image) return fail("there is no image " + name->canonical());
+      const std::string key = image->name.canonical();
+      auto taken = images_.extract(key);
+      if (auto written = write_index(); !written) {
+        images_.insert(std::move(taken));
+        return written;
+      }
+    }
+    return collect_garbage();
+  }
+
+  Result<void> collect_garbage() {
+    const std::set<std::string> used = options_.layers_in_use();
+    std::set<std::string> blobs, layers = used;
+    std::vector<std::string> gone;
+    {
+      const std::lock_guard lock(mutex_);
+      // What is being fetched is in no index yet; the next collection will find what stays unreferenced.
+      if (fetching_ > 0) return {};
+      for (const auto& [name, image] : images_) {
+        blobs.insert(image.blobs.begin(), image.blobs.end());
+        layers.insert(image.layers.begin(), image.layers.end());
+      }
+      std::erase_if(leases_, [](const auto& lease) { return lease.expired(); });
+      for (const auto& weak : leases_) {
+        if (const auto lease = weak.lock()) layers.insert(lease->begin(), lease->end());
+      }
+      gone = layout_.set_aside_layers_except(layers);
+      layout_.remove_blobs_except(blobs);
+    }
+    // Slow, and no longer in anybody's way.
+    for (const std::string& directory : gone) {
+      std::error_code error;
+      fs::remove_all(directory, error);
+      if (error) log_warning("cannot remove {}: {}", directory, error.message());
+    }
+    return {};
+  }
+
+ private:
+  struct Image {
+    ImageName name;
+    Descriptor manifest;
+    ImageConfig config;
+    std::vector<std::string> layers;  // top to bottom
+    std::vector<std::string> blobs;   // digests, its manifest's among them
+    int64_t size_bytes = 0;
+    mutable std::weak_ptr<const std::vector<std::string>> lease;
+  };
+
+  Image entry(const ImageName& name, const Descriptor& manifest, StoredImage stored) const {
+    Image image{name, manifest, std::move(stored.configuration.config)};
+    for (auto id = stored.configuration.diff_ids.rbegin(); id != stored.configuration.diff_ids.rend(); ++id) {
+      image.layers.push_back(unpacker_.directory(*id));
+    }
+    image.blobs = {manifest.digest, stored.manifest.config.digest};
+    image.size_bytes = manifest.size + stored.manifest.config.size;
+    for (const Descriptor& layer : stored.manifest.layers) {
+      image.blobs.push_back(layer.digest);
+      image.size_bytes += layer.size;
+    }
+    return image;
+  }
+
+  static ImageSummary summary(const std::string& name, const Image& image) {
+    return {name, image.manifest.digest, image.size_bytes, image.layers.size()};
+  }
+
+  // With the lock held.
+  const Image* find(const ImageName& name) const {
+    if (name.digest.empty()) {
+      const auto found = images_.find(name.canonical());
+      return found == images_.end() ? nullptr : &found->second;
+    }
+    for (const auto& [key, image] : images_) {
+      if (image.name.repository() == name.repository() && image.manifest.digest == name.digest) return &image;
+    }
+    return nullptr;
+  }
+
+  // With the lock held.
+  Result<void> write_index() {
+    std::vector<Descriptor> manifests;
+    for (const auto& [name, image] : images_) {
+      Descriptor manifest = image.manifest;
+      manifest.annotations = {{kRefName, name}};
+      manifests.push_back(std::move(manifest));
+    }
+    return layout_.write_index(manifests);
+  }
+
+  Result<void> unpack_layers(const StoredImage& image, const std::function<std::string(const std::string&)>& blob_path) {
+    for (size_t i = 0; i < image.manifest.layers.size(); ++i) {
+      const std::string& diff_id = image.configuration.diff_ids[i];
+      auto unpacked = unpacks_.run(diff_id, [&]() -> Result<bool> {
+        auto done = unpacker_.unpack(diff_id, blob_path(image.manifest.layers[i].digest));
+        if (!done) return tl::unexpected(done.error());
+        return true;
+      });
+      if (!unpacked) return fail("unpack layer " + diff_id + ": " + unpacked.error().context);
+    }
+    return {};
+  }
+
+  Result<ImageSummary> fetch(const std::string& source, const ImageName& name, int stdin_fd, int timeout_ms) {
+    struct Count {
+      Impl& impl;
+      explicit Count(Impl& i) : impl(i) {
+        const std::lock_guard lock(impl.mutex_);
+        ++impl.fetching_;
+      }
+      ~Count() {
+        const std::lock_guard lock(impl.mutex_);
+        --impl.fetching_;
+      }
+    } count(*this);
+    const Incoming incoming = layout_.new_incoming();
+    // Layers stay as they are: compressing them again would cost more than all the rest.
+    auto copied = run_program({.argv = {"skopeo", "--insecure-policy", "copy", "--quiet",
+                                        "--dest-oci-accept-uncompressed-layers", source, "oci:" + incoming.directory + ":image"},
+                               .stdin_fd = stdin_fd,
+                               .timeout_ms = timeout_ms});
+    if (!copied && copied.error().errno_value == ENOENT) {
+      return fail("the program skopeo is not installed; install Debian's package skopeo");
+    }
+    if (!copied) return tl::unexpected(copied.error());
+    if (copied->timed_out) return fail("copying the image took longer than " + std::to_string(timeout_ms / 1000) + " s");
+    if (copied->status != 0) return fail(skopeo_message(copied->errors));
+
+    auto manifest = incoming.manifest();
+    if (!manifest) return tl::unexpected(manifest.error());
+    auto stored = layout_.read_image(incoming.blob(manifest->digest),
+                                     [&](const std::string& digest) { return incoming.blob(digest); });
+    if (!stored) return tl::unexpected(stored.error());
+    auto unpacked = unpack_layers(*stored, [&](const std::string& digest) { return incoming.blob(digest); });
+    if (!unpacked) return tl::unexpected(unpacked.error());
+    if (auto moved = layout_.take(incoming); !moved) return tl::unexpected(moved.error());
+    ImageName key = name;
+    if (key.tag.empty()) key.digest = manifest->digest;
+    const std::lock_guard lock(mutex_);
+    const auto before = images_.find(key.canonical());
+    std::optional<Image> old;
+    if (before != images_.end()) old = before->second;
+    Image& image = images_[key.canonical()] = entry(key, *manifest, std::move(*stored));
+    if (auto written = write_index(); !written) {
+      if (old) {
+        image = *old;
+      } else {
+        images_.erase(key.canonical());
+      }
+      return tl::unexpected(written.error());
+    }
+    return summary(key.canonical(), image);
+  }
+
+  const ImageStoreOptions options_;
+  Layout layout_;
+  Unpacker unpacker_;
+  Together<ImageSummary> pulls_;
+  Together<bool> unpacks_;
+  mutable std::mutex mutex_;  // of all below
+  std::map<std::string, Image> images_;
+  mutable std::vector<std::weak_ptr<const std::vector<std::string>>> leases_;
+  int fetching_ = 0;
+};
+
+Result<std::unique_ptr<ImageStore>> ImageStore::open(ImageStoreOptions options) {
+  auto impl = std::make_unique<Impl>(std::move(options));
+  if (auto started = impl->start(); !started) return tl::unexpected(started.error());
+  return std::unique_ptr<ImageStore>(new ImageStore(std::move(impl)));
+}
+
+ImageStore::ImageStore(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+ImageStore::~ImageStore() = default;
+
+Result<ImageSummary> ImageStore::load(const std::string& source, const std::string& name, int stdin_fd) {
+  return impl_->load(source, name, stdin_fd);
+}
+Result<ImageSummary> ImageStore::pull(const std::string& name) { return impl_->pull(name); }
+std::optional<ResolvedImage> ImageStore::resolve(const std::string& name) const { return impl_->resolve(name); }
+Result<ResolvedImage> ImageStore::obtain(const std::string& name) {
+  if (auto present = resolve(name)) return *present;
+  if (auto pulled = pull(name); !pulled) return tl::unexpected(pulled.error());
+  if (auto present = resolve(name)) return *present;
+  return fail("CannotPullContainerError: image " + name + " was removed while it was pulled");
+}
+std::vector<ImageSummary> ImageStore::list() const { return impl_->list(); }
+Result<void> ImageStore::remove(const std::string& name) { return impl_->remove(name); }
+Result<void> ImageStore::collect_garbage() { return impl_->collect_garbage(); }
+
+std::string default_unpack_program() {
+  std::error_code error;
+  const fs::path self = fs::read_symlink("/proc/self/exe", error);
+  const fs::path beside = self.parent_path() / "berth-unpack";
+  if (!error && fs::exists(beside, error)) return beside;
+  return "/usr/lib/berth/berth-unpack";
+}
+
+}  // namespace berth::images

@@ -1,0 +1,76 @@
+// The images of this machine: an OCI layout of their blobs, and each layer unpacked once.
+//
+//   <state>/images/                     0700: layers hold set-user-ID programs
+//   ├── oci/                            OCI image layout: oci-layout, index.json, blobs/sha256/…; index.json names each image
+//   │                                   by its canonical name (annotation org.opencontainers.image.ref.name)
+//   ├── layers/<diff id's hex>/         complete, on the disk, verified against the diff id; never changed
+//   ├── layers/.incoming-…, .gone-…     being filled or removed; collected at start
+//   └── incoming/<random>/              skopeo's own layout while it copies; collected at start
+//
+// Thread: any; calls that copy or unpack block for as long as that takes (use a worker), resolve() is a look-up in
+// memory. Copies run beside one another; the same image or layer asked for twice is fetched or unpacked once.
+//
+// kill -9: a layer directory and an image's name appear by rename, the name last; whatever else is found at start goes.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "agent/images/image.h"
+#include "agent/images/image_name.h"
+#include "base/result.h"
+
+namespace berth::images {
+
+struct ImageStoreOptions {
+  std::string state_directory;
+  std::string unpack_program;  // default_unpack_program()
+  // Layer directories that tasks' overlays are made of, from their task directories: they outlive the image's name. Called
+  // by remove() and collect_garbage(), on their thread.
+  std::function<std::set<std::string>()> layers_in_use = [] { return std::set<std::string>(); };
+  int connect_timeout_ms = 1500;         // a registry that does not answer: told well within 2 s
+  int pull_timeout_ms = 30 * 60 * 1000;  // a registry that does, and then stalls
+};
+
+struct ImageSummary {
+  std::string name;    // canonical
+  std::string digest;  // of the manifest
+  int64_t size_bytes = 0;  // of its blobs, compressed as they are
+  size_t layers = 0;
+};
+
+class ImageStore {
+ public:
+  static Result<std::unique_ptr<ImageStore>> open(ImageStoreOptions options);
+  ~ImageStore();
+
+  // `source`: oci:DIR[:TAG], docker-archive:FILE, or docker-archive:- which reads `stdin_fd`. Touches no network. An
+  // image of that name is replaced.
+  Result<ImageSummary> load(const std::string& source, const std::string& name, int stdin_fd = -1);
+  // From the registry, replacing what is there. Errors read "CannotPullContainerError: …" as ECS's.
+  Result<ImageSummary> pull(const std::string& name);
+
+  // Only what is here; nothing where it is not. A digest decides over a tag.
+  std::optional<ResolvedImage> resolve(const std::string& name) const;
+  // What is here, else pulls it.
+  Result<ResolvedImage> obtain(const std::string& name);
+
+  std::vector<ImageSummary> list() const;  // by name
+  // Takes the name away, and every blob and layer that no other image and no task needs.
+  Result<void> remove(const std::string& name);
+  Result<void> collect_garbage();
+
+ private:
+  class Impl;
+  explicit ImageStore(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+// Beside this program, else where Debian would install it.
+std::string default_unpack_program();
+
+}  // namespace berth::images

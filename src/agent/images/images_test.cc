@@ -1,0 +1,122 @@
+#include <gtest/gtest.h>
+
+#include <tuple>
+
+#include "agent/images/image_name.h"
+#include "agent/images/oci.h"
+#include "agent/images/registry.h"
+
+namespace berth::images {
+namespace {
+
+const std::string kHex(64, 'a');
+const std::string kDigest = "sha256:" + kHex;
+
+TEST(ImageName, IsNormalisedAsDockers) {
+  const std::pair<std::string, std::string> cases[] = {
+      {"nginx", "docker.io/library/nginx:latest"},
+      {"nginx:1.25", "docker.io/library/nginx:1.25"},
+      {"jitsi/web:stable", "docker.io/jitsi/web:stable"},
+      {"docker.io/nginx", "docker.io/library/nginx:latest"},
+      {"index.docker.io/library/nginx", "docker.io/library/nginx:latest"},
+      {"localhost/app", "localhost/app:latest"},
+      {"localhost:5000/app:v1", "localhost:5000/app:v1"},
+      {"registry.example:5000/a/b/c", "registry.example:5000/a/b/c:latest"},
+      {"public.ecr.aws/docker/library/redis:7", "public.ecr.aws/docker/library/redis:7"},
+      {"000000000000.dkr.ecr.us-east-1.amazonaws.com/app:1", "000000000000.dkr.ecr.us-east-1.amazonaws.com/app:1"},
+      {"nginx@" + kDigest, "docker.io/library/nginx@" + kDigest},
+      {"a/b:t@" + kDigest, "docker.io/a/b:t@" + kDigest},
+      {"a__b/c-d.e--f", "docker.io/a__b/c-d.e--f:latest"},
+      {"Host/app", "Host/app:latest"},
+  };
+  for (const auto& [text, canonical] : cases) {
+    const auto name = parse_image_name(text);
+    ASSERT_TRUE(name) << text << ": " << name.error().context;
+    EXPECT_EQ(name->canonical(), canonical) << text;
+    EXPECT_EQ(parse_image_name(canonical), name) << text;
+  }
+}
+
+TEST(ImageName, RefusesWhatDockerRefuses) {
+  for (const std::string& text :
+       {std::string(""), std::string(":tag"), std::string("Nginx"), std::string("a//b"), std::string("a/"), std::string("/a"),
+        std::string("a:"), std::string("a:-x"), std::string("a@sha256:12"), std::string("a@md5:00"), std::string("a b"),
+        std::string("../../etc"), std::string("a/../b"), std::string("a___b"), std::string("a..b"), std::string("host:99999/a"),
+        std::string("-h.example/a"), kHex, std::string(300, 'a'), "a:" + std::string(129, 't'), std::string("a\0b", 3)}) {
+    EXPECT_FALSE(parse_image_name(text)) << text;
+  }
+}
+
+TEST(ImageName, AsksARegistryByDigestWhereThereIsOne) {
+  EXPECT_EQ(parse_image_name("a/b:t@" + kDigest)->pull_reference(), "docker.io/a/b@" + kDigest);
+  EXPECT_EQ(parse_image_name("a/b:t")->pull_reference(), "docker.io/a/b:t");
+  EXPECT_EQ(registry_address(*parse_image_name("nginx")), (RegistryAddress{"registry-1.docker.io", 443}));
+  EXPECT_EQ(registry_address(*parse_image_name("localhost:5000/a")), (RegistryAddress{"localhost", 5000}));
+}
+
+TEST(Oci, ReadsWhatStartsProcesses) {
+  const auto read = parse_configuration(R"({"architecture":"amd64","os":"linux","config":{
+    "User":"1000:1000","ExposedPorts":{"80/tcp":{}},"Env":["PATH=/bin","A=b=c"],"Entrypoint":["/entry"],"Cmd":["-x"],
+    "Volumes":{"/data":{}},"WorkingDir":"/srv","Labels":{"k":"v"},"StopSignal":"SIGQUIT"},
+    "rootfs":{"type":"layers","diff_ids":[")" + kDigest + R"("]}})");
+  ASSERT_TRUE(read) << read.error().context;
+  const ImageConfig& config = read->config;
+  EXPECT_EQ(config.user, "1000:1000");
+  EXPECT_EQ(config.env, (std::vector<std::string>{"PATH=/bin", "A=b=c"}));
+  EXPECT_EQ(config.entrypoint, std::vector<std::string>{"/entry"});
+  EXPECT_EQ(config.cmd, std::vector<std::string>{"-x"});
+  EXPECT_EQ(config.working_dir, "/srv");
+  EXPECT_EQ(config.stop_signal, "SIGQUIT");
+  EXPECT_EQ(config.volumes, std::vector<std::string>{"/data"});
+  EXPECT_EQ(config.exposed_ports, std::vector<std::string>{"80/tcp"});
+  EXPECT_EQ(read->diff_ids, std::vector<std::string>{kDigest});
+  EXPECT_TRUE(parse_configuration(R"({"config":{"Env":null,"Cmd":null}})"));
+}
+
+TEST(Oci, NeverTakesAFileNameFromADigest) {
+  for (const char* digest : {"sha256:../../../etc/passwd", "sha512:00", "", "sha256:"}) {
+    const std::string quoted = std::string("\"") + digest + "\"";
+    EXPECT_FALSE(parse_index("{\"manifests\":[{\"digest\":" + quoted + ",\"size\":1}]}"));
+    EXPECT_FALSE(parse_manifest("{\"schemaVersion\":2,\"config\":{\"digest\":" + quoted + ",\"size\":1},\"layers\":[]}"));
+    EXPECT_FALSE(parse_configuration("{\"rootfs\":{\"diff_ids\":[" + quoted + "]}}"));
+  }
+}
+
+TEST(Oci, BoundsWhatItReads) {
+  std::string ids;
+  for (size_t i = 0; i <= kLayersMax; ++i) ids += (i ? ",\"" : "\"") + kDigest + "\"";
+  EXPECT_FALSE(parse_configuration("{\"rootfs\":{\"diff_ids\":[" + ids + "]}}"));
+  EXPECT_FALSE(parse_manifest(std::string(kManifestBytesMax + 1, ' ')));
+  EXPECT_FALSE(parse_manifest("{\"schemaVersion\":1}"));
+  EXPECT_FALSE(parse_index("["));
+}
+
+TEST(Oci, ReadsTheIndexItWrites) {
+  const std::vector<Descriptor> manifests = {
+      {"application/vnd.oci.image.manifest.v1+json", kDigest, 7, {{kRefName, "docker.io/a/b:c"}}}};
+  const auto read = parse_index(render_index(manifests));
+  ASSERT_TRUE(read);
+  ASSERT_EQ(read->size(), 1u);
+  EXPECT_EQ(read->front().digest, kDigest);
+  EXPECT_EQ(read->front().size, 7);
+  EXPECT_EQ(read->front().annotations.at(kRefName), "docker.io/a/b:c");
+}
+
+TEST(Registry, TellsWhatFailedInEcsWords) {
+  EXPECT_EQ(skopeo_message("time=\"x\" level=fatal msg=\"initializing source docker://a: reading \\\"x\\\": manifest unknown\""),
+            "initializing source docker://a: reading \"x\": manifest unknown");
+  EXPECT_EQ(skopeo_message("plain"), "plain");
+  EXPECT_EQ(cannot_pull(*parse_image_name("no/such"), "not found"),
+            "CannotPullContainerError: pull image manifest has been retried 0 time(s): failed to resolve ref "
+            "docker.io/no/such:latest: not found");
+}
+
+TEST(Registry, SaysWhenNobodyListens) {
+  // Port 9 of this machine: discard, which nobody has served for decades.
+  const auto answers = check_registry_answers(*parse_image_name("127.0.0.1:9/app"), 1000);
+  ASSERT_FALSE(answers);
+  EXPECT_EQ(answers.error().context, "dial tcp 127.0.0.1:9: Connection refused");
+}
+
+}  // namespace
+}  // namespace berth::images

@@ -1,0 +1,154 @@
+#include "agent/images/layout.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+
+#include "agent/images/image_name.h"
+#include "base/fd.h"
+#include "base/random.h"
+
+namespace berth::images {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr size_t kJsonBytesMax = 64 << 20;  // index.json of a store with a hundred thousand images
+
+std::string blob_in(const std::string& layout, const std::string& digest) {
+  return layout + "/blobs/sha256/" + digest.substr(7);
+}
+
+Result<std::string> read_file(const std::string& path, size_t most) {
+  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  if (!fd) return fail(errno, "open " + path);
+  std::string text;
+  char buffer[16 * 1024];
+  ssize_t size;
+  while ((size = ::read(fd.get(), buffer, sizeof buffer)) > 0) {
+    text.append(buffer, static_cast<size_t>(size));
+    if (text.size() > most) return fail(EFBIG, "read " + path);
+  }
+  if (size < 0) return fail(errno, "read " + path);
+  return text;
+}
+
+Result<void> write_file(const std::string& path, const std::string& text) {
+  const std::string temporary = path + ".new";
+  const Fd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+  if (!fd) return fail(errno, "create " + temporary);
+  if (::write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) || ::fsync(fd.get()) != 0) {
+    return fail(errno, "write " + temporary);
+  }
+  if (::rename(temporary.c_str(), path.c_str()) != 0) return fail(errno, "rename to " + path);
+  const Fd parent(::open(fs::path(path).parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!parent || ::fsync(parent.get()) != 0) return fail(errno, "write the directory of " + path);
+  return {};
+}
+
+std::string random_name() {
+  SystemRandom random;
+  return new_hex_id(random, 16);
+}
+
+}  // namespace
+
+Incoming::~Incoming() {
+  std::error_code error;
+  fs::remove_all(directory, error);
+}
+
+std::string Incoming::blob(const std::string& digest) const { return blob_in(directory, digest); }
+
+Result<Descriptor> Incoming::manifest() const {
+  auto text = read_file(directory + "/index.json", kManifestBytesMax);
+  if (!text) return tl::unexpected(text.error());
+  auto manifests = parse_index(*text);
+  if (!manifests) return tl::unexpected(manifests.error());
+  if (manifests->size() != 1) return fail("the copied image has no manifest");
+  return manifests->front();
+}
+
+std::string Layout::blob(const std::string& digest) const { return blob_in(directory_ + "/oci", digest); }
+
+Incoming Layout::new_incoming() const { return Incoming(directory_ + "/incoming/" + random_name()); }
+
+Result<void> Layout::prepare() const {
+  std::error_code error;
+  for (const char* part : {"", "/oci", "/oci/blobs", "/oci/blobs/sha256", "/layers", "/incoming"}) {
+    const std::string path = directory_ + part;
+    if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return fail(errno, "make directory " + path);
+  }
+  if (::access((directory_ + "/oci/oci-layout").c_str(), F_OK) != 0) {
+    if (auto written = write_file(directory_ + "/oci/oci-layout", "{\"imageLayoutVersion\":\"1.0.0\"}\n"); !written) {
+      return written;
+    }
+  }
+  for (const auto& entry : fs::directory_iterator(directory_ + "/incoming", error)) fs::remove_all(entry.path(), error);
+  for (const auto& entry : fs::directory_iterator(layers_directory(), error)) {
+    if (entry.path().filename().string().starts_with(".")) fs::remove_all(entry.path(), error);
+  }
+  return {};
+}
+
+Result<std::vector<Descriptor>> Layout::read_index() const {
+  auto text = read_file(directory_ + "/oci/index.json", kJsonBytesMax);
+  if (!text && text.error().errno_value == ENOENT) return std::vector<Descriptor>{};
+  if (!text) return tl::unexpected(text.error());
+  return parse_index(*text);
+}
+
+Result<void> Layout::write_index(const std::vector<Descriptor>& manifests) const {
+  return write_file(directory_ + "/oci/index.json", render_index(manifests));
+}
+
+Result<StoredImage> Layout::read_image(const std::string& manifest_path,
+                                       const std::function<std::string(const std::string&)>& blob_path) const {
+  auto text = read_file(manifest_path, kManifestBytesMax);
+  if (!text) return tl::unexpected(text.error());
+  auto manifest = parse_manifest(*text);
+  if (!manifest) return tl::unexpected(manifest.error());
+  auto configuration_text = read_file(blob_path(manifest->config.digest), kManifestBytesMax);
+  if (!configuration_text) return tl::unexpected(configuration_text.error());
+  auto configuration = parse_configuration(*configuration_text);
+  if (!configuration) return tl::unexpected(configuration.error());
+  if (configuration->diff_ids.size() != manifest->layers.size()) {
+    return fail("the image's manifest and its configuration name different numbers of layers");
+  }
+  return StoredImage{std::move(*manifest), std::move(*configuration)};
+}
+
+Result<void> Layout::take(const Incoming& incoming) const {
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(incoming.directory + "/blobs/sha256", error)) {
+    const std::string to = directory_ + "/oci/blobs/sha256/" + entry.path().filename().string();
+    if (::rename(entry.path().c_str(), to.c_str()) != 0) return fail(errno, "rename to " + to);
+  }
+  if (error) return fail(error.value(), "read " + incoming.directory);
+  return {};
+}
+
+std::vector<std::string> Layout::set_aside_layers_except(const std::set<std::string>& directories) const {
+  std::vector<std::string> aside;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(layers_directory(), error)) {
+    const std::string name = entry.path().filename();
+    if (name.starts_with(".") || directories.contains(entry.path())) continue;
+    const std::string gone = layers_directory() + "/.gone-" + name + "-" + random_name();
+    if (::rename(entry.path().c_str(), gone.c_str()) == 0) aside.push_back(gone);
+  }
+  return aside;
+}
+
+void Layout::remove_blobs_except(const std::set<std::string>& digests) const {
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(directory_ + "/oci/blobs/sha256", error)) {
+    const std::string digest = "sha256:" + entry.path().filename().string();
+    if (!digests.contains(digest)) ::unlink(entry.path().c_str());
+  }
+}
+
+}  // namespace berth::images

@@ -1,0 +1,21 @@
+// Whether a registry answers at all, before skopeo is let wait for it.
+#pragma once
+
+#include <string>
+
+#include "agent/images/image_name.h"
+#include "base/result.h"
+
+namespace berth::images {
+
+// Resolves and connects to the image's registry, or to the proxy that this process's environment names for it. The error
+// tells which step failed: "lookup registry.example: …", "dial tcp 192.0.2.1:443: i/o timeout".
+Result<void> check_registry_answers(const ImageName& name, int timeout_ms);
+
+// The message in skopeo's last line, without its time and level.
+std::string skopeo_message(const std::string& errors);
+
+// As ECS words it (spec: "task lifecycle", stopped reasons).
+std::string cannot_pull(const ImageName& name, const std::string& cause);
+
+}  // namespace berth::images
