@@ -153,11 +153,12 @@ void Reconcile::start() {
   if (fit < wanted) {
     note("memory is short");
     plan_.waits_for_room = true;
+    const int size = memory_mib(*service_.target_definition);
     events_.tell_once(
         fmt::format("was unable to place a task. Reason: RESOURCE:MEMORY. A task needs {} MiB of memory, and {} of the "
                     "{} MiB that tasks may use are free. Stop other tasks, or start berth with a higher "
                     "--memory-overcommit.",
-                    memory_mib(*service_.target_definition), service_.room.left_mib(), service_.room.memory_mib),
+                    size, service_.room.left_mib() - int64_t{fit} * size, service_.room.memory_mib),
         settings_.event_repeat_ms, "was unable to place a task. Reason: RESOURCE:MEMORY.");
   }
   start_tasks(std::min(fit, settings_.writes_max));

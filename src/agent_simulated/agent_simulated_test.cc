@@ -1,0 +1,183 @@
+#include "agent_simulated/agent.h"
+
+#include <gtest/gtest.h>
+
+#include "records/keys.h"
+#include "records/read.h"
+#include "state/memory_store.h"
+
+namespace berth::agent_simulated {
+namespace {
+
+namespace keys = records::keys;
+
+constexpr TimeMs kStart = 1'700'000'000'000;
+const keys::TaskPath kTask{{"123456789012", "eu-central-1"}, "default", "0123456789abcdef0123456789abcdef"};
+
+records::ContainerDefinition container(std::string name, std::string image) {
+  records::ContainerDefinition definition;
+  definition.name = std::move(name);
+  definition.image = std::move(image);
+  return definition;
+}
+
+class AgentTest : public ::testing::Test {
+ protected:
+  void define(std::vector<records::ContainerDefinition> containers) {
+    records::TaskDefinition definition;
+    definition.family = "web";
+    definition.revision = 1;
+    definition.containers = std::move(containers);
+    records::TaskSpec spec;
+    spec.family = "web";
+    spec.revision = 1;
+    state::Transaction transaction;
+    records::put(transaction, keys::task_definition(kTask.scope, "web", 1), definition);
+    records::put(transaction, keys::task(keys::kTaskSpec, kTask), spec);
+    ASSERT_TRUE(store.apply(std::move(transaction)));
+  }
+  void order(records::Order order, std::map<std::string, int> starts,
+             records::TaskState state = records::TaskState::pending) {
+    records::TaskStatus status;
+    status.state = state;
+    status.order = order;
+    status.starts = std::move(starts);
+    state::Transaction transaction;
+    records::put(transaction, keys::task(keys::kTaskStatus, kTask), status);
+    ASSERT_TRUE(store.apply(std::move(transaction)));
+  }
+  std::optional<TimeMs> pass() {
+    store.settle();
+    const auto next = agent->run(now);
+    store.settle();
+    return next;
+  }
+  records::TaskObserved seen() {
+    const auto observed = records::get<records::TaskObserved>(store, keys::task(keys::kTaskObserved, kTask));
+    return observed ? *observed : records::TaskObserved{};
+  }
+
+  TimeMs now = kStart;
+  state::MemoryStore store;
+  Prng random{7};
+  Machine machine{random, {}};
+  std::unique_ptr<Agent> agent = std::make_unique<Agent>(store, machine, random);
+};
+
+TEST(Script, TakesWordsOfImagesAndOfTheEnvironment) {
+  records::ContainerDefinition definition = container("a", "exit:3+after:2s");
+  const Script from_image = script_of(definition, {});
+  EXPECT_EQ(from_image.exit_code, 3);
+  EXPECT_EQ(from_image.after_ms, 2000);
+  definition.image = "nginx:latest";
+  definition.environment = {{"BERTH_SIMULATED", "exit:0 after:50ms"}};
+  records::TaskSpec spec;
+  spec.overrides = {{.name = "a", .environment = {{"BERTH_SIMULATED", "exit:9"}}}};
+  EXPECT_EQ(script_of(definition, spec).exit_code, 9);
+  EXPECT_EQ(script_of(definition, spec).after_ms, 50);
+  EXPECT_FALSE(script_of(container("b", "registry.example/exit/image:exit"), {}).exit_code);
+}
+
+TEST_F(AgentTest, RunsWhatIsOrderedAndSaysSoAtOnce) {
+  define({container("a", "nginx"), container("b", "nginx")});
+  order(records::Order::run, {{"a", 1}});
+  pass();
+  EXPECT_TRUE(seen().provisioned);
+  EXPECT_TRUE(seen().containers[0].running);
+  EXPECT_FALSE(seen().containers[1].running);
+  order(records::Order::run, {{"a", 1}, {"b", 1}});
+  pass();
+  EXPECT_TRUE(seen().containers[1].running);
+  order(records::Order::stop, {{"a", 1}, {"b", 1}});
+  pass();
+  EXPECT_TRUE(seen().stopped);
+  EXPECT_TRUE(seen().released);
+  EXPECT_EQ(seen().containers[0].exit_code, 143);
+}
+
+TEST_F(AgentTest, DoesNotFollowWhatIsNotCommitted) {
+  define({container("a", "nginx")});
+  order(records::Order::run, {{"a", 1}});
+  agent->run(now);
+  EXPECT_FALSE(machine.has(kTask.str()));
+  store.fail_next_commits(1);
+  pass();
+  EXPECT_FALSE(machine.has(kTask.str()));
+}
+
+TEST_F(AgentTest, EssentialExitStopsTheRestWithoutAnOrder) {
+  define({container("a", "exit:1+after:50ms"), container("b", "nginx")});
+  order(records::Order::run, {{"a", 1}, {"b", 1}});
+  EXPECT_EQ(pass(), kStart + 50);
+  now += 50;
+  pass();
+  EXPECT_EQ(seen().containers[0].exit_code, 1);
+  EXPECT_TRUE(seen().stopped);
+}
+
+TEST_F(AgentTest, IgnoredTermEndsByKillAfterTheStopTimeout) {
+  define({container("a", "ignore-term")});
+  order(records::Order::run, {{"a", 1}});
+  pass();
+  order(records::Order::stop, {{"a", 1}});
+  EXPECT_EQ(pass(), kStart + 30'000);
+  now += 30'000;
+  pass();
+  EXPECT_EQ(seen().containers[0].exit_code, 137);
+}
+
+TEST_F(AgentTest, TellsAPullThatFails) {
+  define({container("a", "pull-fails")});
+  order(records::Order::run, {{"a", 1}});
+  pass();
+  EXPECT_EQ(seen().failure.substr(0, 24), "CannotPullContainerError");
+  EXPECT_TRUE(seen().released);
+}
+
+TEST_F(AgentTest, ANewAgentAdoptsWhatRuns) {
+  define({container("a", "nginx")});
+  order(records::Order::run, {{"a", 1}});
+  pass();
+  agent = std::make_unique<Agent>(store, machine, random);
+  pass();
+  EXPECT_TRUE(seen().containers[0].running);
+  EXPECT_EQ(machine.processes().at(kTask.str() + "/a#1"), 1);
+}
+
+TEST_F(AgentTest, WhatANewMachineDoesNotKnowHasVanished) {
+  define({container("a", "nginx")});
+  order(records::Order::run, {{"a", 1}});
+  pass();
+  Machine empty{random, {}};
+  agent = std::make_unique<Agent>(store, empty, random);
+  pass();
+  EXPECT_EQ(seen().failure.substr(0, 17), "TaskVanishedError");
+  EXPECT_TRUE(seen().released);
+}
+
+TEST_F(AgentTest, EndsWhatTheStoreDoesNotKnow) {
+  define({container("a", "nginx")});
+  order(records::Order::run, {{"a", 1}});
+  pass();
+  state::Transaction transaction;
+  for (auto kind : {keys::kTaskSpec, keys::kTaskStatus, keys::kTaskObserved})
+    transaction.erase(keys::task(kind, kTask));
+  ASSERT_TRUE(store.apply(std::move(transaction)));
+  pass();
+  EXPECT_FALSE(machine.has(kTask.str()));
+}
+
+TEST_F(AgentTest, ReportsAgainWhatAFailedCommitHasTaken) {
+  define({container("a", "nginx")});
+  order(records::Order::run, {{"a", 1}});
+  store.settle();
+  agent->run(now);
+  store.fail_next_commits(1);
+  store.settle();
+  EXPECT_TRUE(seen().containers.empty());
+  pass();
+  EXPECT_TRUE(seen().containers[0].running);
+}
+
+}  // namespace
+}  // namespace berth::agent_simulated

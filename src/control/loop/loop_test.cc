@@ -1,0 +1,269 @@
+#include "control/loop/loop.h"
+
+#include <gtest/gtest.h>
+
+#include "agent_simulated/agent.h"
+#include "records/network.h"
+#include "records/read.h"
+#include "state/memory_store.h"
+
+namespace berth::control {
+namespace {
+
+namespace keys = records::keys;
+using records::DesiredStatus;
+using records::StopCode;
+using records::TaskState;
+
+const records::Scope kScope{"123456789012", "eu-central-1"};
+const keys::ServicePath kService{kScope, "default", "web"};
+
+// Store, loop and agent as the daemon joins them, on a clock moved by hand.
+class LoopTest : public ::testing::Test {
+ protected:
+  LoopTest() {
+    state::Transaction transaction;
+    records::Cluster cluster;
+    cluster.name = "default";
+    records::put(transaction, keys::cluster(kScope, "default"), cluster);
+    records::Subnet subnet;
+    subnet.id = "subnet-1";
+    subnet.availability_zone = "eu-central-1a";
+    records::put(transaction, keys::ec2("subnet", kScope, "subnet-1"), subnet);
+    apply(std::move(transaction));
+    define("nginx");
+  }
+
+  void apply(state::Transaction transaction) {
+    transaction.durability = state::Durability::acknowledged;
+    ASSERT_TRUE(store.apply(std::move(transaction)));
+  }
+  void define(const std::string& image, int64_t revision = 1) {
+    records::TaskDefinition definition;
+    definition.family = "web";
+    definition.revision = revision;
+    definition.memory_mib = 512;
+    definition.network_mode = "awsvpc";
+    definition.containers.resize(1);
+    definition.containers[0].name = "app";
+    definition.containers[0].image = image;
+    state::Transaction transaction;
+    records::put(transaction, keys::task_definition(kScope, "web", revision), definition);
+    apply(std::move(transaction));
+  }
+  records::ServiceSpec& spec() {
+    if (spec_.name.empty()) {
+      spec_.name = "web";
+      spec_.target = {"web", 1, "FARGATE", {}, "LATEST", {{"subnet-1"}, {}, false}, ""};
+      spec_.deployment_id = "ecs-svc/1111111111111111111";
+      spec_.incarnation = "one";
+    }
+    return spec_;
+  }
+  void put_service() {
+    state::Transaction transaction;
+    records::put(transaction, keys::service(keys::kServiceSpec, kService), spec());
+    apply(std::move(transaction));
+  }
+  keys::TaskPath run_task(const std::string& id) {
+    keys::TaskPath path{kScope, "default", id};
+    records::TaskSpec task;
+    task.family = "web";
+    task.revision = 1;
+    task.memory_mib = 512;
+    task.network.subnets = {"subnet-1"};
+    state::Transaction transaction;
+    records::put(transaction, keys::task(keys::kTaskSpec, path), task);
+    apply(std::move(transaction));
+    return path;
+  }
+
+  std::optional<TimeMs> round() {
+    store.settle();
+    const auto a = loop->run(now);
+    store.settle();
+    const auto b = agent->run(now);
+    if (a && b) return std::min(*a, *b);
+    return a ? a : b;
+  }
+  void rest() {
+    state::Revision before = 0;
+    do {
+      before = store.head();
+      round();
+    } while (store.head() != before);
+  }
+  std::shared_ptr<const records::TaskStatus> status(const keys::TaskPath& path) {
+    return records::get<records::TaskStatus>(store, keys::task(keys::kTaskStatus, path));
+  }
+  records::ServiceStatus service() {
+    const auto found = records::get<records::ServiceStatus>(store, keys::service(keys::kServiceStatus, kService));
+    return found ? *found : records::ServiceStatus{};
+  }
+  int running() {
+    int n = 0;
+    for (const std::string& id : index.live_of_service(kService))
+      n += index.find({kScope, "default", id})->state == TaskState::running;
+    return n;
+  }
+
+  TimeMs now = 1'700'000'000'000;
+  state::MemoryStore store;
+  records::TaskIndex index{store};
+  Prng random{3};
+  records::ServiceSpec spec_;
+  agent_simulated::Machine machine{random, {}};
+  Settings settings{.memory_mib = 1 << 20};
+  std::unique_ptr<Loop> loop = std::make_unique<Loop>(store, index, random, settings);
+  std::unique_ptr<agent_simulated::Agent> agent = std::make_unique<agent_simulated::Agent>(store, machine, random);
+};
+
+TEST_F(LoopTest, OrdersATaskInOnePass) {
+  const auto path = run_task("a");
+  store.settle();
+  loop->run(now);
+  ASSERT_TRUE(status(path));
+  EXPECT_EQ(status(path)->order, records::Order::run);
+  EXPECT_EQ(status(path)->starts.at("app"), 1);
+  EXPECT_EQ(status(path)->subnet_id, "subnet-1");
+  EXPECT_EQ(status(path)->availability_zone, "eu-central-1a");
+  rest();
+  EXPECT_EQ(status(path)->state, TaskState::running);
+}
+
+TEST_F(LoopTest, StopTaskStopsAndAnHourLaterNothingIsLeft) {
+  const auto path = run_task("a");
+  rest();
+  state::Transaction transaction;
+  records::put(transaction, keys::task(keys::kTaskIntent, path), records::TaskIntent{now, "Task stopped by user"});
+  apply(std::move(transaction));
+  rest();
+  EXPECT_EQ(status(path)->state, TaskState::stopped);
+  EXPECT_EQ(status(path)->stop_code, StopCode::user_initiated);
+  EXPECT_EQ(status(path)->stopped_reason, "Task stopped by user");
+  EXPECT_EQ(round(), now + 3'600'000);
+  now += 3'600'000;
+  rest();
+  EXPECT_TRUE(store.range("ecs/task-").empty());
+  EXPECT_FALSE(round());
+}
+
+TEST_F(LoopTest, ScalesUpAndDownAndKeepsTheService) {
+  spec().desired_count = 100;
+  put_service();
+  rest();
+  EXPECT_EQ(running(), 100);
+  EXPECT_EQ(service().deployments.front().rollout, records::Rollout::completed);
+  EXPECT_EQ(service().events.front().message, "(service web) has reached a steady state.");
+  spec().desired_count = 0;
+  put_service();
+  rest();
+  EXPECT_EQ(running(), 0);
+  EXPECT_EQ(service().status, "ACTIVE");
+  EXPECT_EQ(index.reserved().memory_mib, 0);
+  EXPECT_EQ(service().events.front().message, "(service web) has reached a steady state.");
+}
+
+TEST_F(LoopTest, ARestartChangesNothing) {
+  spec().desired_count = 3;
+  put_service();
+  rest();
+  const auto head = store.head();
+  loop = std::make_unique<Loop>(store, index, random, settings);
+  rest();
+  EXPECT_EQ(store.head(), head);
+}
+
+TEST_F(LoopTest, AFailedCommitIsDecidedAgain) {
+  spec().desired_count = 3;
+  put_service();
+  store.settle();
+  loop->run(now);
+  store.fail_next_commits(1);
+  rest();
+  EXPECT_EQ(running(), 3);
+  EXPECT_EQ(index.of_service(kService).size(), 3u);
+}
+
+TEST_F(LoopTest, DecidesAServiceOnceAPassHoweverManyTasksChange) {
+  spec().desired_count = 100;
+  put_service();
+  rest();
+  // 100 specs, 100 statuses, observations and states: some decisions for each task, few for the service.
+  EXPECT_LT(loop->decisions(), 450u);
+}
+
+TEST_F(LoopTest, MemoryGivenBackWakesThoseWhoWaitForIt) {
+  settings.memory_mib = 1024;
+  loop = std::make_unique<Loop>(store, index, random, settings);
+  const auto path = run_task("a");
+  rest();
+  spec().desired_count = 2;
+  put_service();
+  rest();
+  EXPECT_EQ(running(), 1);
+  EXPECT_EQ(service().events.at(1).message,
+            "(service web) was unable to place a task. Reason: RESOURCE:MEMORY. A task needs 512 MiB of memory, and 0 "
+            "of the 1024 MiB that tasks may use are free. Stop other tasks, or start berth with a higher "
+            "--memory-overcommit.");
+  state::Transaction transaction;
+  records::put(transaction, keys::task(keys::kTaskIntent, path), records::TaskIntent{now, "go"});
+  apply(std::move(transaction));
+  rest();
+  EXPECT_EQ(running(), 2);
+}
+
+TEST_F(LoopTest, ADeletedServiceDrainsAndIsInactive) {
+  spec().desired_count = 30;
+  put_service();
+  rest();
+  spec().deleted_at_ms = now;
+  put_service();
+  rest();
+  EXPECT_EQ(service().status, "INACTIVE");
+  EXPECT_TRUE(service().deployments.empty());
+  EXPECT_EQ(running(), 0);
+}
+
+TEST_F(LoopTest, CrashingTasksAreCountedOnceEachAndStartsBackOff) {
+  define("pull-fails", 2);
+  spec().target.revision = 2;
+  spec().desired_count = 1;
+  put_service();
+  for (int i = 0; i < 6; ++i) {
+    rest();
+    EXPECT_EQ(service().deployments.front().failed_tasks, i + 1);
+    EXPECT_EQ(service().next_start_at_ms - now, 1000 << i);
+    loop = std::make_unique<Loop>(store, index, random, settings);  // a restart counts none again
+    rest();
+    now = service().next_start_at_ms;
+  }
+}
+
+TEST_F(LoopTest, ACircuitBreakerGoesBackToWhatWasComplete) {
+  spec().desired_count = 4;
+  spec().deployment.circuit_breaker = spec().deployment.rollback = true;
+  put_service();
+  rest();
+  define("pull-fails", 2);
+  spec().target.revision = 2;
+  spec().generation = 2;
+  spec().deployment_id = "ecs-svc/2222222222222222222";
+  put_service();
+  rest();
+  const auto after = service();
+  ASSERT_EQ(after.deployments.size(), 1u);
+  EXPECT_EQ(after.deployments[0].id, "ecs-svc/1111111111111111111");
+  EXPECT_EQ(after.deployments[0].rollout, records::Rollout::completed);
+  EXPECT_EQ(running(), 4);
+  std::vector<std::string> told;
+  for (const auto& event : after.events) told.push_back(event.message);
+  EXPECT_EQ(told[0], "(service web) has reached a steady state.");
+  EXPECT_EQ(told[1], "(service web) (deployment ecs-svc/1111111111111111111) deployment completed.");
+  EXPECT_EQ(told[2], "(service web) rolling back to deployment ecs-svc/1111111111111111111.");
+  EXPECT_EQ(told[3],
+            "(service web) (deployment ecs-svc/2222222222222222222) deployment failed: tasks failed to start.");
+}
+
+}  // namespace
+}  // namespace berth::control
