@@ -5,11 +5,11 @@
 #include <map>
 #include <set>
 
+#include "model/validate.h"
 #include "services/ecs/container_rules.h"
 #include "services/ecs/errors.h"
 #include "services/ecs/fargate.h"
 #include "services/ecs/identifiers.h"
-#include "services/ecs/refusals.h"
 #include "services/ecs/tags.h"
 
 namespace berth::services::ecs {
@@ -247,8 +247,9 @@ ApiResult<void> check_definition(const m::RegisterTaskDefinitionRequest& in) {
 bool is_fargate_compatible(const m::RegisterTaskDefinitionRequest& in) { return first_text(subject_of(in, true)).empty(); }
 
 std::string not_served_text(const m::RegisterTaskDefinitionRequest& in) {
-  std::string what = first_refusal_at_run(m::RegisterTaskDefinitionRequest::kShape, &in);
-  return what.empty() ? platform_not_served(in) : what;
+  std::vector<std::string> sentences = model::refused_at_run(in);
+  if (std::string platform = platform_not_served(in); !platform.empty()) sentences.push_back(std::move(platform));
+  return fmt::format("{}", fmt::join(sentences, " "));
 }
 
 }  // namespace berth::services::ecs

@@ -1,28 +1,26 @@
-// API structs ↔ JSON text, for what records keep in API shape (`kept`, a task definition's `document`). An interpreter of
-// the model's tables, of the same form as AWS JSON 1.1: absent members are not written, moments are seconds.
+// What records keep in API shape (`kept`, a task definition's `document`): JSON of a struct's present members.
 #pragma once
 
 #include <string>
 #include <string_view>
 
-#include "base/clock.h"
-#include "model/descriptor.h"
+#include "base/assert.h"
+#include "model/json_codec.h"
 
 namespace berth::services::ecs {
 
-std::string shape_to_json(const model::Shape& shape, const void* value);
-// Members that the shape does not have are left out. The text must be JSON: only we write it.
-void shape_from_json(const model::Shape& shape, void* value, std::string_view json);
-
 template <class T>
 std::string to_kept(const T& value) {
-  return shape_to_json(T::kShape, &value);
+  return model::to_json(value);
 }
-// An empty text is an empty struct.
+// An empty text is an empty struct. The text must be ours: one that cannot be read is a broken invariant.
 template <class T>
 T from_kept(std::string_view json) {
   T value;
-  if (!json.empty()) shape_from_json(T::kShape, &value, json);
+  if (json.empty()) return value;
+  // A member that has become required since the text was written stays empty.
+  std::vector<model::Path> missing;
+  BERTH_ASSERT(model::read_json(json, T::kShape, &value, &missing).has_value());
   return value;
 }
 

@@ -1,5 +1,6 @@
 #include "services/ecs/lookup.h"
 
+#include "base/json.h"
 #include "services/ecs/errors.h"
 #include "services/ecs/identifiers.h"
 
@@ -66,6 +67,20 @@ ApiResult<DefinitionPtr> find_active_definition(Work& work, std::string_view tex
   if (!*found) return client_error("TaskDefinition not found.");
   if ((*found)->status != "ACTIVE") return client_error("TaskDefinition is inactive");
   return found;
+}
+
+// A document without the member's name, which most are, is not parsed.
+bool definition_has_task_role(const records::TaskDefinition& definition) {
+  if (definition.document.find("\"taskRoleArn\":") == std::string::npos) return false;
+  const auto document = json::parse(definition.document);
+  return document && !(*document)["taskRoleArn"].string_or("").empty();
+}
+
+std::optional<int> definition_storage_gib(const records::TaskDefinition& definition) {
+  if (definition.document.find("\"ephemeralStorage\":") == std::string::npos) return std::nullopt;
+  const auto document = json::parse(definition.document);
+  if (!document || !document->find("ephemeralStorage")) return std::nullopt;
+  return static_cast<int>((*document)["ephemeralStorage"]["sizeInGiB"].int_or(20));
 }
 
 bool definition_is_referenced(const Context& context, const records::Scope& scope, const records::TaskDefinition& d) {

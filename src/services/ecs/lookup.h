@@ -47,6 +47,9 @@ ApiResult<ClusterPtr> find_active_cluster(Work& work, std::string_view text);
 ApiResult<DefinitionPtr> look_up_definition(Work& work, std::string_view text);
 // For RunTask and services: absent and inactive ones are errors.
 ApiResult<DefinitionPtr> find_active_definition(Work& work, std::string_view text);
+// Kept in its document alone: a role changes nothing at run time until IAM is served.
+bool definition_has_task_role(const records::TaskDefinition& definition);
+std::optional<int> definition_storage_gib(const records::TaskDefinition& definition);
 // True while a task that is not STOPPED, or a service that is not INACTIVE, needs it.
 bool definition_is_referenced(const Context& context, const records::Scope& scope, const records::TaskDefinition& d);
 
