@@ -36,8 +36,9 @@ inline constexpr const char* kTroubleFile = "trouble";
 inline constexpr const char* kContainersDirectory = "containers";
 inline constexpr const char* kVolumesDirectory = "volumes";
 
-// The supervisor's file descriptors at exec, beside standard input (null) and error (the daemon's).
+// The supervisor's file descriptors at exec, beside the standard ones (null).
 inline constexpr int kDaemonSocketFd = 3;  // one end of a SEQPACKET socketpair, the daemon's first connection
+inline constexpr int kLockFd = 4;          // `plan`, locked (flock) for as long as the supervisor lives
 
 inline std::string container_directory(std::string_view container) {
   return std::string(kContainersDirectory).append("/").append(container);

@@ -1,0 +1,25 @@
+// Which OCI runtime and which cgroups this machine has. Asked once, at start, and by `berth doctor`.
+#pragma once
+
+#include <string>
+
+#include "taskdir/plan.h"
+
+namespace berth::runtime {
+
+struct Runtime {
+  std::string path;          // of crun or runc; empty: neither is usable
+  std::string name;          // "crun"
+  std::string version;       // "1.8.1"
+  std::string cgroup_root = "/sys/fs/cgroup";
+  taskdir::CgroupMode cgroup_mode = taskdir::CgroupMode::v2;
+  std::string problem;       // where path is empty: what is missing, and the remedy
+};
+
+// Runs `crun --version` (some milliseconds).
+Runtime probe();
+
+// Pure: the mode that /proc/self/mountinfo and the root's file system type tell.
+taskdir::CgroupMode cgroup_mode_of(const std::string& mountinfo, const std::string& cgroup_root);
+
+}  // namespace berth::runtime

@@ -1,0 +1,28 @@
+// Starting a supervisor, and telling whether a process is still the one that was meant.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "base/fd.h"
+#include "base/result.h"
+#include "taskdir/owner.h"
+
+namespace berth::agent {
+
+struct StartedSupervisor {
+  uint32_t pid = 0;
+  Fd pidfd;
+  Fd socket;
+};
+
+// By posix_spawn: no copy of this process's page tables. The supervisor gets a session of its own, one end of a socket
+// pair, and the task directory's lock; it stays this process's child until this process ends (a second fork would cost
+// as much as it would save: the pidfd reaps it).
+Result<StartedSupervisor> start_supervisor(const std::string& program, const std::string& task_directory);
+
+Fd open_pidfd(uint32_t pid);
+std::optional<taskdir::Owner> read_owner(const std::string& task_directory);
+bool is_same_process(const taskdir::Owner& owner);
+
+}  // namespace berth::agent
