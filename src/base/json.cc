@@ -179,9 +179,6 @@ Result<Value> parse(std::string_view text, int depth_max) {
   return parser.handler().take();
 }
 
-namespace {
-
-// Length of the UTF-8 sequence that begins here, 0 where none does (overlong forms and surrogates are none).
 size_t utf8_length(std::string_view text) {
   const auto byte = [&](size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
   const auto continues = [&](size_t i) { return (byte(i) & 0xc0) == 0x80; };
@@ -198,8 +195,6 @@ size_t utf8_length(std::string_view text) {
   }
   return 0;
 }
-
-}  // namespace
 
 void append_quoted(std::string& out, std::string_view text) {
   static constexpr char kHex[] = "0123456789abcdef";

@@ -74,6 +74,10 @@ Result<Value> parse(std::string_view text, int depth_max = limits::kJsonDepthMax
 std::string to_string(const Value& value);         // on one line
 std::string to_pretty_string(const Value& value);  // indented by two, for people
 
+// Length of the UTF-8 sequence that `text` begins with, 0 where it begins with none (overlong forms and surrogates are
+// none).
+size_t utf8_length(std::string_view text);
+
 // Appends "…" with the escapes that JSON asks for; control characters as \u00xx. Bytes that are not
 // UTF-8 (a container's log line may have them) become U+FFFD.
 void append_quoted(std::string& out, std::string_view text);

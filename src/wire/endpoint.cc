@@ -1,0 +1,183 @@
+#include "wire/endpoint.h"
+
+#include <fmt/format.h>
+
+#include "base/json.h"
+#include "model/validate.h"
+#include "wire/codec.h"
+#include "wire/query/form.h"
+
+namespace berth::wire {
+namespace {
+
+class EndpointError final : public Answer {
+ public:
+  EndpointError(std::string request_id, ApiError error, const model::Service* service, const model::Operation* operation,
+                model::Protocol protocol)
+      : request_id_(std::move(request_id)), error_(std::move(error)), service_(service), operation_(operation), protocol_(protocol) {}
+  void render(HttpResponse& response) override {
+    response.request_id = request_id_;
+    if (service_) {
+      codec_for(service_->protocol).render_error(service_, operation_, error_, request_id_, response);
+    } else {
+      render_foreign_error(protocol_, error_, request_id_, response);
+    }
+  }
+
+ private:
+  const std::string request_id_;
+  const ApiError error_;
+  const model::Service* const service_;
+  const model::Operation* const operation_;
+  const model::Protocol protocol_;
+};
+
+std::string health() {
+  std::string out;
+  json::Writer writer(out);
+  writer.begin_object().key("services").begin_object();
+  for (const model::Service* service : model::services()) writer.member(service->name, "available");
+  writer.end_object().end_object();
+  out += '\n';
+  return out;
+}
+
+// Without a service of ours: what a client of that kind can read.
+model::Protocol guess_protocol(const HttpRequest& request) {
+  if (!request.header("x-amz-target").empty()) return model::Protocol::json;
+  if (request.header("smithy-protocol") == "rpc-v2-cbor") return model::Protocol::cbor;
+  if (request.header("content-type").starts_with("application/x-www-form-urlencoded")) return model::Protocol::query;
+  return request.header("content-type").starts_with("application/json") ? model::Protocol::rest_json : model::Protocol::rest_xml;
+}
+
+bool speaks_json(const model::Service& service) { return service.protocol == model::Protocol::json; }
+
+// The value of one parameter, without reading the rest: Action and Version are short and plain.
+std::string_view peek_parameter(std::string_view form, std::string_view name) {
+  for (size_t start = 0; start < form.size();) {
+    const size_t end = std::min(form.find('&', start), form.size());
+    const std::string_view part = form.substr(start, end - start);
+    if (part.size() > name.size() && part[name.size()] == '=' && part.starts_with(name)) return part.substr(name.size() + 1);
+    start = end + 1;
+  }
+  return {};
+}
+
+std::string_view form_of(const HttpRequest& request) { return request.method == "GET" ? request.query : request.body; }
+
+std::string shortened(std::string_view text) { return std::string(text.substr(0, 128)); }
+
+// By what a request is made of, for requests without a credential scope.
+const model::Service* service_by_shape(const HttpRequest& request) {
+  const std::string_view target = request.header("x-amz-target");
+  if (const size_t dot = target.rfind('.'); dot != target.npos) {
+    for (const model::Service* service : model::services()) {
+      if (service->target_prefix == target.substr(0, dot)) return service;
+    }
+    return nullptr;
+  }
+  const std::string_view version = peek_parameter(form_of(request), "Version");
+  for (const model::Service* service : model::services()) {
+    if (!speaks_json(*service) && service->api_version == version) return service;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+void Endpoint::handle(const HttpRequest& request, Reply reply) {
+  if (request.path == "/_berth/health" && request.method == "GET") {
+    reply.send(std::make_unique<TextAnswer>(200, "application/json", health()));
+    return;
+  }
+  const std::string request_id = new_uuid(random_);
+  auto call = make_call(request, request_id, reply);
+  if (call) {
+    const Handler* handler = dispatcher_.find((*call)->operation);
+    (*handler)(std::move(*call));
+    return;
+  }
+  Failure& failure = call.error();
+  reply.send(std::make_unique<EndpointError>(request_id, std::move(failure.error), failure.service, failure.operation, failure.protocol));
+}
+
+auto Endpoint::find_target(const HttpRequest& request) const -> tl::expected<Target, Failure> {
+  const auto failed = [&](const model::Service* service, std::string type, std::string message,
+                          model::Protocol protocol = model::Protocol::json) {
+    return tl::unexpected(Failure{ApiError{std::move(type), std::move(message)}, service, nullptr, protocol});
+  };
+  const std::string_view scoped = sigv4::peek_scope(request.headers).service;
+  const model::Service* service = scoped.empty() ? service_by_shape(request) : model::find_service(scoped);
+  if (!service && !scoped.empty()) {
+    if (const model::ForeignService* foreign = model::find_foreign_service(scoped)) {
+      return failed(nullptr, "UnknownOperationException",
+                    fmt::format("{} ({}) is not served by Berth.", foreign->full_name, foreign->signing_name), foreign->protocol);
+    }
+    return failed(nullptr, "UnknownOperationException", fmt::format("There is no service '{}'.", shortened(scoped)), guess_protocol(request));
+  }
+  if (!service) {
+    // Nothing says whom it is for: an unsigned request, or --auth off and a service that is not ours.
+    if (options_.authenticate) {
+      return failed(nullptr, "MissingAuthenticationTokenException", "Missing Authentication Token", guess_protocol(request));
+    }
+    return failed(nullptr, "UnknownOperationException", "The request names no service that Berth serves.", guess_protocol(request));
+  }
+
+  std::string_view name;
+  if (speaks_json(*service)) {
+    const std::string_view target = request.header("x-amz-target");
+    const size_t dot = target.rfind('.');
+    if (dot == target.npos || target.substr(0, dot) != service->target_prefix) {
+      return failed(service, "UnknownOperationException",
+                    fmt::format("X-Amz-Target '{}' names no operation of {}.", shortened(target), service->full_name));
+    }
+    name = target.substr(dot + 1);
+  } else {
+    name = peek_parameter(form_of(request), "Action");
+    if (name.empty()) return failed(service, "MissingAction", "The request must contain the parameter Action");
+  }
+  const model::Operation* operation = model::find_operation(*service, name);
+  if (operation && dispatcher_.find(*operation)) return Target{service, operation};
+  if (operation || model::is_known_but_not_served(*service, name)) {
+    return failed(service, "UnknownOperationException",
+                  fmt::format("The operation {} of {} is not served by Berth.", name, service->full_name));
+  }
+  return failed(service, "UnknownOperationException",
+                fmt::format("'{}' is no operation of {} {}.", shortened(name), service->full_name, service->api_version));
+}
+
+ApiResult<Caller> Endpoint::authenticate(const HttpRequest& request, const model::Service& service, TimeMs now_ms) {
+  if (options_.authenticate) {
+    return verifier_.verify({request.method, request.path, request.query, request.headers, request.body}, service.signing_name, now_ms);
+  }
+  Caller caller = options_.anonymous;
+  const sigv4::Scope scope = sigv4::peek_scope(request.headers);
+  if (!scope.region.empty()) caller.region = scope.region;
+  if (!scope.access_key_id.empty()) caller.access_key_id = scope.access_key_id;
+  return caller;
+}
+
+auto Endpoint::make_call(const HttpRequest& request, const std::string& request_id, Reply& reply)
+    -> tl::expected<std::unique_ptr<Call>, Failure> {
+  auto target = find_target(request);
+  if (!target) return tl::unexpected(std::move(target.error()));
+  const model::Operation& operation = *target->operation;
+  const auto failed = [&](ApiError error) { return tl::unexpected(Failure{std::move(error), target->service, &operation}); };
+
+  const TimeMs now_ms = clock_.now_ms();
+  auto caller = authenticate(request, *target->service, now_ms);
+  if (!caller) return failed(std::move(caller.error()));
+  if (request.method != "POST" && (request.method != "GET" || speaks_json(*target->service))) {
+    return failed({"UnknownOperationException", fmt::format("{} asks for POST, not {}.", operation.name, request.method)});
+  }
+
+  std::shared_ptr<void> input = operation.make_input();
+  missing_.clear();
+  if (auto read = codec_for(target->service->protocol).read(request, operation, input.get(), missing_); !read) {
+    return failed(std::move(read.error()));
+  }
+  if (auto error = model::validate(operation, input.get(), missing_)) return failed(std::move(*error));
+  return std::make_unique<Call>(operation, std::move(*caller), request_id, now_ms, std::move(input), std::move(reply));
+}
+
+}  // namespace berth::wire

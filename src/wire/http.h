@@ -1,0 +1,88 @@
+// A request as it arrived, and the way back for its answer. The protocols above know no sockets.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "sigv4/sigv4.h"
+
+namespace berth::wire {
+
+// Borrowed from the connection's bytes: valid until HttpHandler::handle returns.
+struct HttpRequest {
+  std::string_view method;
+  std::string_view path;
+  std::string_view query;  // without '?'
+  std::span<const sigv4::Header> headers;
+  std::string_view body;
+
+  // Of several headers with the name the first; empty where there is none. `lower` in lower case.
+  std::string_view header(std::string_view lower) const;
+};
+
+// Filled on the I/O thread just before sending; both strings keep their memory from one answer to the next.
+struct HttpResponse {
+  int status = 200;
+  std::string_view content_type;  // static text; empty: none
+  std::string_view request_id;    // x-amzn-RequestId; empty: none. Borrowed from the Answer
+  std::string headers;            // more header lines, each ending in CRLF
+  std::string body;
+};
+
+// Something that can be rendered into a response once a connection is ready for it. Made on any thread.
+class Answer {
+ public:
+  virtual ~Answer() = default;
+  virtual void render(HttpResponse& response) = 0;  // on the I/O thread
+};
+
+// What a body that is text already needs.
+class TextAnswer final : public Answer {
+ public:
+  TextAnswer(int status, std::string_view content_type, std::string body)
+      : status_(status), content_type_(content_type), body_(std::move(body)) {}
+  void render(HttpResponse& response) override {
+    response.status = status_;
+    response.content_type = content_type_;
+    response.body = body_;
+  }
+
+ private:
+  int status_;
+  std::string_view content_type_;
+  std::string body_;
+};
+
+class Mailbox;  // of a server: answers on their way to the I/O thread
+
+// The right to answer one request once, from any thread. Destroyed unused it drops the connection, so that a client
+// does not wait for ever; callers that can say more do so first.
+class Reply {
+ public:
+  Reply() = default;
+  Reply(std::shared_ptr<Mailbox> mailbox, uint64_t connection) : mailbox_(std::move(mailbox)), connection_(connection) {}
+  Reply(Reply&&) noexcept = default;
+  Reply& operator=(Reply&&) noexcept;
+  ~Reply();
+
+  bool pending() const { return mailbox_ != nullptr; }
+  void send(std::unique_ptr<Answer> answer);
+
+ private:
+  std::shared_ptr<Mailbox> mailbox_;
+  uint64_t connection_ = 0;
+};
+
+class HttpHandler {
+ public:
+  virtual ~HttpHandler() = default;
+  virtual void handle(const HttpRequest& request, Reply reply) = 0;  // on the I/O thread; must not wait
+  virtual void batch_end() {}  // after all requests that one round of the I/O thread brought
+};
+
+}  // namespace berth::wire

@@ -1,0 +1,53 @@
+// An HTTP/1.1 server on one epoll. All sockets, parsing and rendering live on the thread that calls run(); answers come
+// from any thread through Reply and wake it by an eventfd, once for however many have gathered.
+//
+//   accept ─▶ idle ─▶ receiving ─▶ handling ─▶ sending ─┬▶ idle
+//               ▲         │ bad, too large              └▶ draining ─▶ closed   (after "Connection: close")
+//               │         └──────▶ sending an error
+//               └ one time limit each for idle, receiving, sending and draining; handling has none
+//
+// A connection has one request at a time; what a client pipelines waits in the connection's buffer. Idle connections
+// hold no buffers.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/limits.h"
+#include "base/result.h"
+#include "wire/http.h"
+#include "wire/message_parser.h"
+
+namespace berth::wire {
+
+struct ServerOptions {
+  MessageLimits message = {};
+  size_t connections_max = limits::kHttpConnectionsMax;
+  int64_t idle_max_ms = limits::kHttpIdleMaxMs;
+  int64_t receive_max_ms = limits::kHttpReceiveMaxMs;
+  int64_t send_max_ms = limits::kHttpSendMaxMs;
+  int64_t stop_grace_ms = 3000;  // what stop() gives requests that are being handled
+};
+
+class Server {
+ public:
+  // The clock is borrowed; only its monotonic side is asked.
+  static Result<std::unique_ptr<Server>> create(const Clock& clock, ServerOptions options = {});
+  virtual ~Server() = default;
+
+  // Before run(). The handler is borrowed. Port 0: any; the port is returned. `address` is an IPv4 or IPv6 literal.
+  virtual Result<uint16_t> listen_tcp(const std::string& address, uint16_t port, HttpHandler& handler) = 0;
+  // Mode 0600. A socket that nobody listens on any more is replaced; one that answers is an error.
+  virtual Result<void> listen_unix(const std::string& path, HttpHandler& handler) = 0;
+
+  virtual void run() = 0;   // until stop()
+  virtual void stop() = 0;  // any thread: no new connections; requests being handled get stop_grace_ms
+  virtual void wake() = 0;  // any thread: look at the clock again (tests move theirs by hand)
+
+  virtual size_t connections() const = 0;  // any thread; for tests and health
+};
+
+}  // namespace berth::wire
