@@ -117,25 +117,26 @@ void Task::stop_if_ordered() {
   machine_.stop(order_.path.id, order_.status->stopped_reason);
 }
 
-void Task::adopt(const std::string& observed_at_launch, const std::vector<Fact>& journal, bool alive) {
+void Task::resume(const std::string& observed_at_launch) {
   phase_ = Phase::supervised;
+  resuming_ = true;
   observed_ = records::decode<records::TaskObserved>(observed_at_launch);
-  for (const Fact& fact : journal) note(fact);
-  for (size_t i = 0; i < containers_.size(); ++i) starts_sent_[i] = observed_.containers[i].starts;
-  if (observed_.stopped) return release();
-  if (!alive) return supervisor_died("the task's supervisor ended while the daemon was away");
+}
+
+void Task::resumed() {
+  resuming_ = false;
   for (uint32_t i = 0; i < containers_.size(); ++i) {
     ContainerObserved& seen = observed_.containers[i];
-    if (!seen.running) continue;
+    starts_sent_[i] = seen.starts;
+    if (!order_.observed || i >= order_.observed->containers.size()) continue;
     // A verdict that was already written holds until a probe says otherwise.
-    Health health = Health::unknown;
-    if (order_.observed && i < order_.observed->containers.size()) {
-      const ContainerObserved& before = order_.observed->containers[i];
-      if (before.starts == seen.starts) health = before.health, seen.health_since_ms = before.health_since_ms;
-    }
-    seen.health = health;
-    watch_health(i, seen.started_at_ms, health);
+    const ContainerObserved& before = order_.observed->containers[i];
+    if (!seen.running || before.starts != seen.starts || before.health == Health::unknown) continue;
+    seen.health = before.health;
+    seen.health_since_ms = before.health_since_ms;
+    watch_health(i, seen.started_at_ms, before.health);
   }
+  if (gone_while_resuming_) return gone(*gone_while_resuming_);
   machine_.attach(order_, address(), [self = shared_from_this()](auto net) {
     if (net)
       self->net_ = std::move(*net);
@@ -149,6 +150,7 @@ void Task::adopt(const std::string& observed_at_launch, const std::vector<Fact>&
 
 void Task::lost(std::string why) {
   if (order_.observed) observed_ = *order_.observed;
+  if (observed_.stopped) return release();  // it had ended before; only its last report may be missing
   for (ContainerObserved& container : observed_.containers) {
     if (container.running) container.exited_at_ms = machine_.now_ms();
     container.running = false;
@@ -157,16 +159,14 @@ void Task::lost(std::string why) {
 }
 
 void Task::fact(const Fact& fact) {
-  const bool was_stopped = observed_.stopped;
   note(fact);
   if (fact.kind == FactKind::container_started && fact.container < containers_.size())
     watch_health(fact.container, fact.time_ms, Health::unknown);
-  if (fact.kind == FactKind::start_failed) stop_sent_ = true, machine_.stop(order_.path.id, observed_.failure);
-  if (observed_.stopped && !was_stopped) {
-    release();
-  } else if (fact.kind != FactKind::supervising && fact.kind != FactKind::lines_dropped) {
-    report();
+  if (fact.kind == FactKind::start_failed && !stop_sent_) {
+    stop_sent_ = true;
+    machine_.stop(order_.path.id, observed_.failure);
   }
+  if (fact.kind != FactKind::supervising && fact.kind != FactKind::lines_dropped) report();
 }
 
 // What a fact says, written into what was observed; the same for a fact that is news and one that is read again.
@@ -250,15 +250,20 @@ void Task::probed(uint32_t index, uint32_t attempt, bool passed) {
   probe(index);
 }
 
-void Task::supervisor_died(std::string why) {
+void Task::gone(const std::string& reason) {
+  if (resuming_) {
+    gone_while_resuming_ = reason;
+    return;
+  }
   if (phase_ != Phase::supervised) return;
+  if (reason.empty()) return release();
   for (ContainerObserved& container : observed_.containers) {
     if (!container.running) continue;
     container.running = false;
     container.exited_at_ms = machine_.now_ms();
-    if (container.reason.empty()) container.reason = "ContainerRuntimeError: " + why;
+    if (container.reason.empty()) container.reason = "ContainerRuntimeError: " + reason;
   }
-  fail("ContainerRuntimeError: " + std::move(why));
+  fail("ContainerRuntimeError: " + reason);
 }
 
 void Task::fail(std::string why) {
@@ -266,6 +271,7 @@ void Task::fail(std::string why) {
   release();
 }
 
+// Called when nothing of it runs, or nothing has begun to.
 void Task::release() {
   health_.clear();
   if (phase_ == Phase::releasing || phase_ == Phase::released) return;
@@ -293,6 +299,8 @@ std::optional<dataplane::Ipv4> Task::address() const {
   return dataplane::parse_ipv4(observed_.address);
 }
 
-void Task::report() { report_(order_.path, observed_); }
+void Task::report() {
+  if (!resuming_) report_(order_.path, observed_);
+}
 
 }  // namespace berth::agent

@@ -1,9 +1,9 @@
 // One task, from its first order to the last thing that is given back. A state machine without system calls: orders, facts
 // and answers come in, calls to Machine and reports go out. Agent thread only.
 //
-//   preparing ──images and network there──▶ supervised ──"finished"──▶ releasing ──▶ released
-//       │ order=stop, or a failure                │ supervisor dies           ▲
-//       └─────────────────────────────────────────┴───────────────────────────┘
+//   preparing ──images and network there──▶ supervised ──supervisor gone──▶ releasing ──▶ released
+//       │ order=stop, or a failure                                              ▲
+//       └───────────────────────────────────────────────────────────────────────┘
 #pragma once
 
 #include <functional>
@@ -29,14 +29,17 @@ class Task : public std::enable_shared_from_this<Task> {
 
   // A task that nothing has been done for yet.
   void begin();
-  // A task whose supervisor was found alive, or had finished: `observed` as kept beside the plan, then its journal.
-  void adopt(const std::string& observed_at_launch, const std::vector<taskdir::Fact>& journal, bool alive);
+  // A task whose directory was found: `observed` as kept beside the plan; then its journal's facts from the beginning,
+  // perhaps gone(); then resumed(). Nothing is reported in between: what the journal repeats is no news.
+  void resume(const std::string& observed_at_launch);
+  void resumed();
   // A task that has begun on this machine and of which nothing is left.
   void lost(std::string why);
 
   void take(TaskOrder order);
   void fact(const taskdir::Fact& fact);
-  void supervisor_died(std::string why);
+  // Its supervisor has ended and nothing of it runs any more; a reason where it had not finished its work.
+  void gone(const std::string& reason);
   void report_again() { report_(order_.path, observed_); }
 
   const TaskOrder& order() const { return order_; }
@@ -70,6 +73,8 @@ class Task : public std::enable_shared_from_this<Task> {
   std::optional<std::pair<network::TaskNet, dataplane::Ipv4>> net_;
   int preparing_ = 0;          // answers that are still to come
   bool stop_sent_ = false;
+  bool resuming_ = false;
+  std::optional<std::string> gone_while_resuming_;
   std::vector<int> starts_sent_;
   std::map<uint32_t, HealthWatch> health_;
 };

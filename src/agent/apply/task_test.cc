@@ -191,6 +191,8 @@ TEST_F(TaskTest, FinishedReleasesEverything) {
   EXPECT_EQ(machine.asked, std::vector<std::string>{"stop because"});  // once
   task->fact({FactKind::finished, 5000});
   EXPECT_TRUE(observed.stopped);
+  EXPECT_EQ(machine.asked.size(), 1u);  // the supervisor itself is still there
+  task->gone("");
   EXPECT_FALSE(observed.released);
   machine.detach_done();
   EXPECT_TRUE(observed.released);
@@ -208,7 +210,11 @@ TEST_F(TaskTest, AnAdoptedTaskGoesOnFromItsJournal) {
   before->containers[0].health = Health::healthy;
   with.observed = before;
   auto task = make(with);
-  task->adopt(machine.kept, {started}, true);
+  observed = {};
+  task->resume(machine.kept);
+  task->fact(started);
+  EXPECT_TRUE(observed.containers.empty());  // what the journal repeats is no news
+  task->resumed();
   EXPECT_TRUE(observed.containers[0].running);
   EXPECT_EQ(observed.containers[0].health, Health::healthy);
   EXPECT_EQ(observed.address, "172.31.0.9");
@@ -217,7 +223,7 @@ TEST_F(TaskTest, AnAdoptedTaskGoesOnFromItsJournal) {
 
 TEST_F(TaskTest, ADeadSupervisorStopsTheTaskWithAReason) {
   auto task = running();
-  task->supervisor_died("killed by signal 9");
+  task->gone("killed by signal 9");
   EXPECT_EQ(observed.failure, "ContainerRuntimeError: killed by signal 9");
   EXPECT_FALSE(observed.containers[0].running);
   EXPECT_EQ(machine.asked, (std::vector<std::string>{"remove", "detach"}));

@@ -1,0 +1,101 @@
+#include "agent/apply/agent.h"
+
+#include <fmt/format.h>
+
+#include <set>
+
+#include "base/log.h"
+
+namespace berth::agent {
+
+void Agent::fact(const std::string& task_id, const taskdir::Fact& fact, uint64_t) {
+  if (const auto task = tasks_.find(task_id); task != tasks_.end()) task->second->fact(fact);
+}
+
+void Agent::executed(const std::string&, const taskdir::Reply& reply) { machine_->executed(reply); }
+
+void Agent::gone(const std::string& task_id, const std::string& reason) {
+  machine_->gone(task_id);
+  if (const auto task = tasks_.find(task_id); task != tasks_.end())
+    task->second->gone(reason);
+  else
+    supervisors_->remove(task_id);
+}
+
+void Agent::adopt(std::vector<TaskOrder> orders) {
+  loop_.post([this, orders = std::move(orders)]() mutable { adopt_now(std::move(orders)); });
+}
+
+void Agent::order(TaskOrder order) {
+  loop_.post([this, order = std::move(order)]() mutable { take(std::move(order)); });
+}
+
+void Agent::forget(const records::keys::TaskPath& path) {
+  loop_.post([this, id = path.id] {
+    tasks_.erase(id);
+    machine_->remove_own_logs(id);
+  });
+}
+
+void Agent::resync() {
+  loop_.post([this] {
+    for (const auto& [id, task] : tasks_) task->report_again();
+  });
+}
+
+std::shared_ptr<Task> Agent::make(TaskOrder order) {
+  const std::string id = order.path.id;
+  auto task = std::make_shared<Task>(*machine_, std::move(order), report_);
+  tasks_.insert_or_assign(id, task);
+  return task;
+}
+
+void Agent::take(TaskOrder order) {
+  const auto known = tasks_.find(order.path.id);
+  if (known == tasks_.end()) {
+    make(std::move(order))->begin();
+  } else {
+    known->second->take(std::move(order));
+  }
+}
+
+void Agent::adopt_now(std::vector<TaskOrder> orders) {
+  std::vector<std::shared_ptr<Task>> resumed, rest;
+  for (TaskOrder& order : orders) {
+    const std::string observed = machine_->observed_at_launch(order.path.id);
+    const std::shared_ptr<Task> task = make(std::move(order));
+    if (observed.empty()) {
+      rest.push_back(task);
+    } else {
+      task->resume(observed);
+      resumed.push_back(task);
+    }
+  }
+  supervisors_->adopt([](const std::string&) { return 0; });
+  for (const std::string& id : supervisors_->known()) {
+    if (tasks_.contains(id)) continue;
+    log_info("task {} runs on this machine and is in no record; it goes", id);
+    machine_->stop(id, "no record of the task");
+  }
+  std::set<std::string> live;
+  for (const auto& task : resumed) {
+    const std::string& id = task->order().path.id;
+    if (supervisors_->knows(id)) {
+      task->resumed();
+    } else {
+      task->lost("ContainerRuntimeError: the daemon ended while the task was being started");
+    }
+    if (!task->released()) live.insert(id);
+  }
+  for (const auto& task : rest) {
+    const auto& observed = task->order().observed;
+    if (observed && (observed->provisioned || observed->stopped))
+      task->lost("ContainerRuntimeError: nothing of the task was left when the daemon started");
+    else
+      task->begin();
+    live.insert(task->order().path.id);
+  }
+  machine_->collect_network(std::move(live));
+}
+
+}  // namespace berth::agent

@@ -1,0 +1,83 @@
+#include "agent/apply/container_bundle.h"
+
+#include <fmt/format.h>
+
+#include "agent/runtime/users.h"
+#include "taskdir/paths.h"
+
+namespace berth::agent {
+
+using records::ContainerDefinition;
+
+namespace {
+
+std::vector<runtime::BindMount> binds_of(const std::vector<ContainerDefinition>& containers,
+                                         const ContainerDefinition& container, const BundlePlace& place) {
+  std::vector<runtime::BindMount> out;
+  for (const char* file : {"hosts", "hostname", "resolv.conf"})
+    out.push_back({fmt::format("{}/network/{}", place.task_directory, file), fmt::format("/etc/{}", file), false});
+  const auto add = [&](const records::MountPoint& mount, bool read_only) {
+    out.push_back({fmt::format("{}/{}/{}", place.task_directory, taskdir::kVolumesDirectory, mount.volume),
+                   mount.container_path, read_only || mount.read_only});
+  };
+  for (const records::VolumeFrom& from : container.volumes_from)
+    for (const ContainerDefinition& other : containers)
+      if (other.name == from.container)
+        for (const records::MountPoint& mount : other.mount_points) add(mount, from.read_only);
+  for (const records::MountPoint& mount : container.mount_points) add(mount, false);
+  return out;
+}
+
+// What Fargate puts into every container (its metadata and credentials endpoints are not served yet, so their variables
+// are left out). The definition may say otherwise.
+std::vector<std::pair<std::string, std::string>> environment_of(const TaskOrder& order,
+                                                                const ContainerDefinition& container,
+                                                                const BundlePlace& place) {
+  std::vector<std::pair<std::string, std::string>> out{{"HOSTNAME", place.host_name},
+                                                       {"AWS_EXECUTION_ENV", "AWS_ECS_FARGATE"},
+                                                       {"AWS_REGION", order.path.scope.region},
+                                                       {"AWS_DEFAULT_REGION", order.path.scope.region}};
+  out.insert(out.end(), container.environment.begin(), container.environment.end());
+  return out;
+}
+
+}  // namespace
+
+Result<runtime::ContainerSpec> container_spec(const TaskOrder& order, const std::vector<ContainerDefinition>& containers,
+                                              size_t index, const images::ResolvedImage& image,
+                                              const BundlePlace& place) {
+  const ContainerDefinition& container = containers[index];
+  runtime::ContainerSpec spec;
+  spec.image = {image.config.env,  image.config.entrypoint,  image.config.cmd,
+                image.config.user, image.config.working_dir, image.config.stop_signal};
+  spec.entry_point = container.entry_point;
+  spec.command = container.command;
+  spec.environment = environment_of(order, container, place);
+  spec.working_directory = container.working_directory;
+  auto user = runtime::resolve_user(container.user.empty() ? image.config.user : container.user,
+                                    runtime::read_from_layers(image.layers, "etc/passwd"),
+                                    runtime::read_from_layers(image.layers, "etc/group"));
+  if (!user) return tl::unexpected(user.error());
+  spec.user = std::move(*user);
+  for (const records::Ulimit& limit : container.ulimits)
+    spec.resource_limits.push_back({limit.name, limit.soft, limit.hard});
+  for (const records::Tmpfs& tmpfs : container.tmpfs)
+    spec.tmpfs.push_back({tmpfs.container_path, tmpfs.size_mib, tmpfs.mount_options});
+  spec.capabilities_add = container.capabilities_add;
+  spec.capabilities_drop = container.capabilities_drop;
+  spec.system_controls = container.system_controls;
+  spec.init_process = container.init_process;
+  spec.readonly_root = container.readonly_root;
+  spec.memory_limit_bytes = int64_t{container.memory_mib} * 1024 * 1024;
+  spec.cpu_shares = container.cpu_units;
+  spec.hostname = place.host_name;
+  spec.binds = binds_of(containers, container, place);
+  // The layers are mounted by the supervisor, in its own mount namespace, at this place.
+  spec.root = fmt::format("{}/{}/root", place.task_directory, taskdir::container_directory(container.name));
+  spec.network_namespace = place.network_namespace;
+  spec.cgroup = fmt::format("/berth-{}/{}/{}", place.instance, order.path.id, container.name);
+  spec.init_program = place.init_program;
+  return spec;
+}
+
+}  // namespace berth::agent

@@ -1,0 +1,242 @@
+#include "agent/apply/host_machine.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "agent/apply/container_bundle.h"
+#include "agent/runtime/oci_config.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "dataplane/task_files.h"
+#include "dataplane/vpc_layout.h"
+#include "taskdir/paths.h"
+
+namespace berth::agent {
+namespace {
+
+Result<void> make_directory(const std::string& path, mode_t mode) {
+  if (::mkdir(path.c_str(), mode) == 0 || errno == EEXIST) return {};
+  return fail(errno, "mkdir " + path);
+}
+
+Result<void> write_file(const std::string& path, const std::string& text, mode_t mode) {
+  Fd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode));
+  if (!fd) return fail(errno, "open " + path);
+  if (::write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) return fail(errno, "write " + path);
+  return {};
+}
+
+}  // namespace
+
+HostMachine::HostMachine(Parts parts) : parts_(std::move(parts)) {}
+
+std::string HostMachine::task_directory(const std::string& task_id) const {
+  return fmt::format("{}/tasks/{}", parts_.state_directory, task_id);
+}
+
+void HostMachine::prepare_images(std::vector<std::string> names,
+                                 std::function<void(Result<std::vector<images::ResolvedImage>>)> done) {
+  std::vector<images::ResolvedImage> found;
+  for (const std::string& name : names) {
+    auto image = parts_.images.resolve(name);
+    if (!image) break;
+    found.push_back(std::move(*image));
+  }
+  if (found.size() == names.size()) {
+    parts_.loop.post([found = std::move(found), done = std::move(done)]() mutable { done(std::move(found)); });
+    return;
+  }
+  image_workers_.post([this, names = std::move(names), done = std::move(done)]() mutable {
+    Result<std::vector<images::ResolvedImage>> all{std::vector<images::ResolvedImage>{}};
+    for (const std::string& name : names) {
+      auto image = parts_.images.obtain(name);
+      if (!image) {
+        all = tl::unexpected(image.error());
+        break;
+      }
+      all->push_back(std::move(*image));
+    }
+    parts_.loop.post([all = std::move(all), done = std::move(done)]() mutable { done(std::move(all)); });
+  });
+}
+
+dataplane::AddressAllocator& HostMachine::addresses_of(const TaskOrder& order) {
+  const std::string key = order.vpc.id + " " + order.subnet.to_string();
+  return addresses_.try_emplace(key, order.subnet).first->second;
+}
+
+Result<void> HostMachine::ensure_vpc(const network::VpcSpec& vpc) {
+  const auto before = ensured_.find(vpc.id);
+  if (before != ensured_.end() && before->second.groups == vpc.groups && before->second.subnets == vpc.subnets) return {};
+  auto ensured = parts_.network.ensure_vpc(vpc);
+  if (ensured) ensured_.insert_or_assign(vpc.id, vpc);
+  return ensured;
+}
+
+void HostMachine::attach(const TaskOrder& order, std::optional<dataplane::Ipv4> address,
+                         std::function<void(Result<std::pair<network::TaskNet, dataplane::Ipv4>>)> done) {
+  dataplane::AddressAllocator& addresses = addresses_of(order);
+  if (address)
+    addresses.take(*address);
+  else
+    address = addresses.allocate();
+  if (!address) {
+    parts_.loop.post([done = std::move(done), subnet = order.subnet.to_string()] {
+      done(fail(fmt::format("subnet {} has no free address", subnet)));
+    });
+    return;
+  }
+  network::TaskNetSpec spec{order.path.id, order.vpc.id, *address, order.subnet, order.spec->network.security_groups,
+                            order.spec->network.assign_public_ip};
+  network_worker_.post([this, vpc = order.vpc, spec = std::move(spec), done = std::move(done), &addresses]() mutable {
+    Result<network::TaskNet> net = fail("");
+    if (auto ensured = ensure_vpc(vpc); !ensured)
+      net = tl::unexpected(ensured.error());
+    else
+      net = parts_.network.attach_task(spec);
+    parts_.loop.post([net = std::move(net), address = spec.address, done = std::move(done), &addresses]() mutable {
+      if (net) return done(std::pair{std::move(*net), address});
+      addresses.release(address);
+      done(tl::unexpected(net.error()));
+    });
+  });
+}
+
+void HostMachine::detach(const TaskOrder& order, std::optional<dataplane::Ipv4> address, std::function<void()> done) {
+  network_worker_.post([this, id = order.path.id, address, done = std::move(done),
+                        addresses = address ? &addresses_of(order) : nullptr]() mutable {
+    if (const auto detached = parts_.network.detach_task(id); !detached)
+      log_warning("task {}: its network stays until the next start: {}", id, detached.error().context);
+    parts_.loop.post([address, addresses, done = std::move(done)] {
+      if (addresses) addresses->release(*address);
+      done();
+    });
+  });
+}
+
+Result<void> HostMachine::write_files(const Launch& launch) {
+  const TaskOrder& order = launch.order;
+  const std::string directory = task_directory(order.path.id);
+  const std::string network = directory + "/network";
+  const std::string volumes = directory + "/" + taskdir::kVolumesDirectory;
+  const std::string own_logs = fmt::format("{}/task-logs/{}", parts_.state_directory, own_log_group(order.path.id));
+  const std::string& region = order.path.scope.region;
+  for (const auto& [path, mode] : {std::pair{directory, 0700}, {network, 0755}, {volumes, 0755}, {own_logs, 0700}})
+    if (auto made = make_directory(path, static_cast<mode_t>(mode)); !made) return made;
+  for (const std::string& volume : order.definition->volumes)
+    if (auto made = make_directory(fmt::format("{}/{}", volumes, volume), 0755); !made) return made;
+  for (const auto& [container, stream] : order.log_directories)
+    if (auto made = make_directory(stream.substr(0, stream.rfind('/')), 0700); !made) return made;
+  const auto resolver = dataplane::resolver_address(order.vpc.network);
+  for (const auto& [file, text] :
+       {std::pair<const char*, std::string>{"hosts", dataplane::render_hosts(launch.address, region)},
+        {"hostname", dataplane::render_hostname(launch.address, region)},
+        {"resolv.conf", dataplane::render_resolv_conf(resolver, region)}})
+    if (auto written = write_file(network + "/" + file, text, 0644); !written) return written;
+  return write_file(directory + "/observed", launch.observed, 0600);
+}
+
+Result<std::vector<Bundle>> HostMachine::bundles(const Launch& launch) const {
+  const BundlePlace place{task_directory(launch.order.path.id), parts_.host.instance,
+                          dataplane::private_dns_name(launch.address, launch.order.path.scope.region),
+                          launch.net.netns_path, parts_.init_program};
+  std::vector<Bundle> out;
+  for (size_t i = 0; i < launch.containers.size(); ++i) {
+    const auto spec = container_spec(launch.order, launch.containers, i, launch.images[i], place);
+    if (!spec) return tl::unexpected(spec.error());
+    auto config = runtime::oci_config(*spec);
+    if (!config) return tl::unexpected(config.error());
+    out.push_back({launch.containers[i].name, std::move(*config)});
+  }
+  return out;
+}
+
+Result<void> HostMachine::supervise(const Launch& launch) {
+  std::vector<std::vector<std::string>> layers;
+  for (const images::ResolvedImage& image : launch.images) layers.push_back(image.layers);
+  taskdir::Plan plan = task_plan(
+      launch.order, launch.containers, layers, parts_.host,
+      fmt::format("{}/task-logs/{}", parts_.state_directory, own_log_group(launch.order.path.id)));
+  for (size_t i = 0; i < launch.images.size(); ++i) {
+    const auto signal = runtime::signal_number(launch.images[i].config.stop_signal);
+    if (!signal) return tl::unexpected(signal.error());
+    plan.containers[i].stop_signal = static_cast<uint32_t>(*signal);
+  }
+  const auto described = bundles(launch);
+  if (!described) return tl::unexpected(described.error());
+  if (auto written = write_files(launch); !written) return written;
+  return parts_.supervisors.spawn(plan, *described);
+}
+
+void HostMachine::command(const std::string& task_id, const taskdir::Command& command) {
+  // A supervisor that cannot be told is ending; gone() says the rest.
+  if (const auto sent = parts_.supervisors.send(task_id, command); !sent) log_debug("{}", sent.error().context);
+}
+
+void HostMachine::start(const std::string& task_id, uint32_t container) {
+  command(task_id, {.kind = taskdir::CommandKind::start, .container = container});
+}
+
+void HostMachine::stop(const std::string& task_id, const std::string& why) {
+  command(task_id, {.kind = taskdir::CommandKind::stop_task, .text = why});
+}
+
+void HostMachine::execute(const std::string& task_id, uint32_t container, std::vector<std::string> arguments,
+                          uint32_t timeout_ms, std::function<void(Executed)> done) {
+  const uint64_t id = ++last_execution_;
+  executions_.emplace(id, Execution{task_id, std::move(done)});
+  command(task_id, {.kind = taskdir::CommandKind::execute,
+                    .container = container,
+                    .timeout_ms = timeout_ms,
+                    .id = id,
+                    .arguments = std::move(arguments)});
+}
+
+void HostMachine::executed(const taskdir::Reply& reply) {
+  const auto at = executions_.find(reply.id);
+  if (at == executions_.end()) return;
+  const Execution execution = std::move(at->second);
+  executions_.erase(at);
+  execution.done({reply.exit_code == 0, reply.output});
+}
+
+void HostMachine::gone(const std::string& task_id) {
+  std::erase_if(executions_, [&](const auto& entry) { return entry.second.task_id == task_id; });
+}
+
+void HostMachine::remove(const std::string& task_id) { parts_.supervisors.remove(task_id); }
+
+void HostMachine::wake_at(TimeMs when_ms, std::function<void()> callback) {
+  const int64_t wait_ms = std::max<int64_t>(0, when_ms - now_ms());
+  parts_.loop.after_ms(wait_ms, std::move(callback));
+}
+
+void HostMachine::collect_network(std::set<std::string> live) {
+  network_worker_.post([this, live = std::move(live)] {
+    if (const auto collected = parts_.network.collect(live); !collected)
+      log_warning("what an earlier run left in the network stays: {}", collected.error().context);
+  });
+}
+
+std::string HostMachine::observed_at_launch(const std::string& task_id) const {
+  std::ifstream in(task_directory(task_id) + "/observed", std::ios::binary);
+  std::stringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+void HostMachine::remove_own_logs(const std::string& task_id) {
+  image_workers_.post([path = fmt::format("{}/task-logs/{}", parts_.state_directory, own_log_group(task_id))] {
+    std::error_code ignored;  // what stays is a directory of 10 MB at most, and is tried again at the next start
+    std::filesystem::remove_all(path, ignored);
+  });
+}
+
+}  // namespace berth::agent

@@ -1,0 +1,86 @@
+// This machine: images, network and supervisors behind the seam of machine.h. Calls come on the agent's thread; what may
+// block runs on workers, and their answers come back as events of the agent's loop.
+//
+// What lies where, beside what taskdir/paths.h draws:
+//   <state>/tasks/<id>/network/{hosts,hostname,resolv.conf}   bound into each container
+//   <state>/tasks/<id>/observed                               TaskObserved as of the launch: an adopted task goes on from it
+//   <state>/task-logs/<group>/<stream>/                       of containers without a logConfiguration, see task_plan.h
+//   <state>/logs/<group uid>/<stream uid>/                    the log store
+#pragma once
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+
+#include "agent/apply/machine.h"
+#include "agent/apply/task_plan.h"
+#include "agent/event_loop.h"
+#include "agent/images/image_store.h"
+#include "agent/network/network.h"
+#include "agent/supervise/supervisors.h"
+#include "base/clock.h"
+#include "base/workers.h"
+#include "dataplane/addresses.h"
+
+namespace berth::agent {
+
+class HostMachine final : public Machine {
+ public:
+  struct Parts {
+    EventLoop& loop;
+    Supervisors& supervisors;
+    images::ImageStore& images;
+    network::Network& network;
+    const Clock& clock;
+    Host host;
+    std::string state_directory;
+    std::string init_program;
+  };
+  explicit HostMachine(Parts parts);
+
+  void prepare_images(std::vector<std::string> names,
+                      std::function<void(Result<std::vector<images::ResolvedImage>>)> done) override;
+  void attach(const TaskOrder& order, std::optional<dataplane::Ipv4> address,
+              std::function<void(Result<std::pair<network::TaskNet, dataplane::Ipv4>>)> done) override;
+  void detach(const TaskOrder& order, std::optional<dataplane::Ipv4> address, std::function<void()> done) override;
+  Result<void> supervise(const Launch& launch) override;
+  void start(const std::string& task_id, uint32_t container) override;
+  void stop(const std::string& task_id, const std::string& why) override;
+  void execute(const std::string& task_id, uint32_t container, std::vector<std::string> command, uint32_t timeout_ms,
+               std::function<void(Executed)> done) override;
+  void remove(const std::string& task_id) override;
+  void wake_at(TimeMs when_ms, std::function<void()> callback) override;
+  TimeMs now_ms() const override { return parts_.clock.now_ms(); }
+
+  // Once, when every adopted task has asked for its network: takes away what no task of `live` has.
+  void collect_network(std::set<std::string> live);
+  // The text beside the plan of a task found at start; empty where there is none.
+  std::string observed_at_launch(const std::string& task_id) const;
+  void remove_own_logs(const std::string& task_id);
+  // From the supervisors, by way of the agent.
+  void executed(const taskdir::Reply& reply);
+  void gone(const std::string& task_id);  // commands of its that have no answer yet will have none
+
+ private:
+  std::string task_directory(const std::string& task_id) const;
+  dataplane::AddressAllocator& addresses_of(const TaskOrder& order);
+  Result<void> ensure_vpc(const network::VpcSpec& vpc);  // on the network's worker
+  Result<void> write_files(const Launch& launch);
+  Result<std::vector<Bundle>> bundles(const Launch& launch) const;
+  void command(const std::string& task_id, const taskdir::Command& command);
+
+  Parts parts_;
+  struct Execution {
+    std::string task_id;
+    std::function<void(Executed)> done;
+  };
+  uint64_t last_execution_ = 0;
+  std::map<uint64_t, Execution> executions_;
+  std::map<std::string, dataplane::AddressAllocator> addresses_;  // by VPC and subnet
+  std::map<std::string, network::VpcSpec> ensured_;               // the network's worker's own
+  Workers image_workers_{"images", 2};
+  Workers network_worker_{"network", 1};  // last: it ends before what its jobs touch
+};
+
+}  // namespace berth::agent
