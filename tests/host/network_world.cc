@@ -167,14 +167,21 @@ Probe udp_probe(const std::string& address, int port, int timeout_ms) {
   return probe(SOCK_DGRAM, address, port, timeout_ms);
 }
 
+bool send_datagram(const std::string& from, const std::string& to, int port) {
+  const Fd fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  const sockaddr_in source = endpoint(from, 0), destination = endpoint(to, port);
+  return ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&source), sizeof source) == 0 &&
+         ::sendto(fd.get(), "x", 1, 0, reinterpret_cast<const sockaddr*>(&destination), sizeof destination) == 1;
+}
+
 class Echo::Server {
  public:
-  Server(const World& world, const Fd& namespace_fd, int port) {
+  Server(const World& world, const Fd& namespace_fd, int port, const std::string& address) {
     world.in(namespace_fd, [&] {
       tcp_ = Fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
       udp_ = Fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
     });
-    const sockaddr_in any = endpoint("0.0.0.0", port);
+    const sockaddr_in any = endpoint(address, port);
     const int on = 1;
     ::setsockopt(tcp_.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     for (const Fd* fd : {&tcp_, &udp_}) {
@@ -223,12 +230,12 @@ class Echo::Server {
   std::thread thread_;
 };
 
-Echo::Echo(const World& world, const Fd& namespace_fd, int port)
-    : server_(std::make_unique<Server>(world, namespace_fd, port)) {}
+Echo::Echo(const World& world, const Fd& namespace_fd, int port, const std::string& address)
+    : server_(std::make_unique<Server>(world, namespace_fd, port, address)) {}
 Echo::Echo(const World& world, const std::string& netns_path, int port) {
   auto namespace_fd = open_namespace(netns_path);
   BERTH_ASSERT(namespace_fd.has_value());
-  server_ = std::make_unique<Server>(world, *namespace_fd, port);
+  server_ = std::make_unique<Server>(world, *namespace_fd, port, "0.0.0.0");
 }
 Echo::~Echo() = default;
 

@@ -52,11 +52,14 @@ struct Probe {
 };
 Probe tcp_probe(const std::string& address, int port, int timeout_ms = 1000);
 Probe udp_probe(const std::string& address, int port, int timeout_ms = 1000);
+// From an address that is the sender's own, or that it only pretends to have (on its loopback).
+bool send_datagram(const std::string& from, const std::string& to, int port);
 
-// Answers every TCP connection and UDP datagram on `port` with the peer's address, in the namespace of construction.
+// Answers every TCP connection and UDP datagram on `port` with the peer's address. A server with several addresses must
+// name one, for its datagrams to come from it.
 class Echo {
  public:
-  Echo(const World& world, const Fd& namespace_fd, int port);
+  Echo(const World& world, const Fd& namespace_fd, int port, const std::string& address = "0.0.0.0");
   Echo(const World& world, const std::string& netns_path, int port);
   ~Echo();
 

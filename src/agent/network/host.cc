@@ -148,8 +148,14 @@ namespace {
 bool others_forward(Host& host, const std::string& run_root) {
   if (!list_instances(run_root).empty()) return true;
   auto links = list_links(host.route);
-  if (!links) return true;
-  return std::any_of(links->begin(), links->end(), [](const Link& link) {
+  auto routes = list_routes(host.route);
+  if (!links || !routes) return true;
+  return std::any_of(links->begin(), links->end(), [&](const Link& link) {
+    // In a container the uplink itself is a veth.
+    const bool uplink = std::any_of(routes->begin(), routes->end(), [&](const SeenRoute& route) {
+      return route.destination.prefix == 0 && route.device == link.index;
+    });
+    if (uplink) return false;
     return link.kind == "bridge" || link.kind == "veth" || link.kind == "tun" || link.kind == "wireguard";
   });
 }
