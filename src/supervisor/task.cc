@@ -85,8 +85,9 @@ std::string Task::open(Fd daemon) {
   journal_.append({.kind = FactKind::supervising, .pid = static_cast<uint32_t>(getpid())});
   if (daemon) {
     fcntl(daemon.get(), F_SETFL, O_NONBLOCK);
-    connections_.push_back(daemon.get());
-    watch(daemon.get(), Source::connection, static_cast<uint32_t>(daemon.release()));
+    const int fd = daemon.release();
+    connections_.push_back(fd);
+    if (!watch(fd, Source::connection, static_cast<uint32_t>(fd))) return trouble(errno, "epoll").what;
   }
   return {};
 }

@@ -56,6 +56,8 @@ struct ContainerSpec {
   ProcessUser user;  // resolved, see users.h
 
   std::vector<ResourceLimit> resource_limits;
+  // What this host lets us give (probe.h); Fargate's default and larger wishes are cut to it. 0: anything.
+  int64_t open_files_max = 0;
   std::vector<TmpfsMount> tmpfs;
   std::vector<std::string> capabilities_add;   // "SYS_PTRACE", "CAP_SYS_PTRACE" or "ALL"
   std::vector<std::string> capabilities_drop;

@@ -104,6 +104,24 @@ void mount(json::Writer& w, std::string_view destination, std::string_view type,
   w.end_object();
 }
 
+void write_limits(json::Writer& w, const ContainerSpec& spec) {
+  std::vector<ResourceLimit> limits = spec.resource_limits;
+  const auto is_open_files = [](const ResourceLimit& limit) { return limit.name == "nofile"; };
+  if (std::none_of(limits.begin(), limits.end(), is_open_files)) {
+    limits.push_back({"nofile", kOpenFilesDefault, kOpenFilesDefault});
+  }
+  w.key("rlimits").begin_array();
+  for (ResourceLimit& limit : limits) {
+    if (is_open_files(limit) && spec.open_files_max > 0) {
+      limit.hard = std::min(limit.hard, spec.open_files_max);
+      limit.soft = std::min(limit.soft, limit.hard);
+    }
+    w.begin_object().member("type", "RLIMIT_" + upper(limit.name));
+    w.member("hard", limit.hard).member("soft", limit.soft).end_object();
+  }
+  w.end_array();
+}
+
 void write_process(json::Writer& w, const ContainerSpec& spec, const std::vector<std::string>& arguments,
                    const std::vector<std::string>& capabilities) {
   w.key("process").begin_object().member("terminal", false);
@@ -124,18 +142,7 @@ void write_process(json::Writer& w, const ContainerSpec& spec, const std::vector
     strings(w, "permitted", capabilities);
   }
   w.end_object();
-  w.key("rlimits").begin_array();
-  bool has_open_files = false;
-  for (const ResourceLimit& limit : spec.resource_limits) {
-    has_open_files = has_open_files || limit.name == "nofile";
-    w.begin_object().member("type", "RLIMIT_" + upper(limit.name));
-    w.member("hard", limit.hard).member("soft", limit.soft).end_object();
-  }
-  if (!has_open_files) {
-    w.begin_object().member("type", "RLIMIT_NOFILE");
-    w.member("hard", kOpenFilesDefault).member("soft", kOpenFilesDefault).end_object();
-  }
-  w.end_array();
+  write_limits(w, spec);
   w.member("noNewPrivileges", false).member("oomScoreAdj", 0).end_object();
 }
 

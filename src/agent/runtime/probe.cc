@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <spawn.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -54,6 +55,17 @@ std::string version_of(const std::string& path) {
   return text.substr(at + 8, text.find_first_of(" \n", at + 8) - at - 8);
 }
 
+// Raising a hard limit takes CAP_SYS_RESOURCE, which some virtual machines and containers keep from root.
+int64_t open_files_max() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
+  rlimit raised = limit;
+  raised.rlim_max += 1;
+  if (setrlimit(RLIMIT_NOFILE, &raised) != 0) return static_cast<int64_t>(limit.rlim_max);
+  setrlimit(RLIMIT_NOFILE, &limit);
+  return 0;
+}
+
 }  // namespace
 
 taskdir::CgroupMode cgroup_mode_of(const std::string& mountinfo, const std::string& cgroup_root) {
@@ -77,6 +89,7 @@ Runtime probe() {
   std::ifstream file("/proc/self/mountinfo");
   const std::string mountinfo((std::istreambuf_iterator<char>(file)), {});
   runtime.cgroup_mode = cgroup_mode_of(mountinfo, runtime.cgroup_root);
+  runtime.open_files_max = open_files_max();
   for (const char* name : {"crun", "runc"}) {
     const std::string path = find_program(name);
     if (path.empty()) continue;
