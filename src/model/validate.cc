@@ -95,10 +95,11 @@ class Checker {
       const void* value = value_of(member, object);
       if (!value) continue;
       path_.push_back({&member});
-      if (member.member_class == MemberClass::refused && refusal_.empty() && is_refused(member, value)) {
-        refusal_ = member.refusal;
+      if (member.member_class == MemberClass::refused && is_refused(member, value)) {
+        if (refusal_.empty()) refusal_ = member.refusal;  // whatever else may be wrong in there
+      } else {
+        check(*member.shape, value);
       }
-      check(*member.shape, value);
       path_.pop_back();
     }
   }
@@ -311,6 +312,12 @@ void find_refused(const Shape& shape, const void* value, std::vector<std::string
 std::optional<ApiError> validate(const Operation& operation, const void* input, const std::vector<Path>& missing) {
   std::vector<Violation> violations;
   for (const Path& path : missing) {
+    // What is absent from something refused whole does not matter.
+    if (std::any_of(path.begin(), path.end() - 1, [](const PathStep& step) {
+          return step.member && step.member->member_class == MemberClass::refused && step.member->allowed.empty();
+        })) {
+      continue;
+    }
     if (violations.size() < kViolationsMax) violations.push_back({Violation::Kind::missing, path});
   }
   Checker checker(violations);

@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -177,7 +179,7 @@ std::optional<TimeMs> parse_date(std::string_view text) {
 }
 
 HmacKey derive_key(std::string_view secret, std::string_view date, std::string_view region, std::string_view service) {
-  const Digest by_date = hmac_sha256("AWS4" + std::string(secret), date);
+  const Digest by_date = hmac_sha256(fmt::format("AWS4{}", secret), date);
   const Digest by_region = hmac_sha256(view(by_date), region);
   const Digest by_service = hmac_sha256(view(by_region), service);
   const Digest key = hmac_sha256(view(by_service), "aws4_request");
@@ -209,11 +211,11 @@ std::vector<std::pair<std::string, std::string>> sign(const Request& request, co
   std::string canonical;
   append_canonical_request(canonical, with_headers, signed_headers, hex(sha256(request.body)));
   const std::string day = date.substr(0, 8);
-  const std::string scope = day + "/" + std::string(region) + "/" + std::string(service) + "/aws4_request";
-  const std::string to_sign = "AWS4-HMAC-SHA256\n" + date + "\n" + scope + "\n" + hex(sha256(canonical));
+  const std::string scope = fmt::format("{}/{}/{}/aws4_request", day, region, service);
+  const std::string to_sign = fmt::format("AWS4-HMAC-SHA256\n{}\n{}\n{}", date, scope, hex(sha256(canonical)));
   const std::string signature = hex(derive_key(key.secret, day, region, service).sign(to_sign));
-  added.emplace_back("Authorization", "AWS4-HMAC-SHA256 Credential=" + key.access_key_id + "/" + scope +
-                                          ", SignedHeaders=" + signed_headers + ", Signature=" + signature);
+  added.emplace_back("Authorization", fmt::format("AWS4-HMAC-SHA256 Credential={}/{}, SignedHeaders={}, Signature={}",
+                                                  key.access_key_id, scope, signed_headers, signature));
   return added;
 }
 

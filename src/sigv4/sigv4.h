@@ -84,8 +84,7 @@ class Verifier {
   KeyLookup& keys_;
   // By "access key/date/region/service". A day has few; cleared when it grows, so that invented regions cost nothing.
   std::unordered_map<std::string, SigningKey> signing_keys_;
-  std::string name_, canonical_, to_sign_;  // kept between calls for their memory
-  std::vector<std::pair<std::string, std::string_view>> lower_;
+  std::string name_, payload_hash_, canonical_, to_sign_, signature_;  // kept between calls for their memory
 };
 
 // Headers to add to a request (Authorization, X-Amz-Date, X-Amz-Security-Token where the key has one). The request's

@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <iterator>
 
 #include "base/limits.h"
 #include "sigv4/sigv4.h"
@@ -15,15 +14,27 @@ constexpr size_t kSigningKeysMax = 256;
 tl::unexpected<ApiError> incomplete(std::string message) { return refuse("IncompleteSignatureException", std::move(message)); }
 tl::unexpected<ApiError> invalid(std::string message) { return refuse("InvalidSignatureException", std::move(message)); }
 
+bool equal_ignoring_case(std::string_view lower, std::string_view text) {
+  return lower.size() == text.size() && std::equal(lower.begin(), lower.end(), text.begin(), [](char a, char b) {
+           return a == (b >= 'A' && b <= 'Z' ? b + 32 : b);
+         });
+}
+
 std::string_view find_header(std::span<const Header> headers, std::string_view lower) {
   for (const Header& header : headers) {
-    if (header.name.size() != lower.size()) continue;
-    if (std::equal(lower.begin(), lower.end(), header.name.begin(),
-                   [](char a, char b) { return a == (b >= 'A' && b <= 'Z' ? b + 32 : b); })) {
-      return header.value;
-    }
+    if (equal_ignoring_case(lower, header.name)) return header.value;
   }
   return {};
+}
+
+// `list` is in lower case, separated by ';'.
+bool is_signed(std::string_view list, std::string_view name) {
+  while (!list.empty()) {
+    const size_t end = std::min(list.find(';'), list.size());
+    if (equal_ignoring_case(list.substr(0, end), name)) return true;
+    list.remove_prefix(std::min(end + 1, list.size()));
+  }
+  return false;
 }
 
 std::string_view trimmed(std::string_view text) {
@@ -71,7 +82,7 @@ ApiResult<Authorization> parse_authorization(std::string_view header) {
     if (part.starts_with("Credential=")) {
       has_credential = true;
       if (!split_credential(part.substr(11), out)) {
-        return incomplete("Credential must have at least 5 slash-delimited elements, got '" + std::string(part.substr(11, 200)) + "'.");
+        return incomplete(fmt::format("Credential must have at least 5 slash-delimited elements, got '{}'.", part.substr(11, 200)));
       }
     } else if (part.starts_with("SignedHeaders=")) {
       has_headers = true;
@@ -141,37 +152,26 @@ ApiResult<Caller> Verifier::verify(const Request& request, std::string_view serv
                                format_date(now_ms + limits::kClockSkewMaxMs), format_date(now_ms), limits::kClockSkewMaxMs / 60000));
   }
   // AWS wants these under the signature: without them another host or action could be asked for in the caller's name.
-  const auto is_signed = [&](std::string_view name) {
-    return (";" + std::string(authorization->signed_headers) + ";").find(";" + std::string(name) + ";") != std::string::npos;
-  };
-  if (!is_signed("host")) return invalid("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.");
+  if (!is_signed(authorization->signed_headers, "host")) {
+    return invalid("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.");
+  }
   for (const Header& header : request.headers) {
-    if (header.name.size() < 6 || header.value.empty()) continue;
-    std::string lower(header.name);
-    std::ranges::transform(lower, lower.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-    if (lower.starts_with("x-amz-") && lower != "x-amz-user-agent" && lower != "x-amzn-trace-id" && !is_signed(lower)) {
+    if (!equal_ignoring_case("x-amz-", header.name.substr(0, 6)) || equal_ignoring_case("x-amz-user-agent", header.name)) continue;
+    if (!is_signed(authorization->signed_headers, header.name)) {
       return invalid(fmt::format("'{}' must be a 'SignedHeader' in the AWS Authorization.", header.name.substr(0, 128)));
     }
   }
 
   // The payload's hash is always our own of what arrived; only S3 lets a caller leave it out.
-  const Digest payload = sha256(request.body);
-  std::string& canonical = canonical_;
-  canonical.clear();
-  char payload_hex[64];
-  {
-    std::string& text = to_sign_;
-    text.clear();
-    append_hex(text, payload);
-    std::copy(text.begin(), text.end(), payload_hex);
-  }
-  const bool complete = append_canonical_request(canonical, request, authorization->signed_headers, {payload_hex, 64});
+  payload_hash_.clear();
+  append_hex(payload_hash_, sha256(request.body));
+  canonical_.clear();
+  const bool complete = append_canonical_request(canonical_, request, authorization->signed_headers, payload_hash_);
   to_sign_.assign(kAlgorithm).append("\n").append(date_text).append("\n").append(authorization->credential_scope).append("\n");
-  append_hex(to_sign_, sha256(canonical));
-  const Digest expected = signing_key(key, *authorization).sign(to_sign_);
-  canonical.clear();
-  append_hex(canonical, expected);
-  if (!complete || !equal_in_constant_time(canonical, authorization->signature)) {
+  append_hex(to_sign_, sha256(canonical_));
+  signature_.clear();
+  append_hex(signature_, signing_key(key, *authorization).sign(to_sign_));
+  if (!complete || !equal_in_constant_time(signature_, authorization->signature)) {
     return invalid(
         "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and "
         "signing method. Consult the service documentation for details.");

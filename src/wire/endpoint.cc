@@ -42,12 +42,15 @@ std::string health() {
   return out;
 }
 
-// Without a service of ours: what a client of that kind can read.
-model::Protocol guess_protocol(const HttpRequest& request) {
+// Without a service of ours: what the client can read. Several services speak more than one protocol, so the request says
+// it better than the model, where it says it.
+model::Protocol guess_protocol(const HttpRequest& request, model::Protocol otherwise = model::Protocol::rest_xml) {
   if (!request.header("x-amz-target").empty()) return model::Protocol::json;
   if (request.header("smithy-protocol") == "rpc-v2-cbor") return model::Protocol::cbor;
-  if (request.header("content-type").starts_with("application/x-www-form-urlencoded")) return model::Protocol::query;
-  return request.header("content-type").starts_with("application/json") ? model::Protocol::rest_json : model::Protocol::rest_xml;
+  if (request.header("content-type").starts_with("application/x-www-form-urlencoded")) {
+    return otherwise == model::Protocol::ec2 ? otherwise : model::Protocol::query;
+  }
+  return request.header("content-type").starts_with("application/json") ? model::Protocol::rest_json : otherwise;
 }
 
 bool speaks_json(const model::Service& service) { return service.protocol == model::Protocol::json; }
@@ -111,7 +114,7 @@ auto Endpoint::find_target(const HttpRequest& request) const -> tl::expected<Tar
   if (!service && !scoped.empty()) {
     if (const model::ForeignService* foreign = model::find_foreign_service(scoped)) {
       return failed(nullptr, "UnknownOperationException",
-                    fmt::format("{} ({}) is not served by Berth.", foreign->full_name, foreign->signing_name), foreign->protocol);
+                    fmt::format("{} ({}) is not served by Berth.", foreign->full_name, foreign->signing_name), guess_protocol(request, foreign->protocol));
     }
     return failed(nullptr, "UnknownOperationException", fmt::format("There is no service '{}'.", shortened(scoped)), guess_protocol(request));
   }
