@@ -91,27 +91,6 @@ ApiResult<Launch> choose_launch(const records::Cluster& cluster, const std::stri
   return Launch{"", cluster.default_strategy};
 }
 
-std::vector<std::string> spread_over_strategy(const std::vector<records::StrategyItem>& strategy, int count) {
-  std::vector<std::string> out;
-  std::vector<int> beyond_base(strategy.size(), 0);
-  for (const auto& item : strategy)
-    for (int i = 0; i < item.base && static_cast<int>(out.size()) < count; ++i) out.push_back(item.capacity_provider);
-  while (static_cast<int>(out.size()) < count) {
-    size_t best = strategy.size();
-    for (size_t i = 0; i < strategy.size(); ++i) {
-      if (strategy[i].weight == 0) continue;
-      // (beyond_base + 1) / weight, compared without dividing.
-      if (best == strategy.size() || int64_t{beyond_base[i] + 1} * strategy[best].weight <
-                                         int64_t{beyond_base[best] + 1} * strategy[i].weight)
-        best = i;
-    }
-    if (best == strategy.size()) break;  // no weight at all: check_strategy has refused it
-    ++beyond_base[best];
-    out.push_back(strategy[best].capacity_provider);
-  }
-  return out;
-}
-
 ApiResult<records::AwsvpcConfiguration> check_network(const Context& context, records::AwsvpcConfiguration network) {
   if (network.subnets.empty()) return invalid_parameter("subnets can not be empty.");
   if (network.subnets.size() > kSubnetsMax) return invalid_parameter("subnets can have at most 16 items.");

@@ -28,9 +28,6 @@ struct Launch {
 ApiResult<Launch> choose_launch(const records::Cluster& cluster, const std::string& launch_type,
                                 const std::vector<records::StrategyItem>& strategy);
 
-// The provider of each of `count` tasks: base first, then in proportion to the weights, ties in list order.
-std::vector<std::string> spread_over_strategy(const std::vector<records::StrategyItem>& strategy, int count);
-
 // Checks that subnets and groups exist and lie in one VPC; no group given: the VPC's default one.
 ApiResult<records::AwsvpcConfiguration> check_network(const Context& context, records::AwsvpcConfiguration network);
 

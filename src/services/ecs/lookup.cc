@@ -139,7 +139,7 @@ TaskCounts count_cluster(const Context& context, const records::Scope& scope, co
 
 TaskCounts count_service(const Context& context, const records::keys::ServicePath& path, std::string_view started_by) {
   TaskCounts counts;
-  for (const std::string& id : context.tasks.of_service(path)) {
+  for (const std::string& id : context.tasks.live_of_service(path)) {
     const auto* task = context.tasks.find({path.scope, path.cluster, id});
     if (task && (started_by.empty() || task->started_by == started_by)) count(counts, *task);
   }

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "base/random.h"
+#include "control/placement/placement.h"
 #include "model/validate.h"
 #include "services/ecs/errors.h"
 #include "services/ecs/fargate.h"
@@ -140,14 +141,14 @@ std::string kept_of(const m::RunTaskRequest& in) {
   return kept == m::Task{} ? std::string() : to_kept(kept);
 }
 
-m::Failure no_memory(const Context& context, const std::string& cluster_arn, int64_t reserved, int needed) {
+m::Failure no_memory(const control::placement::Room& room, const std::string& cluster_arn, int needed) {
   m::Failure failure;
   failure.arn = cluster_arn;
   failure.reason = "RESOURCE:MEMORY";
   failure.detail = fmt::format(
       "The task needs {} MiB; of the {} MiB that this machine gives to tasks (see --memory-overcommit), {} MiB are "
       "reserved.",
-      needed, context.capacity.memory_mib, reserved);
+      needed, room.memory_mib, room.reserved_memory_mib);
   return failure;
 }
 
@@ -244,16 +245,15 @@ Handled<m::RunTaskResponse> run_task(const Context& context, const m::RunTaskReq
   out.tasks.emplace();
   out.failures.emplace();
   const int count = number(in.count, 1);
-  const auto providers = spread_over_strategy(plan->launch.strategy, count);
-  int64_t reserved = context.tasks.reserved().memory_mib;
+  const auto providers = control::placement::split(plan->launch.strategy, count);
+  control::placement::Room room{context.capacity.memory_mib, context.tasks.reserved().memory_mib};
   std::vector<std::string> arns;
   for (int i = 0; i < count; ++i) {
-    if (reserved + plan->spec.memory_mib > context.capacity.memory_mib) {
-      out.failures->push_back(
-          no_memory(context, records::cluster_arn(work.scope, plan->cluster), reserved, plan->spec.memory_mib));
+    if (control::placement::tasks_that_fit(room, plan->spec.memory_mib, 1) == 0) {
+      out.failures->push_back(no_memory(room, records::cluster_arn(work.scope, plan->cluster), plan->spec.memory_mib));
       continue;
     }
-    reserved += plan->spec.memory_mib;
+    room.reserved_memory_mib += plan->spec.memory_mib;
     TaskView task;
     task.path = {work.scope, plan->cluster, new_hex_id(context.random)};
     task.definition = plan->definition;
