@@ -15,6 +15,7 @@ inline constexpr int64_t kHttpReceiveMaxMs = 20 * 1000;  // from a request's fir
 inline constexpr int64_t kHttpSendMaxMs = 20 * 1000;     // without any progress
 inline constexpr int kJsonDepthMax = 64;
 inline constexpr size_t kQueryParametersMax = 4096;
+inline constexpr size_t kRequestElementsMax = 20'000;  // of all lists and maps of a request; PutLogEvents may have 10,000
 inline constexpr int64_t kClockSkewMaxMs = 5 * 60 * 1000;  // SigV4: AWS refuses signatures older or newer than this
 
 }  // namespace berth::limits
