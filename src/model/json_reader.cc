@@ -36,7 +36,7 @@ class StructReader {
     if (skipped_ > 0) return ++skipped_;
     if (document_depth_ > 0) return document_.begin_object(), ++document_depth_;
     Slot slot;
-    if (!open_slot(slot, "Start of structure or map found where not expected.", error)) return error ? false : ++skipped_;
+    if (!open_slot(slot)) return skip_container(error);
     if (slot.shape->kind == Kind::document) return start_document(slot, [this] { document_.begin_object(); });
     if (slot.shape->kind != Kind::structure && slot.shape->kind != Kind::map) {
       return refuse(slot.shape->kind == Kind::list ? "Expected list or null"
@@ -59,7 +59,8 @@ class StructReader {
     if (skipped_ > 0) return ++skipped_;
     if (document_depth_ > 0) return document_.begin_array(), ++document_depth_;
     Slot slot;
-    if (!open_slot(slot, "Start of list found where not expected", error)) return error ? false : ++skipped_;
+    if (frames_.empty()) return refuse("Expected structure", error);
+    if (!open_slot(slot)) return skip_container(error);
     if (slot.shape->kind == Kind::document) return start_document(slot, [this] { document_.begin_array(); });
     if (slot.shape->kind != Kind::list) return refuse("Start of list found where not expected", error);
     // A required list stands in the struct itself: a name that comes twice must not add to it.
@@ -195,14 +196,15 @@ class StructReader {
     frame.member = nullptr;
   }
 
-  // The place of the value that begins now, made if it must be. False without an error: nobody knows it.
-  bool open_slot(Slot& slot, const char*, error_code& error) {
+  // The place of the value that begins now, made if it must be. False: nobody knows it, or there is no room for more.
+  bool open_slot(Slot& slot) {
     if (frames_.empty()) {
       slot = {&root_shape_, root_};
-      if (root_shape_.kind == Kind::structure) return true;
-      return refuse("Expected structure", error);
+      return true;
     }
     Frame& frame = frames_.back();
+    // "[{},{},…]" makes structs of a kilobyte and more out of three bytes each.
+    if (frame.shape->kind != Kind::structure && ++elements_ > limits::kRequestElementsMax) return false;
     if (frame.shape->kind == Kind::list) {
       slot = {frame.shape->element, frame.shape->vector->append(frame.object)};
       return true;
@@ -225,7 +227,7 @@ class StructReader {
     if (document_depth_ > 0) return write(), true;
     if (frames_.empty()) return refuse("Expected structure", error);
     Slot slot;
-    if (!open_slot(slot, token, error)) return !error;
+    if (!open_slot(slot)) return !too_many(error);
     if (slot.shape->kind == Kind::document) {
       auto* document = static_cast<Document*>(slot.object);
       document_text_.clear();
@@ -272,6 +274,13 @@ class StructReader {
     return true;
   }
 
+  bool too_many(error_code& error) {
+    if (elements_ <= limits::kRequestElementsMax) return false;
+    refuse(fmt::format("The request has more than {} elements", limits::kRequestElementsMax), error);
+    return true;
+  }
+  bool skip_container(error_code& error) { return !too_many(error) && ++skipped_; }
+
   bool refuse_token(const char* token, const Shape& shape, error_code& error) {
     switch (shape.kind) {
       case Kind::string: return refuse(fmt::format("{} can not be converted to a String", token), error);
@@ -316,7 +325,8 @@ class StructReader {
   std::vector<Frame> frames_;
   std::string text_;
   std::string problem_;
-  size_t skipped_ = 0;
+  size_t skipped_ = 0;   // depth within a subtree that nobody knows
+  size_t elements_ = 0;  // of all lists and maps
   std::string document_text_;
   json::Writer document_{document_text_};
   size_t document_depth_ = 0;
