@@ -1,13 +1,19 @@
 // What a task promises, with real containers.
+#include <gmock/gmock.h>
+#include <poll.h>
 #include <signal.h>
-#include <sys/stat.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-#include <gmock/gmock.h>
+#include <filesystem>
+#include <fstream>
 
-#include "supervise_world.h"
 #include "agent/runtime/users.h"
+#include "agent/supervise/process.h"
+#include "supervise_world.h"
 #include "taskdir/cgroups.h"
+#include "taskdir/owner.h"
 
 namespace berth::host_test {
 namespace {
@@ -28,6 +34,482 @@ TEST_F(SuperviseHostTest, RunsAContainerAndTellsItsEnd) {
   EXPECT_THAT(last_lines(), testing::UnorderedElementsAre("out", "err", "last"));
   EXPECT_NE(find(last_task_, FactKind::finished), nullptr);
   EXPECT_EQ(find(last_task_, FactKind::stop_begun)->container, 0u);
+}
+
+
+TEST_F(SuperviseHostTest, TellsASignalAsAShellDoes) {
+  const std::string task = run({container("main", "while :; do sleep 1; done")});
+  const Fact started = await(task, FactKind::container_started);
+  EXPECT_TRUE(is_alive(started.pid));
+  ASSERT_TRUE(supervisors_->send(task, {.kind = taskdir::CommandKind::signal, .signal = SIGKILL}));
+  const Fact exited = await(task, FactKind::container_exited);
+  EXPECT_EQ(exited.exit_code, 137u);
+  EXPECT_EQ(exited.signal, 9u);
+  EXPECT_FALSE(exited.oom);
+  EXPECT_TRUE(await_gone(task));
+}
+
+TEST_F(SuperviseHostTest, TellsWhyAContainerDidNotStart) {
+  Container one = container("main", "");
+  one.spec.command = {"/no/such/program"};
+  const std::string task = run({one});
+  EXPECT_THAT(await(task, FactKind::start_failed).reason, HasSubstr("/no/such/program"));
+  EXPECT_TRUE(await_gone(task));
+  EXPECT_EQ(gone_[task], "");
+  EXPECT_EQ(find(task, FactKind::container_started), nullptr);
+}
+
+TEST_F(SuperviseHostTest, StopsDependantsFirst) {
+  const auto traps = [&](const std::string& name) {
+    return container(name, "trap 'echo ended; exit 0' TERM; echo ready; while :; do sleep 0.02; done");
+  };
+  Container database = traps("database");
+  database.plan.dependants = {1};
+  Container web = traps("web");
+  web.plan.dependants = {2};
+  const std::string task = run({database, web, traps("proxy")});
+  for (uint32_t i : {0u, 1u, 2u}) await(task, FactKind::container_started, i);
+  for (const char* name : {"database", "web", "proxy"}) {
+    ASSERT_TRUE(wait([&] { return !lines(task, name).empty(); }));
+  }
+  stop(task);
+  ASSERT_TRUE(await_gone(task));
+  std::vector<std::pair<FactKind, uint32_t>> order;
+  for (const Seen& seen : facts_) {
+    if (seen.fact.kind == FactKind::stop_signalled || seen.fact.kind == FactKind::container_exited) {
+      order.emplace_back(seen.fact.kind, seen.fact.container);
+      EXPECT_EQ(seen.fact.exit_code, 0u);
+    }
+  }
+  EXPECT_THAT(order, ElementsAre(std::pair(FactKind::stop_signalled, 2u), std::pair(FactKind::container_exited, 2u),
+                                 std::pair(FactKind::stop_signalled, 1u), std::pair(FactKind::container_exited, 1u),
+                                 std::pair(FactKind::stop_signalled, 0u), std::pair(FactKind::container_exited, 0u)));
+}
+
+TEST_F(SuperviseHostTest, TheEndOfAnEssentialContainerStopsTheRestWithoutADaemon) {
+  Container side = container("side", "exit 0");
+  side.plan.stops_task = false;
+  const std::string release = directory_ + "/release";
+  Container essential = container("essential", "until [ -e /gate/open ]; do sleep 0.02; done; exit 3");
+  std::filesystem::create_directory(release);
+  essential.spec.binds = {{release, "/gate", true}};
+  Container other = container("other", "trap 'exit 0' TERM; while :; do sleep 0.02; done");
+  other.plan.stops_task = false;
+  const std::string task = run({side, essential, other});
+  await(task, FactKind::container_started, 1);
+  await(task, FactKind::container_started, 2);
+  await(task, FactKind::container_exited, 0);
+  EXPECT_EQ(find(task, FactKind::stop_begun), nullptr);
+  supervisors_.reset();  // the daemon is away while it happens
+  std::ofstream(release + "/open");
+  const auto owner = agent::read_owner(directory_ + "/tasks/" + task);
+  ASSERT_TRUE(owner);
+  const Fd supervisor = agent::open_pidfd(owner->pid);
+  pollfd ended{supervisor.get(), POLLIN, 0};
+  ASSERT_EQ(poll(&ended, 1, 20'000), 1);
+  const auto report = restart_daemon();
+  EXPECT_EQ(report.over, 1u);
+  ASSERT_TRUE(await_gone(task));
+  EXPECT_EQ(gone_[task], "");
+  EXPECT_EQ(find(task, FactKind::container_exited, 1)->exit_code, 3u);
+  EXPECT_EQ(find(task, FactKind::stop_begun)->container, 1u);
+  EXPECT_NE(find(task, FactKind::container_exited, 2), nullptr);
+}
+
+TEST_F(SuperviseHostTest, KillsWhatDoesNotStopInTime) {
+  Container stubborn = container("main", "trap '' TERM; echo ready; while :; do sleep 0.05; done");
+  stubborn.plan.stop_timeout_ms = 300;
+  const std::string task = run({stubborn});
+  ASSERT_TRUE(wait([&] { return !lines(task, "main").empty(); }));
+  stop(task);
+  ASSERT_TRUE(await_gone(task));
+  const Fact* begun = find(task, FactKind::stop_begun);
+  EXPECT_EQ(begun->reason, "the test says so");
+  const Fact* exited = find(task, FactKind::container_exited);
+  EXPECT_EQ(exited->exit_code, 137u);
+  EXPECT_GE(exited->time_ms - begun->time_ms, 290);
+  EXPECT_LT(exited->time_ms - begun->time_ms, 5000);
+}
+
+TEST_F(SuperviseHostTest, SendsTheImagesOwnSignal) {
+  Container one = container("main", "trap 'echo usr1; exit 4' USR1; echo ready; while :; do sleep 0.05; done");
+  one.plan.stop_signal = SIGUSR1;
+  const std::string task = run({one});
+  ASSERT_TRUE(wait([&] { return !lines(task, "main").empty(); }));
+  stop(task);
+  EXPECT_EQ(await(task, FactKind::container_exited).exit_code, 4u);
+  ASSERT_TRUE(await_gone(task));
+  EXPECT_THAT(lines(task, "main"), ElementsAre("ready", "usr1"));
+}
+
+TEST_F(SuperviseHostTest, TellsOutOfMemory) {
+  Container hungry = container("main", "x=$(dd if=/dev/zero bs=1M count=200 2>/dev/null | tr '\\0' x); echo survived");
+  hungry.spec.memory_limit_bytes = 32 << 20;
+  const std::string image_tr = image_ + "/bin/tr";
+  std::filesystem::create_symlink("busybox", image_tr);
+  const Fact exited = run_to_end(hungry);
+  EXPECT_TRUE(exited.oom);
+  EXPECT_EQ(exited.exit_code, 137u);
+  EXPECT_THAT(last_lines(), testing::Not(Contains("survived")));
+}
+
+TEST_F(SuperviseHostTest, TheTasksMemoryIsAHardLimitForAllOfItsContainers) {
+  std::filesystem::create_symlink("busybox", image_ + "/bin/tr");
+  Container hungry = container("main", "x=$(dd if=/dev/zero bs=1M count=200 2>/dev/null | tr '\\0' x); echo survived");
+  const std::string task = run({hungry}, 32 << 20);
+  const Fact exited = await(task, FactKind::container_exited);
+  EXPECT_TRUE(exited.oom);
+  EXPECT_EQ(exited.exit_code, 137u);
+  EXPECT_TRUE(await_gone(task));
+}
+
+TEST_F(SuperviseHostTest, AContainerOutlivesTheDaemonAndIsFoundAgain) {
+  Container one = container("main", "i=0; while :; do i=$((i+1)); echo line $i; sleep 0.01; done");
+  const std::string task = run({one});
+  const Fact started = await(task, FactKind::container_started);
+  supervisors_.reset();
+  EXPECT_TRUE(is_alive(started.pid));
+  facts_.clear();
+  const auto report = restart_daemon();
+  EXPECT_EQ(report.running, 1u);
+  EXPECT_EQ(report.over + report.set_aside, 0u);
+  EXPECT_TRUE(facts_.empty()) << "what was read before is not told again";
+  EXPECT_EQ(execute(task, {"/bin/true"}, 5000).exit_code, 0u);
+  stop(task);
+  const Fact exited = await(task, FactKind::container_exited);
+  EXPECT_EQ(exited.pid, started.pid);
+  ASSERT_TRUE(await_gone(task));
+  const auto written = lines(task, "main");
+  for (size_t i = 0; i < written.size(); ++i) ASSERT_EQ(written[i], "line " + std::to_string(i + 1));
+}
+
+// A process of its own plays the daemon, and dies as hard as there is.
+TEST_F(SuperviseHostTest, KillingTheDaemonWithSignal9KeepsTheContainer) {
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  supervisors_.reset();
+  const std::string task = new_task_id();
+  const pid_t daemon = fork();
+  if (daemon == 0) {
+    loop_.release();  // the child has its own
+    loop_ = std::make_unique<agent::EventLoop>();
+    restart_daemon();
+    const std::vector<Container> containers = {container("main", "while :; do sleep 1; done")};
+    if (!spawn(plan_of(task, containers), containers)) _exit(1);
+    start(task, 0);
+    wait([&] { return find(task, FactKind::container_started) != nullptr; });
+    [[maybe_unused]] const ssize_t put = write(ends[1], "x", 1);
+    for (;;) pause();
+  }
+  char byte = 0;
+  ASSERT_EQ(read(ends[0], &byte, 1), 1);
+  close(ends[0]);
+  close(ends[1]);
+  kill(daemon, SIGKILL);
+  waitpid(daemon, nullptr, 0);
+  EXPECT_EQ(restart_daemon().running, 1u);
+  const Fact started = await(task, FactKind::container_started);
+  EXPECT_TRUE(is_alive(started.pid));
+  stop(task);
+  EXPECT_TRUE(await_gone(task));
+}
+
+TEST_F(SuperviseHostTest, KillingTheSupervisorEndsItsTaskWithAReason) {
+  const std::string task = run({container("main", "while :; do sleep 1; done")});
+  const Fact started = await(task, FactKind::container_started);
+  kill(static_cast<pid_t>(await(task, FactKind::supervising).pid), SIGKILL);
+  ASSERT_TRUE(await_gone(task));
+  EXPECT_EQ(gone_[task], "the task's supervisor ended unexpectedly");
+  EXPECT_FALSE(is_alive(started.pid));
+  EXPECT_TRUE(taskdir::cgroup_directories(runtime_.cgroup_root, runtime_.cgroup_mode, "").size() > 0);
+  for (const std::string& directory :
+       taskdir::cgroup_directories(runtime_.cgroup_root, runtime_.cgroup_mode, "berth-" + instance_ + "/" + task)) {
+    EXPECT_NE(access(directory.c_str(), F_OK), 0) << directory;
+  }
+}
+
+TEST_F(SuperviseHostTest, KillingDaemonAndSupervisorLeavesNothingBehind) {
+  const std::string task = run({container("main", "while :; do sleep 1; done")});
+  const Fact started = await(task, FactKind::container_started);
+  const uint32_t supervisor = await(task, FactKind::supervising).pid;
+  supervisors_.reset();
+  kill(static_cast<pid_t>(supervisor), SIGKILL);
+  waitpid(static_cast<pid_t>(supervisor), nullptr, 0);
+  EXPECT_EQ(restart_daemon().over, 1u);
+  ASSERT_TRUE(await_gone(task));
+  EXPECT_NE(gone_[task], "");
+  EXPECT_FALSE(is_alive(started.pid));
+}
+
+TEST_F(SuperviseHostTest, AForgedBootIdIsNotAdopted) {
+  const std::string task = run({container("main", "while :; do sleep 1; done")});
+  const Fact started = await(task, FactKind::container_started);
+  const std::string path = directory_ + "/tasks/" + task + "/owner";
+  auto owner = taskdir::decode_owner(read_file(path));
+  ASSERT_TRUE(owner);
+  supervisors_.reset();
+  owner->boot_id[0] = owner->boot_id[0] == '0' ? '1' : '0';
+  std::ofstream(path, std::ios::binary | std::ios::trunc) << taskdir::encode_owner(*owner);
+  const auto report = restart_daemon();
+  EXPECT_EQ(report.running, 0u);
+  EXPECT_EQ(report.over, 1u);
+  ASSERT_TRUE(await_gone(task));
+  EXPECT_FALSE(is_alive(started.pid));
+}
+
+TEST_F(SuperviseHostTest, DirectoriesThatAreNotUnderstoodAreSetAside) {
+  supervisors_.reset();
+  const std::string tasks = directory_ + "/tasks/";
+  std::filesystem::create_directories(tasks + "empty");
+  std::filesystem::create_directories(tasks + "garbage");
+  std::ofstream(tasks + "garbage/plan") << "BERTHPLN but not quite";
+  std::filesystem::create_directories(tasks + "otherversion");
+  std::string plan = taskdir::encode_plan(plan_of("otherversion", {container("main", "")}));
+  plan[8] = 99;
+  std::ofstream(tasks + "otherversion/plan") << plan;
+  std::filesystem::create_directories(tasks + "elsewhere");
+  std::ofstream(tasks + "elsewhere/plan") << taskdir::encode_plan(plan_of("another", {container("main", "")}));
+  std::ofstream(tasks + "file");
+  EXPECT_EQ(restart_daemon().set_aside, 5u);
+  EXPECT_TRUE(std::filesystem::exists(tasks + ".aside/garbage/plan"));
+  EXPECT_EQ(restart_daemon().set_aside, 0u);
+}
+
+TEST_F(SuperviseHostTest, AContainerStartsAgainWhereTheDaemonSaysSo) {
+  Container one = container("main", "echo run; echo more >> /kept; cat /kept");
+  one.plan.stops_task = false;
+  const std::string task = run({one});
+  await(task, FactKind::container_exited, 0, 1);
+  start(task, 0);
+  const Fact again = await(task, FactKind::container_exited, 0, 2);
+  EXPECT_EQ(again.exit_code, 0u);
+  EXPECT_THAT(lines(task, "main"), ElementsAre("run", "more", "run", "more", "more")) << "its own writes are kept";
+  stop(task);
+  EXPECT_TRUE(await_gone(task));
+}
+
+TEST_F(SuperviseHostTest, KeepsEveryOneOf100000Lines) {
+  const Fact exited = run_to_end(container("main", "seq 1 100000"));
+  EXPECT_EQ(exited.exit_code, 0u);
+  const auto written = last_lines();
+  ASSERT_EQ(written.size(), 100'000u);
+  for (size_t i = 0; i < written.size(); ++i) ASSERT_EQ(written[i], std::to_string(i + 1));
+}
+
+TEST_F(SuperviseHostTest, CutsLinesThatAreTooLong) {
+  std::filesystem::create_symlink("busybox", image_ + "/bin/tr");
+  run_to_end(container("main", "head -c 600000 /dev/zero | tr '\\0' x; echo; echo after"));
+  const auto written = last_lines();
+  ASSERT_EQ(written.size(), 4u);
+  EXPECT_EQ(written[0].size(), 256u * 1024);
+  EXPECT_EQ(written[0].size() + written[1].size() + written[2].size(), 600'000u);
+  EXPECT_EQ(written[3], "after");
+}
+
+class FullDiskTest : public SuperviseHostTest {
+ protected:
+  // A log store of one megabyte, most of which is taken.
+  void SetUp() override {
+    SuperviseHostTest::SetUp();
+    if (IsSkipped() || HasFatalFailure()) return;
+    const std::string logs = directory_ + "/logs";
+    ASSERT_EQ(mount("tmpfs", logs.c_str(), "tmpfs", 0, "size=1m"), 0);
+    std::ofstream(logs + "/filler") << std::string(900 * 1024, 'x');
+  }
+  void make_room() {
+    const std::string logs = directory_ + "/logs";
+    ASSERT_EQ(mount("tmpfs", logs.c_str(), "tmpfs", MS_REMOUNT, "size=64m"), 0);
+  }
+};
+
+TEST_F(FullDiskTest, BlockingModeMakesTheContainerWait) {
+  Container one = container("main", "seq 1 100000; echo end");
+  one.plan.log.mode = taskdir::LogMode::blocking;
+  const std::string task = run({one});
+  await(task, FactKind::container_started);
+  // Full when the writer cannot write: what it has written does not grow any more and the container is still there.
+  size_t before = 0;
+  ASSERT_TRUE(wait([&] { return std::exchange(before, lines(task, "main").size()) == before && before > 100; }));
+  EXPECT_EQ(find(task, FactKind::container_exited), nullptr);
+  make_room();
+  EXPECT_EQ(await(task, FactKind::container_exited).exit_code, 0u);
+  ASSERT_TRUE(await_gone(task));
+  EXPECT_EQ(find(task, FactKind::lines_dropped), nullptr);
+  const auto written = lines(task, "main");
+  ASSERT_EQ(written.size(), 100'001u);
+  for (size_t i = 0; i < 100'000; ++i) ASSERT_EQ(written[i], std::to_string(i + 1));
+}
+
+TEST_F(FullDiskTest, NonBlockingModeDropsCountsAndSaysSo) {
+  Container one = container("main", "seq 1 100000; touch /gate/written; until [ -e /gate/open ]; do sleep 0.02; done; echo end");
+  const std::string gate = directory_ + "/gate";
+  std::filesystem::create_directory(gate);
+  one.spec.binds = {{gate, "/gate", false}};
+  one.plan.log.mode = taskdir::LogMode::non_blocking;
+  one.plan.log.buffer_bytes_max = 64 * 1024;
+  const std::string task = run({one});
+  ASSERT_TRUE(wait([&] { return access((gate + "/written").c_str(), F_OK) == 0; })) << "the container was stalled";
+  make_room();
+  const Fact dropped = await(task, FactKind::lines_dropped);
+  EXPECT_GT(dropped.count, 1000u);
+  std::ofstream(gate + "/open");
+  ASSERT_TRUE(await_gone(task));
+  const auto written = lines(task, "main");
+  const std::string said = "berth: " + std::to_string(dropped.count) + " lines dropped: the log could not be written in time";
+  EXPECT_THAT(written, Contains(said));
+  EXPECT_EQ(written.size() - 2 + dropped.count, 100'000u) << "every line is written or counted";
+  EXPECT_EQ(written.back(), "end");
+}
+
+TEST_F(SuperviseHostTest, ReadonlyRoot) {
+  Container one = container("main", "touch /x && echo wrote; touch /tmp/y && echo tmp; exit 0");
+  one.spec.readonly_root = true;
+  one.spec.tmpfs = {{"/tmp", 1, {}}};
+  run_to_end(one);
+  EXPECT_THAT(last_lines(), testing::Not(Contains("wrote")));
+  EXPECT_THAT(last_lines(), Contains("tmp"));
+}
+
+TEST_F(SuperviseHostTest, TmpfsHasItsSizeAndOptions) {
+  Container one = container("main", "dd if=/dev/zero of=/scratch/a bs=1M count=4 2>&1; grep ' /scratch ' /proc/mounts");
+  one.spec.tmpfs = {{"/scratch", 2, {"mode=1770"}}};
+  run_to_end(one);
+  EXPECT_THAT(last_lines(), Contains(HasSubstr("No space left")));
+  EXPECT_THAT(last_lines(), Contains(testing::AllOf(HasSubstr("size=2048k"), HasSubstr("noexec"), HasSubstr("mode=1770"))));
+}
+
+TEST_F(SuperviseHostTest, CapabilitiesAreDockersDefaultAndWhatTheDefinitionSays) {
+  run_to_end(container("main", "grep -E 'Cap(Eff|Bnd|Inh|Amb)' /proc/self/status"));
+  EXPECT_THAT(last_lines(), ElementsAre("CapInh:\t0000000000000000", "CapEff:\t00000000a80425fb",
+                                        "CapBnd:\t00000000a80425fb", "CapAmb:\t0000000000000000"));
+  Container one = container("main", "grep CapEff /proc/self/status; chown 1 /tmp || echo refused");
+  one.spec.capabilities_add = {"SYS_PTRACE"};
+  one.spec.capabilities_drop = {"CHOWN"};
+  run_to_end(one);
+  EXPECT_THAT(last_lines(), Contains("CapEff:\t00000000a80c25fa"));
+  EXPECT_THAT(last_lines(), Contains("refused"));
+}
+
+TEST_F(SuperviseHostTest, TheSystemCallFilterRefusesTheDangerousAndLetsTheRestWork) {
+  run_to_end(container("main",
+                       "grep Seccomp: /proc/self/status; unshare -m true 2>&1; unshare -U true 2>&1; "
+                       "mount -t tmpfs x /tmp 2>&1; mkdir /tmp/d && ls -l / >/dev/null && date >/dev/null && "
+                       "(echo a | cat) && ps >/dev/null && echo fine"));
+  EXPECT_THAT(last_lines(), Contains("Seccomp:\t2"));
+  EXPECT_THAT(last_lines(), Contains(HasSubstr("unshare: unshare(0x20000): Operation not permitted")));
+  EXPECT_THAT(last_lines(), Contains(HasSubstr("unshare: unshare(0x10000000): Operation not permitted")));
+  EXPECT_THAT(last_lines(), Contains(testing::AllOf(HasSubstr("mount"), HasSubstr("denied"))));
+  EXPECT_THAT(last_lines(), Contains("fine"));
+}
+
+TEST_F(SuperviseHostTest, TheSystemCallFilterGivesEpermAndForClone3Enosys) {
+  const std::string probe = directory_ + "/layer/bin/calls";
+  std::filesystem::copy_file(BERTH_SYSTEM_CALLS, probe);
+  Container one = container("main", "exec /bin/calls");
+  one.spec.capabilities_add = {"SYS_PTRACE"};
+  run_to_end(one);
+  EXPECT_THAT(last_lines(),
+              ElementsAre("kexec_load 1", "mount 1", "unshare 1", "setns 1", "bpf 1", "keyctl 1", "userfaultfd 1",
+                          "io_uring_setup 1", "clone_newuser 1", "clone3 38", "socket_vsock 1", "init_module 1",
+                          "reboot 1", "swapon 1", "kcmp 0", "getpid 0", "socket_inet 0", "memfd_create 0"));
+}
+
+TEST_F(SuperviseHostTest, RunsAsTheUserInItsDirectory) {
+  Container one = container("main", "id; echo $HOME; readlink /proc/self/cwd; grep CapEff /proc/self/status; hostname");
+  const auto user = runtime::resolve_user("alice", runtime::read_from_layers({image_}, "etc/passwd"),
+                                          runtime::read_from_layers({image_}, "etc/group"));
+  ASSERT_TRUE(user);
+  one.spec.user = *user;
+  one.spec.working_directory = "/made/for/it";
+  run_to_end(one);
+  EXPECT_THAT(last_lines(), ElementsAre("uid=1000(alice) gid=1001(alice) groups=50(staff)", "/home/alice",
+                                        "/made/for/it", "CapEff:\t0000000000000000", "testhost"));
+}
+
+TEST_F(SuperviseHostTest, Ulimits) {
+  Container one = container("main", "ulimit -n; ulimit -Hn; ulimit -c");
+  one.spec.resource_limits = {{"nofile", 1234, 2345}, {"core", 0, 0}};
+  run_to_end(one);
+  EXPECT_THAT(last_lines(), ElementsAre("1234", "2345", "0"));
+  run_to_end(container("main", "ulimit -n"));
+  const int64_t all = 65535;
+  EXPECT_THAT(last_lines(), ElementsAre(std::to_string(
+                                runtime_.open_files_max > 0 ? std::min(all, runtime_.open_files_max) : all)));
+}
+
+TEST_F(SuperviseHostTest, ContainersShareAVolume) {
+  const std::string volume = directory_ + "/volume";
+  std::filesystem::create_directory(volume);
+  Container writer = container("writer", "echo hello > /data/x");
+  writer.plan.stops_task = false;
+  writer.spec.binds = {{volume, "/data", false}};
+  Container reader = container("main", "until [ -s /mnt/x ]; do sleep 0.02; done; cat /mnt/x; touch /mnt/y || echo no");
+  reader.spec.binds = {{volume, "/mnt", true}};
+  const std::string task = run({writer, reader});
+  ASSERT_TRUE(await_gone(task));
+  EXPECT_THAT(lines(task, "main"), Contains("hello"));
+  EXPECT_THAT(lines(task, "main"), Contains("no"));
+}
+
+TEST_F(SuperviseHostTest, TheInitProcessReapsOrphansAndForwardsSignals) {
+  Container one = container("main",
+                            "trap 'echo told; exit 5' TERM; (sleep 0.01 & ) ; echo me $$; cat /proc/1/cmdline | head -c 9; "
+                            "echo; while :; do sleep 0.05; done");
+  one.spec.init_process = true;
+  const std::string task = run({one});
+  ASSERT_TRUE(wait([&] { return lines(task, "main").size() >= 2; }));
+  EXPECT_THAT(lines(task, "main"), ElementsAre("me 2", "/dev/init"));
+  ASSERT_TRUE(wait([&] {
+    const std::string text = execute(task, {"/bin/sh", "-c", "ps | grep -c '[Zz]ombie\\|\\[sleep\\]'"}, 5000).output;
+    return text == "0\n";
+  }));
+  stop(task);
+  EXPECT_EQ(await(task, FactKind::container_exited).exit_code, 5u);
+  EXPECT_TRUE(await_gone(task));
+}
+
+TEST_F(SuperviseHostTest, HealthCommandsTellTheirCodeAndOutput) {
+  Container one = container("main", "while :; do sleep 1; done");
+  one.spec.environment = {{"COLOUR", "blue"}};
+  const std::string task = run({one});
+  await(task, FactKind::container_started);
+  taskdir::Reply reply = execute(task, {"/bin/sh", "-c", "echo $COLOUR; hostname; exit 3"}, 5000);
+  EXPECT_EQ(reply.exit_code, 3u);
+  EXPECT_EQ(reply.output, "blue\ntesthost\n");
+  reply = execute(task, {"/bin/sh", "-c", "seq 1 10000"}, 5000);
+  EXPECT_EQ(reply.exit_code, 0u);
+  EXPECT_EQ(reply.output.size(), taskdir::kExecuteOutputBytesMax);
+  reply = execute(task, {"/no/such"}, 5000);
+  EXPECT_NE(reply.exit_code, 0u);
+  reply = execute(task, {"/bin/sh", "-c", "echo begun; sleep 1000"}, 300);
+  EXPECT_EQ(reply.exit_code, taskdir::kExecuteTimedOut);
+  EXPECT_EQ(reply.output, "begun\n");
+  ASSERT_TRUE(wait([&] { return execute(task, {"/bin/sh", "-c", "ps | grep '[s]leep 1000'"}, 5000).output.empty(); }))
+      << "the command that ran out of time still runs";
+  stop(task);
+  EXPECT_TRUE(await_gone(task));
+}
+
+TEST_F(SuperviseHostTest, ATaskGoneCanBeRemoved) {
+  run_to_end(container("main", "seq 1 100 > /a; mkdir /b; touch /b/c"));
+  EXPECT_FALSE(std::filesystem::exists(directory_ + "/tasks/" + last_task_ + "/containers"));
+  supervisors_->remove(last_task_);
+  EXPECT_FALSE(std::filesystem::exists(directory_ + "/tasks/" + last_task_));
+  EXPECT_FALSE(supervisors_->knows(last_task_));
+  EXPECT_TRUE(std::filesystem::is_empty(directory_ + "/runtime"));
+}
+
+TEST_F(SuperviseHostTest, TheSupervisorLivesOutsideOfTheTasksCgroupAndTheDaemonsSession) {
+  const std::string task = run({container("main", "while :; do sleep 1; done")});
+  const Fact started = await(task, FactKind::container_started);
+  const uint32_t supervisor = await(task, FactKind::supervising).pid;
+  EXPECT_THAT(read_file("/proc/" + std::to_string(supervisor) + "/cgroup"), HasSubstr("/berth-" + instance_ + "/supervisors"));
+  EXPECT_THAT(read_file("/proc/" + std::to_string(supervisor) + "/cgroup"), testing::Not(HasSubstr(task)));
+  EXPECT_THAT(read_file("/proc/" + std::to_string(started.pid) + "/cgroup"), HasSubstr(task + "/main"));
+  EXPECT_NE(getsid(static_cast<pid_t>(supervisor)), getsid(0));
+  EXPECT_EQ(read_file("/proc/" + std::to_string(started.pid) + "/oom_score_adj"), "0\n");
+  stop(task);
+  EXPECT_TRUE(await_gone(task));
 }
 
 }  // namespace

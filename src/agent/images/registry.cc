@@ -81,20 +81,30 @@ Result<std::vector<Address>> look_up(const RegistryAddress& where, Clock::time_p
   return lookup->addresses;
 }
 
-Result<void> connect_to(const Address& address, Clock::time_point deadline) {
+int left_ms(Clock::time_point deadline) {
+  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
+  return left > 0 ? static_cast<int>(left) : 0;
+}
+
+// Connects and says something in plain HTTP: a registry without TLS answers it, one with TLS complains of it or hangs up.
+// What keeps silent even then (a firewall, a dead proxy) is no registry.
+Result<void> ask(const Address& address, const std::string& host, Clock::time_point deadline) {
   const Fd fd(::socket(address.family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd) return fail(errno, "dial tcp " + address.text);
-  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address.storage), address.size) == 0) return {};
-  if (errno != EINPROGRESS) return fail(errno, "dial tcp " + address.text);
+  const auto* to = reinterpret_cast<const sockaddr*>(&address.storage);
+  if (::connect(fd.get(), to, address.size) != 0 && errno != EINPROGRESS) return fail(errno, "dial tcp " + address.text);
   pollfd wait{fd.get(), POLLOUT, 0};
-  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
-  if (left <= 0 || ::poll(&wait, 1, static_cast<int>(left)) <= 0) {
-    return fail(fmt::format("dial tcp {}: i/o timeout", address.text));
-  }
+  if (::poll(&wait, 1, left_ms(deadline)) <= 0) return fail(fmt::format("dial tcp {}: i/o timeout", address.text));
   int error = 0;
   socklen_t size = sizeof error;
   ::getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &error, &size);
   if (error != 0) return fail(error, "dial tcp " + address.text);
+  const std::string request = fmt::format("GET /v2/ HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", host);
+  if (::send(fd.get(), request.data(), request.size(), MSG_NOSIGNAL) < 0) return fail(errno, "write tcp " + address.text);
+  wait.events = POLLIN;
+  if (::poll(&wait, 1, left_ms(deadline)) <= 0) {
+    return fail(fmt::format("{} ({}) accepts the connection and says nothing: i/o timeout", host, address.text));
+  }
   return {};
 }
 
@@ -146,10 +156,15 @@ Result<void> check_registry_answers(const ImageName& name, int timeout_ms) {
   if (!addresses) return tl::unexpected(addresses.error());
   Result<void> last = fail("lookup " + registry.host + ": no address");
   for (const Address& address : *addresses) {
-    last = connect_to(address, deadline);
+    last = ask(address, registry.host, deadline);
     if (last) return last;
   }
   return last;
+}
+
+bool on_loopback(const ImageName& name) {
+  const std::string host = registry_address(name).host;
+  return host == "localhost" || host.starts_with("127.");
 }
 
 std::string skopeo_message(const std::string& errors) {

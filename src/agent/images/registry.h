@@ -8,9 +8,12 @@
 
 namespace berth::images {
 
-// Resolves and connects to the image's registry, or to the proxy that this process's environment names for it. The error
+// Resolves, connects to and speaks to the image's registry, or to the proxy that this process's environment names for it. The error
 // tells which step failed: "lookup registry.example: …", "dial tcp 192.0.2.1:443: i/o timeout".
 Result<void> check_registry_answers(const ImageName& name, int timeout_ms);
+
+// As for Docker, registries on this machine's loopback may speak plain HTTP.
+bool on_loopback(const ImageName& name);
 
 // The message in skopeo's last line, without its time and level.
 std::string skopeo_message(const std::string& errors);
