@@ -10,6 +10,8 @@ struct Caller {
   std::string region;         // from the credential scope; picks which region's objects the call sees
   std::string arn;            // arn:aws:iam::<account>:root for the root keys
   std::string access_key_id;  // never the secret
+
+  bool operator==(const Caller&) const = default;
 };
 
 }  // namespace berth
