@@ -91,7 +91,7 @@ TEST_F(NetworkHost, TasksReachEachOtherAndTheHostReachesThem) {
   EXPECT_NE(probe.outcome, Outcome::answered);
   EXPECT_NE(probe.outcome, Outcome::silent);
   ASSERT_OK(network->remove_all());
-  EXPECT_EQ(host_shell("ip -o link | grep be"), "");
+  EXPECT_EQ(host_shell("ip -o link | grep 'be......v'"), "");
   EXPECT_EQ(host_shell("nft list tables"), "");
   EXPECT_EQ(host_shell("ip route show proto 190"), "");
 }
@@ -207,7 +207,7 @@ TEST_F(NetworkHost, ATaskCannotSendUnderAnothersAddress) {
   });
   EXPECT_THAT(world_->shell(third, "nft list ruleset"),
               ::testing::AllOf(::testing::HasSubstr("ip saddr 172.31.16.6 counter packets 0 bytes 0"),
-                               ::testing::HasSubstr("ip saddr 172.31.16.5 counter packets 1")));
+                               ::testing::Not(::testing::HasSubstr("ip saddr 172.31.16.5 counter packets 0"))));
 }
 
 TEST_F(NetworkHost, NeighboursOfTheHostDoNotReachTasksThroughIt) {
@@ -337,7 +337,7 @@ TEST_F(NetworkHost, NothingLeaksWhenKilledAnywhere) {
   EXPECT_EQ(world_->shell(inside, "nft list set ip berth public | grep elements"), "\t\telements = { 172.31.16.5 }\n");
   const auto names = std::filesystem::directory_iterator(network->instance().netns_directory());
   EXPECT_EQ(std::distance(begin(names), end(names)), 2) << "the VPC's and the task's";
-  EXPECT_EQ(host_shell("ip -o link | grep -c be"), "1\n");
+  EXPECT_EQ(host_shell("ip -o link | grep -c 'be......v'"), "1\n");
   ASSERT_OK(network->remove_all());
   world_->in(world_->host(), [&] {
     const auto left = list_host_objects(world_->run_root());
@@ -361,7 +361,7 @@ TEST_F(NetworkHost, WhatAVanishedStateDirectoryLeftIsCollectedAtTheNextStart) {
   std::filesystem::remove_all(world_->state("gone"));
   auto other = open("other");
   EXPECT_FALSE(std::filesystem::exists(world_->run_root() + "/" + gone));
-  EXPECT_EQ(host_shell("ip -o link | grep -c be"), "1\n");
+  EXPECT_EQ(host_shell("ip -o link | grep -c 'be......v'"), "1\n");
   EXPECT_EQ(host_shell("nft list tables"), "table ip berth_" + kept->instance().name + "\n");
   ASSERT_OK(other->ensure_vpc(vpc()));
 }

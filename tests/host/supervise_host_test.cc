@@ -24,6 +24,9 @@ using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
+// Waits until it is told to stop: a shell as a container's first process ignores SIGTERM unless it says otherwise.
+constexpr const char* kIdle = "trap 'exit 0' TERM; while :; do sleep 0.05; done";
+
 class SuperviseHostTest : public SuperviseWorld {};
 
 TEST_F(SuperviseHostTest, RunsAContainerAndTellsItsEnd) {
@@ -38,7 +41,7 @@ TEST_F(SuperviseHostTest, RunsAContainerAndTellsItsEnd) {
 
 
 TEST_F(SuperviseHostTest, TellsASignalAsAShellDoes) {
-  const std::string task = run({container("main", "while :; do sleep 1; done")});
+  const std::string task = run({container("main", kIdle)});
   const Fact started = await(task, FactKind::container_started);
   EXPECT_TRUE(is_alive(started.pid));
   ASSERT_TRUE(supervisors_->send(task, {.kind = taskdir::CommandKind::signal, .signal = SIGKILL}));
@@ -164,7 +167,7 @@ TEST_F(SuperviseHostTest, TheTasksMemoryIsAHardLimitForAllOfItsContainers) {
 }
 
 TEST_F(SuperviseHostTest, AContainerOutlivesTheDaemonAndIsFoundAgain) {
-  Container one = container("main", "i=0; while :; do i=$((i+1)); echo line $i; sleep 0.01; done");
+  Container one = container("main", "trap 'exit 0' TERM; i=0; while :; do i=$((i+1)); echo line $i; sleep 0.01; done");
   const std::string task = run({one});
   const Fact started = await(task, FactKind::container_started);
   supervisors_.reset();
@@ -194,7 +197,7 @@ TEST_F(SuperviseHostTest, KillingTheDaemonWithSignal9KeepsTheContainer) {
     loop_.release();  // the child has its own
     loop_ = std::make_unique<agent::EventLoop>();
     restart_daemon();
-    const std::vector<Container> containers = {container("main", "while :; do sleep 1; done")};
+    const std::vector<Container> containers = {container("main", kIdle)};
     if (!spawn(plan_of(task, containers), containers)) _exit(1);
     start(task, 0);
     wait([&] { return find(task, FactKind::container_started) != nullptr; });
@@ -215,7 +218,7 @@ TEST_F(SuperviseHostTest, KillingTheDaemonWithSignal9KeepsTheContainer) {
 }
 
 TEST_F(SuperviseHostTest, KillingTheSupervisorEndsItsTaskWithAReason) {
-  const std::string task = run({container("main", "while :; do sleep 1; done")});
+  const std::string task = run({container("main", kIdle)});
   const Fact started = await(task, FactKind::container_started);
   kill(static_cast<pid_t>(await(task, FactKind::supervising).pid), SIGKILL);
   ASSERT_TRUE(await_gone(task));
@@ -229,7 +232,7 @@ TEST_F(SuperviseHostTest, KillingTheSupervisorEndsItsTaskWithAReason) {
 }
 
 TEST_F(SuperviseHostTest, KillingDaemonAndSupervisorLeavesNothingBehind) {
-  const std::string task = run({container("main", "while :; do sleep 1; done")});
+  const std::string task = run({container("main", kIdle)});
   const Fact started = await(task, FactKind::container_started);
   const uint32_t supervisor = await(task, FactKind::supervising).pid;
   supervisors_.reset();
@@ -242,7 +245,7 @@ TEST_F(SuperviseHostTest, KillingDaemonAndSupervisorLeavesNothingBehind) {
 }
 
 TEST_F(SuperviseHostTest, AForgedBootIdIsNotAdopted) {
-  const std::string task = run({container("main", "while :; do sleep 1; done")});
+  const std::string task = run({container("main", kIdle)});
   const Fact started = await(task, FactKind::container_started);
   const std::string path = directory_ + "/tasks/" + task + "/owner";
   auto owner = taskdir::decode_owner(read_file(path));
@@ -469,7 +472,7 @@ TEST_F(SuperviseHostTest, TheInitProcessReapsOrphansAndForwardsSignals) {
 }
 
 TEST_F(SuperviseHostTest, HealthCommandsTellTheirCodeAndOutput) {
-  Container one = container("main", "while :; do sleep 1; done");
+  Container one = container("main", kIdle);
   one.spec.environment = {{"COLOUR", "blue"}};
   const std::string task = run({one});
   await(task, FactKind::container_started);
@@ -500,7 +503,7 @@ TEST_F(SuperviseHostTest, ATaskGoneCanBeRemoved) {
 }
 
 TEST_F(SuperviseHostTest, TheSupervisorLivesOutsideOfTheTasksCgroupAndTheDaemonsSession) {
-  const std::string task = run({container("main", "while :; do sleep 1; done")});
+  const std::string task = run({container("main", kIdle)});
   const Fact started = await(task, FactKind::container_started);
   const uint32_t supervisor = await(task, FactKind::supervising).pid;
   EXPECT_THAT(read_file("/proc/" + std::to_string(supervisor) + "/cgroup"), HasSubstr("/berth-" + instance_ + "/supervisors"));

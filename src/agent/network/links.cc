@@ -1,13 +1,15 @@
 #include "agent/network/links.h"
 
 #include <arpa/inet.h>
+#include <linux/if.h>
 #include <linux/if_link.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
-#include <net/if.h>
 
+#include <chrono>
 #include <cstdio>
+#include <thread>
 
 #include "base/assert.h"
 
@@ -55,6 +57,8 @@ Link parse_link(std::string_view body) {
   link.name = attributes.text(IFLA_IFNAME);
   link.mtu = attributes.u32(IFLA_MTU);
   link.alias = attributes.text(IFLA_IFALIAS);
+  const std::string_view operstate = attributes.get(IFLA_OPERSTATE);
+  link.operational = !operstate.empty() && operstate[0] == IF_OPER_UP;
   const std::string_view info = attributes.get(IFLA_LINKINFO);
   link.kind = Attributes(info.data(), info.size()).text(IFLA_INFO_KIND);
   return link;
@@ -101,6 +105,19 @@ Result<std::optional<Link>> find_link(NetlinkSocket& socket, std::string_view na
   auto asked = socket.query(batch, [&](const nlmsghdr&, std::string_view body) { found = parse_link(body); });
   if (!asked && asked.error().errno_value != ENODEV) return tl::unexpected(asked.error());
   return found;
+}
+
+Result<Link> wait_for_link(NetlinkSocket& socket, std::string_view name) {
+  // The worker is late by at most a second, where it thinks that nothing is urgent.
+  constexpr int kTriesMax = 20'000;
+  for (int i = 0; i < kTriesMax; ++i) {
+    auto link = find_link(socket, name);
+    if (!link) return tl::unexpected(link.error());
+    if (!*link) return fail(ENODEV, "link " + std::string(name));
+    if ((*link)->operational) return std::move(**link);
+    std::this_thread::sleep_for(std::chrono::microseconds(100));
+  }
+  return fail(ETIMEDOUT, "wait for link " + std::string(name));
 }
 
 Result<std::vector<Link>> list_links(NetlinkSocket& socket) {

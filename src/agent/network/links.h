@@ -34,9 +34,13 @@ struct Link {
   std::string name;
   uint32_t mtu = 0;
   std::string alias;
+  bool operational = false;
   std::string kind;  // "veth", "bridge", …; empty for physical ones
 };
 Result<std::optional<Link>> find_link(NetlinkSocket& socket, std::string_view name);
+// Waits until packets pass. The end of a veth that was opened first is switched on by a worker of the kernel (linkwatch),
+// some time after its peer is up; until then it drops what is sent. From Linux 6.7 on the question itself has it done.
+Result<Link> wait_for_link(NetlinkSocket& socket, std::string_view name);
 Result<std::vector<Link>> list_links(NetlinkSocket& socket);
 void set_link_up(NetlinkBatch& batch, int index);
 void set_link_alias(NetlinkBatch& batch, int index, std::string_view alias);

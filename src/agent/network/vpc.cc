@@ -136,7 +136,9 @@ Result<void> Vpc::connect_to_host() {
   put_address(outside, (*outer)->index, host_end);
   put_neighbour(outside, (*outer)->index, router, dataplane::kRouterMac);
   put_route(outside, {spec_.network, (*outer)->index, router, host_end});
-  return host_.route.send(outside);
+  if (auto sent = host_.route.send(outside); !sent) return sent;
+  auto ready = wait_for_link(host_.route, name);
+  return ready ? Result<void>{} : tl::unexpected(ready.error());
 }
 
 Result<TaskNet> Vpc::attach(const TaskNetSpec& task) {
@@ -154,16 +156,15 @@ Result<TaskNet> Vpc::attach(const TaskNetSpec& task) {
   if (auto made = make_task_link(*inside, task, *task_namespace); !made) return tl::unexpected(made.error());
   if (auto configured = configure_inside(*inside, task); !configured) return tl::unexpected(configured.error());
 
-  auto link = find_link(route_, task_link(task.task_id));
+  auto link = wait_for_link(route_, task_link(task.task_id));
   if (!link) return tl::unexpected(link.error());
-  if (!*link) return fail(ENODEV, "link " + task_link(task.task_id));
   // The rules' elements before the route: a packet that arrives is judged by all of its groups.
   if (auto added = add_elements(filter_, dataplane::kVpcTable, elements_of(task)); !added) {
     return tl::unexpected(added.error());
   }
   NetlinkBatch batch;
-  put_neighbour(batch, (*link)->index, task.address, dataplane::mac_of(task.address));
-  put_route(batch, {{task.address, 32}, (*link)->index});
+  put_neighbour(batch, link->index, task.address, dataplane::mac_of(task.address));
+  put_route(batch, {{task.address, 32}, link->index});
   if (auto sent = route_.send(batch); !sent) return tl::unexpected(sent.error());
   tasks_[task.task_id] = task;
   return TaskNet{path, dataplane::mac_of(task.address)};
@@ -205,7 +206,9 @@ Result<void> Vpc::configure_inside(NetlinkSocket& inside, const TaskNetSpec& tas
   put_neighbour(batch, eth0, router, dataplane::kRouterMac);
   put_route(batch, {{router, 32}, eth0});
   put_route(batch, {{{0}, 0}, eth0, router});
-  return inside.send(batch);
+  if (auto sent = inside.send(batch); !sent) return sent;
+  auto ready = wait_for_link(inside, kTaskLink);
+  return ready ? Result<void>{} : tl::unexpected(ready.error());
 }
 
 Result<void> Vpc::detach(const std::string& task_id) {
