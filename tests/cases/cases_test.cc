@@ -226,7 +226,7 @@ class Cases : public testing::TestWithParam<Case> {
     const auto* operation = operation_of(step["call"].string_or(""));
     ASSERT_NE(operation, nullptr) << step["call"].string_or("");
     const auto answer = answer_of(*operation, json::to_string(input_of(step)), step["as"]);
-    if (const Value* error = step.find("error")) return expect_error(answer, *error);
+    if (const Value* error = step.find("error")) return expect_error(answer, put_names(*error, names_));
     ASSERT_TRUE(answer) << answer.error().type << ": " << answer.error().message;
     Value shown;
     if (operation->output) {
@@ -236,7 +236,9 @@ class Cases : public testing::TestWithParam<Case> {
       ASSERT_TRUE(parsed) << text;
       shown = *std::move(parsed);
     }
-    EXPECT_EQ(difference(&shown, put_names(step["expect"], names_), "answer"), "") << json::to_pretty_string(shown);
+    const Value* expected = step.find("expect");
+    const std::string wrong = expected ? difference(&shown, put_names(*expected, names_), "answer") : "";
+    EXPECT_EQ(wrong, "") << json::to_pretty_string(shown);
     for (const auto& [name, path] : step["save"].object_or_empty()) {
       const Value* found = at_path(shown, path.string_or(""));
       ASSERT_NE(found, nullptr) << path.string_or("") << " in " << json::to_pretty_string(shown);

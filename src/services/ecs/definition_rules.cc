@@ -55,10 +55,14 @@ std::string fargate_network_mode(const Subject& s) {
   return s.fargate && !s.awsvpc ? "Fargate only supports network mode ‘awsvpc’." : "";
 }
 
-std::string fargate_sizes(const Subject& s) {
+std::string fargate_needs_sizes(const Subject& s) {
   if (!s.fargate) return "";
   if (s.cpu_units == 0) return "Fargate requires that 'cpu' be defined at the task level.";
-  if (s.memory_mib == 0) return "Fargate requires that 'memory' be defined at the task level.";
+  return s.memory_mib == 0 ? "Fargate requires that 'memory' be defined at the task level." : "";
+}
+
+std::string fargate_sizes(const Subject& s) {
+  if (!s.fargate) return "";
   if (!fargate_has_cpu(s.cpu_units)) return kInvalidTaskCpu;
   if (fargate_has(s.cpu_units, s.memory_mib)) return "";
   return fmt::format(
@@ -200,8 +204,8 @@ std::string dependencies(const Subject& s) {
 
 std::string tags(const Subject& s) { return s.in.tags && s.in.tags->empty() ? "Tags can not be empty." : ""; }
 
-constexpr std::array<Rule, 6> kBeforeContainers{family_name, containers_count, tags, roles, task_sizes,
-                                                fargate_network_mode};
+constexpr std::array<Rule, 7> kBeforeContainers{family_name, containers_count, tags, roles, task_sizes,
+                                                fargate_network_mode, fargate_needs_sizes};
 constexpr std::array<Rule, 9> kAfterContainers{fargate_sizes, fargate_process_modes, ephemeral_storage,
                                                container_names, an_essential_container, cpu_sum,
                                                host_ports, volumes, dependencies};

@@ -222,7 +222,7 @@ ApiResult<Plan> plan_of(Work& work, const m::RunTaskRequest& in) {
   spec.memory_mib = sizes->memory_mib;
   spec.enable_execute_command = flag(in.enable_execute_command, false);
   spec.tags = tags_for(in, **definition, plan.cluster);
-  if (count_own_tags(spec.tags) > kTagsMax) return invalid_parameter("Tags can have a maximum of 50 items.");
+  if (count_own_tags(spec.tags) > kTagsMax) return invalid_parameter("tags can have at most 50 items.");
   spec.kept = kept_of(in);
   spec.created_at_ms = work.context.now_ms;
   return plan;

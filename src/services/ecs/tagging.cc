@@ -67,7 +67,7 @@ Handled<m::TagResourceResponse> tag_resource(const Context& context, const m::Ta
   const auto found = find(work, *which);
   if (!found) return refuse("ResourceNotFoundException", kNotFound);
   const auto merged = merge_tags(found->tags, tags);
-  if (count_own_tags(merged) > kTagsMax) return invalid_parameter("Tags can have a maximum of 50 items.");
+  if (count_own_tags(merged) > kTagsMax) return invalid_parameter("tags can have at most 50 items.");
   if (merged != found->tags) found->write(merged);
   return {m::TagResourceResponse{}, std::move(work.transaction)};
 }

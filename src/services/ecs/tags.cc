@@ -30,7 +30,7 @@ bool is_reserved(std::string_view text) {
 
 ApiResult<void> check_tags(const records::Tags& tags, std::string_view error_type) {
   auto refused = [&](std::string text) { return refuse(std::string(error_type), std::move(text)); };
-  if (tags.size() > kTagsMax) return refused(fmt::format("Tags can have a maximum of {} items.", kTagsMax));
+  if (tags.size() > kTagsMax) return refused(fmt::format("tags can have at most {} items.", kTagsMax));
   std::set<std::string_view> seen;
   for (const auto& [key, value] : tags) {
     if (key.empty() || count_characters(key) > 128)
