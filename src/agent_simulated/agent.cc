@@ -19,6 +19,8 @@ std::string key_of(std::string_view kind, const std::string& path) { return std:
 
 Agent::Agent(state::Store& store, Machine& machine, Random& random, Faults faults)
     : store_(store), machine_(machine), random_(random), faults_(faults) {
+  if (faults_.bug == PlantedBug::starts_again_after_restart)
+    for (const std::string& path : machine_.tasks()) machine_.forget(path);
   read_all();
   watch_ = store_.watch(std::string(keys::kTaskStatus), store_.durable(),
                         [this](const state::WatchBatch& batch) { on_status(batch); });
@@ -87,10 +89,15 @@ std::optional<TimeMs> Agent::run(TimeMs now_ms) {
 
 void Agent::follow(const std::string& path, TimeMs now_ms) {
   const auto known = statuses_.find(path);
-  if (known == statuses_.end() || known->second->state == TaskState::stopped) return machine_.forget(path);
+  if (known == statuses_.end()) {
+    // After power loss the status may be lost and the spec not: control will decide anew, and learn what became of it.
+    if (!store_.get(key_of(keys::kTaskSpec, path))) machine_.forget(path);
+    return;
+  }
+  if (known->second->state == TaskState::stopped) return machine_.forget(path);
   const records::TaskStatus* status = known->second.get();
   if (status->order == Order::none) return;
-  if (!machine_.has(path)) {
+  if (!machine_.has(path) && faults_.bug != PlantedBug::starts_again_after_restart) {
     const auto before = records::get<TaskObserved>(store_, key_of(keys::kTaskObserved, path));
     if (before || status->order == Order::stop) {  // it ran on a machine that is no more, or never came to run
       TaskObserved gone = before ? *before : TaskObserved{};
@@ -119,15 +126,14 @@ void Agent::follow(const std::string& path, TimeMs now_ms) {
 void Agent::report(const std::string& path, TimeMs) {
   const TaskObserved* observed = machine_.observed(path);
   if (!observed || !store_.get(key_of(keys::kTaskStatus, path))) return;
-  std::string bytes = records::encode(*observed);
-  const auto known = store_.get(key_of(keys::kTaskObserved, path));
+  state::Transaction once;
+  records::put_decoded(once, key_of(keys::kTaskObserved, path), *observed);
+  const auto known = store_.get(once.writes.front().key);
   const bool twice = happens(faults_.duplicates);
-  if (known && known->value->bytes() == bytes && !twice) return;
+  if (known && known->value->bytes() == once.writes.front().value->bytes() && !twice) return;
   for (int times = twice ? 2 : 1; times > 0; --times) {
     if (times == 2) rare(faults_.rare, "agent reported twice");
-    state::Transaction transaction;
-    transaction.put(key_of(keys::kTaskObserved, path), bytes);
-    (void)store_.apply(std::move(transaction));  // without reads there is no conflict, and one write is not too large
+    (void)store_.apply(once);  // without reads there is no conflict, and one write is not too large
   }
 }
 

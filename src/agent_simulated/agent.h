@@ -18,6 +18,12 @@
 
 namespace berth::agent_simulated {
 
+// A mistake that the simulator plants to see that its checkers catch it; `none` everywhere else.
+enum class PlantedBug {
+  none,
+  starts_again_after_restart,  // does not adopt what runs
+};
+
 // What may go wrong between the store and the machine. The default: nothing.
 struct Faults {
   uint32_t drops = 0;       // in a thousand: an order is not noticed until the next look at everything
@@ -26,6 +32,7 @@ struct Faults {
   int64_t delay_max_ms = 3000;
   int64_t look_at_all_ms = 0;  // how often everything is looked at again; 0: never, for no order is dropped
   RareBranches* rare = nullptr;
+  PlantedBug bug = PlantedBug::none;
 };
 
 class Agent {

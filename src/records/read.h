@@ -13,11 +13,13 @@
 namespace berth::records {
 
 template <class T>
+inline constexpr char kTypeTag = 0;  // its address names T
+
+template <class T>
 std::shared_ptr<const T> decoded(const state::ValuePtr& value) {
-  static const char type = 0;  // its address names T
-  if (const auto& kept = value->decoded(&type)) return std::static_pointer_cast<const T>(kept);
+  if (const auto& kept = value->decoded(&kTypeTag<T>)) return std::static_pointer_cast<const T>(kept);
   auto object = std::make_shared<const T>(decode<T>(value->bytes()));
-  value->keep_decoded(&type, object);
+  value->keep_decoded(&kTypeTag<T>, object);
   return object;
 }
 
@@ -35,6 +37,14 @@ std::vector<std::pair<std::string, std::shared_ptr<const T>>> range(const state:
   std::vector<std::pair<std::string, std::shared_ptr<const T>>> out;
   for (auto& entry : store.range(prefix, after, limit)) out.emplace_back(std::move(entry.key), decoded<T>(entry.value));
   return out;
+}
+
+// For what is read again at once, as by an index: the reader finds it decoded.
+template <class T>
+void put_decoded(state::Transaction& transaction, std::string key, T object) {
+  auto value = std::make_shared<const state::Value>(encode(object));
+  value->keep_decoded(&kTypeTag<T>, std::make_shared<const T>(std::move(object)));
+  transaction.writes.push_back({std::move(key), std::move(value)});
 }
 
 template <class T>

@@ -18,6 +18,11 @@ namespace keys = records::keys;
 
 namespace {
 
+// The decision that a task stops is on the disk before the agent hears of it and gives back the task's directory. Were it
+// derived, power loss could take it after the directory is gone, and a task that had ended would run again: neither the
+// store nor the machine would know of its end. Found by the simulator. All other plans are derived.
+constexpr state::Durability kStopDurability = state::Durability::acknowledged;
+
 // A task's or service's path is what its key has after the kind.
 std::string path_of(const std::string& key, std::string_view kind) { return key.substr(kind.size()); }
 std::string key_of(std::string_view kind, const std::string& path) { return std::string(kind) + path; }
@@ -46,6 +51,7 @@ Loop::~Loop() {
 
 void Loop::watch(std::string_view prefix) {
   watches_.push_back(store_.watch(std::string(prefix), store_.head(), [this](const state::WatchBatch& batch) {
+    if (batch.compacted && settings_.bug == PlantedBug::ignores_failed_commits) return;
     if (batch.compacted) return begin_again();
     for (const state::Change& change : batch.changes) changed(change);
   }));
@@ -82,7 +88,7 @@ void Loop::dirty_service(const std::string& path, bool all_tasks) {
 }
 
 void Loop::wake_at(const std::string& key, TimeMs at_ms) {
-  if (at_ms == 0) {
+  if (at_ms == 0 || settings_.bug == PlantedBug::forgets_timers) {
     wake_.erase(key);
     return;
   }
@@ -122,6 +128,7 @@ std::optional<TimeMs> Loop::run(TimeMs now_ms) {
     wake_those_who_wait_for_room();
     // Those that are dirty now, once each: what they make dirty has its turn in the next round.
     auto services = std::exchange(dirty_services_, {});
+    if (services_held_) services.clear();
     for (auto& [path, work] : services) {
       if (budget == 0) {
         Service& later = dirty_services_[path];
@@ -192,8 +199,16 @@ void Loop::decide_task(const std::string& path_text, TimeMs now_ms) {
          {keys::kTaskSpec, keys::kTaskTags, keys::kTaskIntent, keys::kTaskStatus, keys::kTaskObserved})
       transaction.erase(key_of(kind, path_text));
   } else {
-    records::put(transaction, key_of(keys::kTaskStatus, path_text), *plan.status);
+    records::put_decoded(transaction, key_of(keys::kTaskStatus, path_text), *plan.status);
+    if (settings_.bug == PlantedBug::writes_what_the_agent_saw && observed && observed->stopped) {
+      records::TaskObserved released = *observed;
+      released.released = true;
+      records::put_decoded(transaction, key_of(keys::kTaskObserved, path_text), released);
+    }
   }
+  const bool stops = plan.status && plan.status->desired == DesiredStatus::stopped &&
+                     !(status && status->desired == DesiredStatus::stopped);
+  if (stops) transaction.durability = kStopDurability;
   if (const auto applied = store_.apply(std::move(transaction)); !applied) {
     BERTH_ASSERT(applied.error().kind == state::Refusal::Kind::conflict);
     note("task plan met a conflict");
@@ -293,17 +308,18 @@ bool Loop::apply_service_plan(const std::string& path_text, const deployment::Se
     ++task.version;
   }
   for (const keys::TaskPath& counted : plan.counted) status_of_task(counted).failure_counted = true;
-  for (const auto& [key, task] : statuses) records::put(transaction, key, task);
+  for (const auto& [key, task] : statuses) records::put_decoded(transaction, key, task);
 
   std::vector<std::string> made;
   for (const deployment::TaskStart& start : plan.starts) {
     const keys::TaskPath task{path.scope, path.cluster, start.id};
     made.push_back(task.str());
-    records::put(transaction, keys::task(keys::kTaskSpec, task), start.spec);
+    records::put_decoded(transaction, keys::task(keys::kTaskSpec, task), start.spec);
   }
   std::string bytes = records::encode(plan.status);
   if (!status || status->value->bytes() != bytes) transaction.put(status_key, std::move(bytes));
   if (transaction.empty()) return true;
+  if (!plan.stops.empty()) transaction.durability = kStopDurability;
   if (const auto applied = store_.apply(std::move(transaction)); !applied) {
     BERTH_ASSERT(applied.error().kind == state::Refusal::Kind::conflict);
     return false;

@@ -7,8 +7,10 @@
 //
 // Thread: the state thread, all of it. The driver calls run() after each settle() and at the latest when it said.
 //
-// Plans are derived transactions that carry what they read; one that meets a conflict is decided again. Work follows what
-// changed: a service is decided once a run, however many of its tasks have changed, from the index and without ranging.
+// Plans are derived transactions (but the decision that a task stops, see loop.cc) that carry what they read; one that
+// meets a conflict is decided again. Work follows what changed: a service is decided once a run, however many of its tasks
+// have changed, from the index and without ranging.
+//
 // Status keys have no other writer, so they are not watched: after a failed commit every watch says `compacted`, and the
 // loop begins again from what the store holds, as it does at start.
 #pragma once
@@ -33,12 +35,21 @@
 
 namespace berth::control {
 
+// Mistakes that the simulator plants to see that its checkers catch them; `none` everywhere else.
+enum class PlantedBug {
+  none,
+  writes_what_the_agent_saw,  // says itself that a task is released
+  forgets_timers,             // arms none
+  ignores_failed_commits,     // goes on as if what was rolled back were there
+};
+
 struct Settings {
   int64_t memory_mib = 0;  // what tasks may reserve: the machine's memory times the overcommit factor
   lifecycle::Settings lifecycle = {};
   deployment::Settings deployment = {};
   size_t decisions_max = 512;  // of one run(); more are left for the next, which is then due at once
   RareBranches* rare = nullptr;
+  PlantedBug bug = PlantedBug::none;
 };
 
 class Loop {
@@ -53,6 +64,9 @@ class Loop {
   // for at once, after whatever else the state thread has to do.
   std::optional<TimeMs> run(TimeMs now_ms);
 
+  // Services are not decided any more: the daemon is ending and takes its tasks along. What they want is still kept.
+  void hold_services() { services_held_ = true; }
+
   uint64_t decisions() const { return decisions_; }  // since construction; for tests of cost
 
  private:
@@ -66,6 +80,7 @@ class Loop {
     bool operator>(const Timer& other) const { return at_ms > other.at_ms; }
   };
 
+  bool services_held_ = false;
   void watch(std::string_view prefix);
   void begin_again();
   void changed(const state::Change& change);

@@ -1,0 +1,256 @@
+#include "sim/checker.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "records/keys.h"
+#include "records/names.h"
+#include "records/read.h"
+
+namespace berth::sim {
+
+namespace keys = records::keys;
+using records::Condition;
+using records::DesiredStatus;
+using records::Health;
+using records::Rollout;
+using records::StopCode;
+using records::TaskState;
+using records::TaskStatus;
+
+void Checker::attach(state::Store& store) {
+  tasks_.clear();
+  services_.clear();
+  definitions_.clear();
+  store.add_index("ecs/", this);
+}
+
+void Checker::changed(const std::string& key, const state::ValuePtr& before, const state::ValuePtr& after) {
+  const auto take = [&]<class T>(std::shared_ptr<const T>& slot) {
+    slot = after ? records::decoded<T>(after) : nullptr;
+  };
+  const auto is = [&](std::string_view kind) { return key.starts_with(kind); };
+  if (is("ecs/taskdef/")) {
+    const auto definition = after ? records::decoded<records::TaskDefinition>(after) : nullptr;
+    if (definition) definitions_[definition->revision] = definition;
+    return;
+  }
+  if (is(keys::kServiceSpec) || is(keys::kServiceStatus)) {
+    Service& service = services_[key.substr(key.rfind('/') + 1)];
+    if (is(keys::kServiceSpec)) return take(service.spec);
+    take(service.status);
+    touched_services_.insert(key.substr(key.rfind('/') + 1));
+    return;
+  }
+  for (std::string_view kind : {keys::kTaskSpec, keys::kTaskIntent, keys::kTaskStatus, keys::kTaskObserved}) {
+    if (!is(kind)) continue;
+    const std::string path = key.substr(kind.size());
+    Task& task = tasks_[path];
+    if (kind == keys::kTaskIntent) take(task.intent);
+    if (kind == keys::kTaskObserved) take(task.observed);
+    if (kind == keys::kTaskSpec) {
+      take(task.spec);
+      if (in_control_ && after && !task.spec->service.empty()) {
+        ++started_[task.spec->service];
+        start_moments_[task.spec->started_by].insert(now_);
+      }
+    }
+    if (kind == keys::kTaskStatus) {
+      const auto old = before ? records::decoded<TaskStatus>(before) : nullptr;
+      take(task.status);
+      if (in_control_ && task.status) status_changed(path, old.get(), *task.status);
+    }
+    if (task.empty()) tasks_.erase(path);
+  }
+}
+
+const records::TaskDefinition* Checker::definition(const Task& task) const {
+  const auto found = task.spec ? definitions_.find(task.spec->revision) : definitions_.end();
+  return found == definitions_.end() ? nullptr : found->second.get();
+}
+
+bool Checker::healthy(const Task& task, const TaskStatus& status) const {
+  if (status.state != TaskState::running || status.desired != DesiredStatus::running) return false;
+  const records::TaskDefinition* app = definition(task);
+  const bool checked = app && std::any_of(app->containers.begin(), app->containers.end(),
+                                          [](const auto& c) { return c.essential && c.health_check; });
+  return !checked || status.health == Health::healthy;
+}
+
+int Checker::count(const std::string& service, const std::function<bool(const Task&)>& predicate) const {
+  return static_cast<int>(std::count_if(tasks_.begin(), tasks_.end(), [&](const auto& entry) {
+    return entry.second.spec && entry.second.spec->service == service && predicate(entry.second);
+  }));
+}
+
+void Checker::before_control(TimeMs now_ms) {
+  now_ = now_ms;
+  in_control_ = true;
+  started_.clear();
+  stopped_healthy_.clear();
+  touched_services_.clear();
+}
+
+void Checker::after_control(bool finished) {
+  in_control_ = false;
+  for (const auto& [service, count] : started_) check_maximum(service);
+  for (const auto& [service, count] : stopped_healthy_) check_minimum(service);
+  for (const std::string& name : touched_services_) check_service(name, services_[name], finished);
+}
+
+void Checker::status_changed(const std::string& path, const TaskStatus* before, const TaskStatus& after) {
+  const Task& task = tasks_[path];
+  if (!task.spec) return violated("control writes the status of a task that has no spec: " + path);
+  check_status(path, before, after);
+  const bool decided_now = after.desired == DesiredStatus::stopped && !(before && before->desired == after.desired);
+  if (!decided_now) return;
+  const bool by_health = after.stopped_reason == "Task failed container health checks";
+  if (after.stop_code == StopCode::task_failed_to_start || after.stop_code == StopCode::essential_container_exited ||
+      by_health)
+    failures_[task.spec->started_by].insert(path);
+  if (before && healthy(task, *before) && after.stop_code == StopCode::service_scheduler_initiated)
+    ++stopped_healthy_[task.spec->service];
+  // A bug may stop without a code: that a healthy task of a service went without one is found as unexplained.
+}
+
+void Checker::check_status(const std::string& path, const TaskStatus* before, const TaskStatus& after) {
+  const Task& task = tasks_[path];
+  if (before) {
+    if (after.state < before->state) violated("a task's state goes back: " + path);
+    if (before->desired == DesiredStatus::stopped && after.desired == DesiredStatus::running)
+      violated("a task that was to stop is to run again: " + path);
+    if (after.order < before->order) violated("an order is taken back: " + path);
+  }
+  check_explained(path, task, after);
+  check_starts(path, task, before, after);
+  const records::TaskDefinition* app = definition(task);
+  if (after.state == TaskState::running && after.desired == DesiredStatus::running && app) {
+    for (const records::ContainerDefinition& container : app->containers) {
+      const auto& seen = task.observed ? task.observed->containers : std::vector<records::ContainerObserved>{};
+      const bool ran = std::any_of(seen.begin(), seen.end(), [&](const auto& c) {
+        return c.name == container.name && (c.started_at_ms > 0 || (!container.essential && !c.reason.empty()));
+      });
+      if (!ran) violated(fmt::format("RUNNING although container {} has not started: {}", container.name, path));
+    }
+  }
+  if (after.state == TaskState::stopped && after.order != records::Order::none &&
+      !(task.observed && task.observed->stopped && task.observed->released))
+    violated("STOPPED although the agent has not given back what it held: " + path);
+}
+
+// Every stopped task says why, and the reason fits the code.
+void Checker::check_explained(const std::string& path, const Task& task, const TaskStatus& status) {
+  const bool stopping = status.desired == DesiredStatus::stopped || status.state >= TaskState::deactivating;
+  if (!stopping) {
+    if (status.stop_code != StopCode::none) violated("a running task has a stop code: " + path);
+    return;
+  }
+  if (status.stop_code == StopCode::none || status.stopped_reason.empty())
+    return violated("a task stops without a reason: " + path);
+  const std::string& why = status.stopped_reason;
+  switch (status.stop_code) {
+    case StopCode::user_initiated:
+      if (!task.intent || task.intent->reason != why) violated("UserInitiated without the user: " + path);
+      break;
+    case StopCode::service_scheduler_initiated:
+      if (task.spec->service.empty()) violated("ServiceSchedulerInitiated for a standalone task: " + path);
+      if (!why.starts_with("Scaling activity initiated by (deployment ecs-svc/") &&
+          why != "Task failed container health checks")
+        violated("unknown reason of the scheduler: " + why);
+      break;
+    case StopCode::essential_container_exited:
+      if (status.started_at_ms == 0 && why != "Essential container in task exited")
+        violated("EssentialContainerExited before the task ran: " + path);
+      break;
+    case StopCode::task_failed_to_start:
+      if (why.find("Error: ") == std::string::npos) violated("TaskFailedToStart without an error: " + why);
+      break;
+    default:
+      violated("a stop code that nothing here causes: " + path);
+  }
+}
+
+bool Checker::met(const Task& task, const records::Dependency& dependency) const {
+  if (!task.observed) return false;
+  for (const records::ContainerObserved& seen : task.observed->containers) {
+    if (seen.name != dependency.container) continue;
+    const bool over = !seen.running && seen.exited_at_ms > 0;
+    switch (dependency.condition) {
+      case Condition::start: return seen.started_at_ms > 0;
+      case Condition::complete: return over;
+      case Condition::success: return over && seen.exit_code == 0;
+      case Condition::healthy: return seen.running && seen.health == Health::healthy;
+    }
+  }
+  return false;
+}
+
+// First starts wait for dependencies; later ones are restarts that the policy allows.
+void Checker::check_starts(const std::string& path, const Task& task, const TaskStatus* before,
+                           const TaskStatus& after) {
+  const records::TaskDefinition* app = definition(task);
+  if (!app) return;
+  for (const records::ContainerDefinition& container : app->containers) {
+    const auto times = [&](const TaskStatus* status) {
+      const auto found = status ? status->starts.find(container.name) : after.starts.end();
+      return !status || found == status->starts.end() ? 0 : found->second;
+    };
+    const int earlier = times(before), now = times(&after);
+    if (now == earlier) continue;
+    if (after.desired == DesiredStatus::stopped && now > earlier) violated("a stopping task starts a container: " + path);
+    if (now == 1)
+      for (const records::Dependency& dependency : container.depends_on)
+        if (!met(task, dependency))
+          violated(fmt::format("container {} starts before {}: {}", container.name, dependency.container, path));
+    if (now <= 1) continue;
+    if (now != earlier + 1 || !container.restart_policy)
+      violated(fmt::format("container {} starts {} times: {}", container.name, now, path));
+    else if (task.observed)
+      for (const auto& seen : task.observed->containers)
+        if (seen.name == container.name &&
+            seen.exited_at_ms - seen.started_at_ms < int64_t{container.restart_policy->attempt_period_s} * 1000)
+          violated(fmt::format("container {} restarts although it ran too short: {}", container.name, path));
+  }
+}
+
+void Checker::check_maximum(const std::string& name) {
+  const Service& service = services_[name];
+  if (!service.spec) return violated("a task of a service that does not exist: " + name);
+  const int limit = service.desired() * service.spec->deployment.maximum_percent / 100;  // rounded down
+  const int live = count(name, [](const Task& task) { return task.live(); });
+  if (live > limit) violated(fmt::format("{} has {} tasks where maximumPercent allows {}", name, live, limit));
+}
+
+void Checker::check_minimum(const std::string& name) {
+  const Service& service = services_[name];
+  if (!service.spec || service.spec->deleted_at_ms != 0) return;
+  const int percent = service.spec->deployment.minimum_healthy_percent;
+  const int limit = (service.desired() * percent + 99) / 100;  // rounded up
+  const int left = count(name, [&](const Task& task) { return task.status && healthy(task, *task.status); });
+  if (left < limit)
+    violated(fmt::format("{} stopped healthy tasks: {} are left where minimumHealthyPercent asks for {}", name, left, limit));
+}
+
+void Checker::check_service(const std::string& name, const Service& service, bool finished) {
+  if (!service.status || !service.spec) return;
+  const records::ServiceStatus& status = *service.status;
+  if (status.events.size() > 100) violated(name + " has more than 100 events");
+  for (size_t i = 1; i < status.events.size(); ++i)
+    if (status.events[i].created_at_ms > status.events[i - 1].created_at_ms) violated(name + ": events out of order");
+  for (size_t i = 0; i < status.deployments.size(); ++i)
+    if (status.deployments[i].primary != (i == 0)) violated(name + " has not exactly one PRIMARY deployment, the first");
+  if (status.deployments.empty()) return;
+  const records::Deployment& primary = status.deployments.front();
+  const int failed = static_cast<int>(failures_[primary.id].size());
+  if (primary.failed_tasks > failed)
+    violated(fmt::format("{} counts {} failed tasks of {} that failed", name, primary.failed_tasks, failed));
+  const int threshold = std::min(std::max((service.desired() + 1) / 2, 3), 200);
+  const bool rolling_back = primary.generation != status.generation;
+  if (finished && service.spec->deployment.circuit_breaker && service.spec->generation == status.generation &&
+      service.spec->deleted_at_ms == 0 && primary.rollout == Rollout::in_progress && !rolling_back &&
+      primary.failed_tasks >= threshold)
+    violated(fmt::format("{}: {} failures and the circuit breaker has not tripped", name, primary.failed_tasks));
+}
+
+}  // namespace berth::sim

@@ -1,0 +1,96 @@
+// What must hold, told from records and the played machine alone: nothing here is shared with the code it checks, but the
+// records.
+//
+// Kept in step with the head by the store. What control changes is looked at after each of its passes; what must be true
+// at rest, when nothing goes wrong any more and time has passed.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "agent_simulated/machine.h"
+#include "base/clock.h"
+#include "records/service.h"
+#include "records/task.h"
+#include "records/task_definition.h"
+#include "state/store.h"
+
+namespace berth::sim {
+
+class Checker final : public state::Index {
+ public:
+  explicit Checker(std::function<void(const std::string&)> violation) : violation_(std::move(violation)) {}
+
+  // Feeds itself from the store, which was just made; what was known of an earlier one is forgotten, but not which
+  // failures there have been.
+  void attach(state::Store& store);
+  void changed(const std::string& key, const state::ValuePtr& before, const state::ValuePtr& after) override;
+
+  // Around each pass of control. `finished`: it has left nothing for the next pass.
+  void before_control(TimeMs now_ms);
+  void after_control(bool finished);
+
+  // Faults are over, and everything that takes time has had its time. `since_ms`: when they ended.
+  void at_rest(const agent_simulated::Machine& machine, TimeMs now_ms, TimeMs since_ms, int64_t memory_mib);
+  // An hour later, all bad services deleted.
+  void at_the_end(const agent_simulated::Machine& machine, TimeMs now_ms);
+
+  size_t tasks() const { return tasks_.size(); }
+
+ private:
+  struct Task {
+    std::shared_ptr<const records::TaskSpec> spec;
+    std::shared_ptr<const records::TaskIntent> intent;
+    std::shared_ptr<const records::TaskStatus> status;
+    std::shared_ptr<const records::TaskObserved> observed;
+    bool live() const { return spec && !(status && status->desired == records::DesiredStatus::stopped); }
+    bool empty() const { return !spec && !intent && !status && !observed; }
+  };
+  struct Service {
+    std::shared_ptr<const records::ServiceSpec> spec;
+    std::shared_ptr<const records::ServiceStatus> status;
+    int desired() const { return spec->scheduling_strategy == "DAEMON" ? 1 : spec->desired_count; }
+  };
+
+  void status_changed(const std::string& path, const records::TaskStatus* before, const records::TaskStatus& after);
+  void check_status(const std::string& path, const records::TaskStatus* before, const records::TaskStatus& after);
+  void check_explained(const std::string& path, const Task& task, const records::TaskStatus& status);
+  void check_starts(const std::string& path, const Task& task, const records::TaskStatus* before,
+                    const records::TaskStatus& after);
+  bool met(const Task& task, const records::Dependency& dependency) const;
+  void check_maximum(const std::string& service);
+  void check_minimum(const std::string& service);
+  void check_service(const std::string& name, const Service& service, bool finished);
+  void check_satisfied(const std::string& name, const Service& service, int64_t memory_mib, TimeMs since_ms);
+  void check_held_back(const std::string& name, const Service& service, TimeMs since_ms);
+  void check_processes(const agent_simulated::Machine& machine);
+  bool healthy(const Task& task, const records::TaskStatus& status) const;
+  int count(const std::string& service, const std::function<bool(const Task&)>& predicate) const;
+  const records::TaskDefinition* definition(const Task& task) const;
+  bool is_bad(const Task& task) const;  // of a service whose tasks cannot stay up
+  bool told(const Service& service, const std::string& text) const;
+  int64_t reserved_mib() const;
+  void violated(const std::string& what) { violation_(what); }
+
+  const std::function<void(const std::string&)> violation_;
+  std::map<std::string, Task> tasks_;        // by path
+  std::map<std::string, Service> services_;  // by name
+  std::map<int64_t, std::shared_ptr<const records::TaskDefinition>> definitions_;
+  TimeMs now_ = 0;
+
+  // Of the pass of control that is under way.
+  bool in_control_ = false;
+  std::set<std::string> touched_services_;
+  std::map<std::string, int> started_;          // new tasks by service
+  std::map<std::string, int> stopped_healthy_;  // by service: healthy ones stopped by the scheduler
+
+  // Over the whole run, restarts included.
+  std::map<std::string, std::set<std::string>> failures_;       // tasks that failed, by deployment
+  std::map<std::string, std::set<TimeMs>> start_moments_;       // by deployment
+};
+
+}  // namespace berth::sim

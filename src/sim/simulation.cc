@@ -1,0 +1,234 @@
+#include "sim/simulation.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "records/read.h"
+
+namespace berth::sim {
+
+namespace keys = records::keys;
+
+namespace {
+
+constexpr TimeMs kBegan = 1'700'000'000'000;
+constexpr size_t kStoryMax = 400;
+constexpr int kRoundsAtOneMomentMax = 500;  // a system that never stops writing is not at rest
+constexpr agent_simulated::Conduct kGoodConduct{.pull = {0, 3000}, .start = {0, 300}, .end = {0, 2000}, .release = {0, 500}};
+
+}  // namespace
+
+Simulation::Daemon::Daemon(Simulation& simulation, state::MemoryStore::Image image)
+    : store(std::move(image)),
+      for_control(store, Author::control, [&simulation](const std::string& what) { simulation.violated(what); },
+                  [&simulation] { return !simulation.calm_ && simulation.random_.below(200) == 0; }),
+      for_agent(store, Author::agent, [&simulation](const std::string& what) { simulation.violated(what); },
+                [] { return false; }),
+      for_user(store, Author::user, [&simulation](const std::string& what) { simulation.violated(what); },
+               [] { return false; }),
+      index(store) {
+  simulation.checker_.attach(store);
+  loop = std::make_unique<control::Loop>(for_control, index, simulation.random_, simulation.settings());
+  agent = std::make_unique<agent_simulated::Agent>(for_agent, simulation.machine_, simulation.random_, simulation.faults());
+}
+
+Simulation::Simulation(uint64_t seed, Planted planted, std::map<std::string, int>& rare)
+    : random_(seed),
+      planted_(planted),
+      rare_(rare),
+      began_(kBegan),
+      now_(kBegan),
+      memory_mib_(random_.chance(20) ? kTaskMemoryMib * 8 : kTaskMemoryMib * 1000),
+      machine_(random_, {}),
+      checker_([this](const std::string& what) { violated(what); }),
+      workload_(random_, [this](const std::string& what) { say(what); }) {
+  restart({});
+}
+
+control::Settings Simulation::settings() {
+  control::Settings settings;
+  settings.memory_mib = memory_mib_;
+  settings.decisions_max = random_.chance(20) ? 3 : 512;
+  settings.rare = settings.lifecycle.rare = settings.deployment.rare = this;
+  settings.bug = planted_.loop;
+  settings.lifecycle.bug = planted_.lifecycle;
+  settings.deployment.bug = planted_.deployment;
+  return settings;
+}
+
+agent_simulated::Faults Simulation::faults() {
+  agent_simulated::Faults faults;
+  faults.rare = this;
+  faults.bug = planted_.agent;
+  if (calm_) return faults;
+  faults.drops = 30;
+  faults.delays = 50;
+  faults.duplicates = 30;
+  faults.look_at_all_ms = 5000;
+  return faults;
+}
+
+agent_simulated::Conduct Simulation::misconduct() {
+  agent_simulated::Conduct conduct = kGoodConduct;
+  const auto chance = [&] { return random_.chance(30) ? static_cast<uint32_t>(random_.below(300)) : 0; };
+  conduct.pull_fails = chance() / 3;
+  conduct.start_fails = chance() / 3;
+  conduct.crashes = chance();
+  conduct.out_of_memory = chance() / 3;
+  conduct.turns_unhealthy = chance();
+  conduct.supervisor_lost = chance() / 3;
+  return conduct;
+}
+
+void Simulation::say(const std::string& what) {
+  story_.push_back(fmt::format("{:>10.3f} s  {}", static_cast<double>(now_ - began_) / 1000, what));
+  if (story_.size() > kStoryMax) story_.pop_front();
+}
+
+void Simulation::violated(const std::string& what) {
+  say("VIOLATED: " + what);
+  if (!failed()) outcome_.violation = what;
+}
+
+void Simulation::restart(state::MemoryStore::Image image) {
+  daemon_.reset();
+  daemon_ = std::make_unique<Daemon>(*this, std::move(image));
+}
+
+void Simulation::kill(bool power_loss) {
+  ++outcome_.faults;
+  if (power_loss) {
+    const size_t kept = random_.below(6);
+    say(fmt::format("fault: power loss, {} derived commits survive", kept));
+    auto image = daemon_->store.after_power_loss(kept);
+    machine_.reboot(now_);
+    return restart(std::move(image));
+  }
+  say("fault: kill -9 of the daemon");
+  restart(daemon_->store.after_kill());
+}
+
+void Simulation::settle() {
+  daemon_->store.settle();
+}
+
+void Simulation::control_pass(std::optional<TimeMs>& next) {
+  checker_.before_control(now_);
+  next = daemon_->loop->run(now_);
+  checker_.after_control(!next || *next > now_);
+}
+
+// One turn of the daemon. In trouble commits come late, and a kill may come between any two of its steps.
+std::optional<TimeMs> Simulation::round() {
+  std::optional<TimeMs> control_next, agent_next;
+  const int killed_before = !calm_ && random_.below(150) == 0 ? static_cast<int>(random_.below(4)) : -1;
+  const bool late = !calm_ && random_.chance(10);
+  for (int step = 0; step < 4 && !failed(); ++step) {
+    if (step == killed_before) {
+      kill(random_.chance(20));
+      return now_;
+    }
+    if (step == 0 && !late) settle();
+    if (step == 1) control_pass(control_next);
+    if (step == 2 && !late) settle();
+    if (step == 3) agent_next = daemon_->agent->run(now_);
+  }
+  if (!control_next) return agent_next;
+  return agent_next ? std::min(*control_next, *agent_next) : control_next;
+}
+
+void Simulation::pass_time(int64_t ms) {
+  const TimeMs until = now_ + ms;
+  int at_this_moment = 0;
+  while (!failed()) {
+    const state::Revision before = daemon_->store.head();
+    const auto next = round();
+    const bool quiet = daemon_->store.head() == before && !daemon_->store.something_queued() && !(next && *next <= now_);
+    if (!quiet) {
+      if (++at_this_moment > kRoundsAtOneMomentMax)
+        return violated(fmt::format("no rest within {} rounds at one moment", kRoundsAtOneMomentMax));
+      continue;
+    }
+    if (now_ >= until) return;
+    now_ = next ? std::min(*next, until) : until;
+    at_this_moment = 0;
+  }
+}
+
+void Simulation::fault() {
+  switch (random_.below(6)) {
+    case 0:
+      return kill(false);
+    case 1:
+      if (random_.chance(50)) return kill(true);
+      return;
+    case 2: {
+      const int count = static_cast<int>(1 + random_.below(3));
+      say(fmt::format("fault: the next {} commits fail", count));
+      ++outcome_.faults;
+      return daemon_->store.fail_next_commits(count);
+    }
+    default:
+      say("fault: the machine changes its conduct");
+      ++outcome_.faults;
+      return machine_.set_conduct(misconduct());
+  }
+}
+
+void Simulation::trouble() {
+  workload_.prepare(daemon_->for_user);
+  settle();
+  const int steps = static_cast<int>(10 + random_.below(20));
+  for (int i = 0; i < steps && !failed(); ++i) {
+    ++outcome_.steps;
+    workload_.step(daemon_->for_user, now_);
+    if (random_.chance(35)) fault();
+    // Often nothing between two wishes, mostly seconds, seldom a while.
+    const uint64_t kind = random_.below(10);
+    if (kind == 0) continue;
+    pass_time(static_cast<int64_t>(kind < 9 ? random_.below(20'000) : random_.below(300'000)));
+  }
+}
+
+void Simulation::calm() {
+  if (failed()) return;
+  say("calm");
+  calm_ = true;
+  machine_.set_conduct(kGoodConduct);
+  daemon_->store.fail_next_commits(0);
+  workload_.bring_to_good(daemon_->for_user, now_);
+  settle();
+  restart(daemon_->store.after_kill());  // with an agent and a loop that meet no more faults
+  const TimeMs since = now_;
+  pass_time(kRestMs);
+  if (!failed()) checker_.at_rest(machine_, now_, since, memory_mib_);
+}
+
+void Simulation::end() {
+  if (failed()) return;
+  say("bad services are deleted, an hour passes");
+  for (const auto& [key, before] : records::range<records::ServiceSpec>(daemon_->store, keys::kServiceSpec)) {
+    const auto status =
+        records::get<records::ServiceStatus>(daemon_->store, std::string(keys::kServiceStatus) + key.substr(keys::kServiceSpec.size()));
+    const bool good = status && !status->deployments.empty() && is_good(status->deployments.front().revision.revision);
+    if (before->deleted_at_ms != 0 || good) continue;
+    records::ServiceSpec spec = *before;
+    spec.deleted_at_ms = now_;
+    state::Transaction transaction;
+    records::put(transaction, key, spec);
+    (void)daemon_->for_user.apply(std::move(transaction));  // no reads: no conflict
+  }
+  pass_time(62 * 60'000);
+  if (!failed()) checker_.at_the_end(machine_, now_);
+}
+
+Outcome Simulation::run() {
+  trouble();
+  calm();
+  end();
+  outcome_.story.assign(story_.begin(), story_.end());
+  return std::move(outcome_);
+}
+
+}  // namespace berth::sim
