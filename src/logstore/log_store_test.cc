@@ -1,0 +1,579 @@
+#include "logstore/log_store.h"
+
+#include <gmock/gmock.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <random>
+
+#include "base/assert.h"
+#include "base/fd.h"
+#include "base/random.h"
+#include "logstore/index.h"
+#include "logstore/segment.h"
+#include "logstore/writer/log_writer.h"
+
+namespace berth::logstore {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+const std::string kGroup = "00000000000000aa";
+const std::string kStream = "0000000000000001";
+
+std::string stream_uid(uint64_t number) {
+  return uid_to_string(number);
+}
+
+TimeMs now_ms() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+struct Root {
+  std::string path;
+  Root() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "berth-logs-XXXXXX").string();
+    BERTH_ASSERT(mkdtemp(pattern.data()) != nullptr);
+    path = pattern;
+  }
+  ~Root() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path, ignored);
+  }
+  std::string stream(const std::string& uid = kStream) const { return path + "/" + kGroup + "/" + uid; }
+  std::vector<std::string> files(const std::string& uid = kStream) const {
+    std::vector<std::string> found;
+    for (const auto& entry : std::filesystem::directory_iterator(stream(uid))) {
+      found.push_back(entry.path().filename().string());
+    }
+    std::sort(found.begin(), found.end());
+    return found;
+  }
+};
+
+void append(LogWriter& writer, TimeMs timestamp, std::string_view message, TimeMs ingestion = 0) {
+  ASSERT_EQ(writer.append(timestamp, ingestion ? ingestion : timestamp, message.data(), message.size()), 0);
+}
+
+std::vector<std::string> messages(const std::vector<Event>& events) {
+  std::vector<std::string> found;
+  for (const Event& event : events) found.push_back(event.message);
+  return found;
+}
+
+std::vector<Event> read_all(LogStore& store, Query query = {}) {
+  query.group_uid = kGroup;
+  std::vector<Event> all;
+  for (int pages = 0;; ++pages) {
+    auto page = store.read(query);
+    BERTH_ASSERT(page.has_value() && pages < 1'000'000);
+    if (query.forward) {
+      all.insert(all.end(), page->events.begin(), page->events.end());
+    } else {
+      all.insert(all.begin(), page->events.begin(), page->events.end());
+    }
+    if (!page->resume) return all;
+    EXPECT_NE(query.from, page->resume);
+    query.from = Position::parse(page->resume->to_string());  // as a client would hand it back
+    BERTH_ASSERT(query.from == page->resume);
+  }
+}
+
+class Logs : public ::testing::Test {
+ protected:
+  void SetUp() override { ASSERT_TRUE(store_.make_stream(kGroup, kStream)); }
+  Root root_;
+  LogStore store_{root_.path};
+};
+
+TEST(EventIds, AreFiftySixDigitsAndComeBack) {
+  const EventId largest{UINT64_MAX, kWriterIdMax, UINT32_MAX, UINT32_MAX};
+  for (const EventId& id : {EventId{}, EventId{1, 2, 3, 4}, largest}) {
+    EXPECT_EQ(id.to_string().size(), 56u);
+    EXPECT_EQ(EventId::parse(id.to_string()), id);
+  }
+  EXPECT_EQ(EventId{}.to_string(), "3" + std::string(55, '0'));
+  for (const char* text :
+       {"", "3", "x", "30000000000000000000000000000000000000000000000000000000000000000"}) {
+    EXPECT_FALSE(EventId::parse(text));
+  }
+  EXPECT_FALSE(EventId::parse("3" + std::string(55, '9')));
+  EXPECT_FALSE(EventId::parse("3" + std::string(54, '0') + "-"));
+  for (const char* text : {"", "1", "1.2", "1.2.3", "..", "1.2.x"})
+    EXPECT_FALSE(Position::parse(text)) << text;
+}
+
+TEST_F(Logs, AnEventIsSeenAfterFlush) {
+  LogWriter writer;
+  ASSERT_EQ(writer.open(root_.stream().c_str(), 7, {}), 0);
+  append(writer, 100, "one");
+  EXPECT_THAT(read_all(store_), IsEmpty());
+  ASSERT_EQ(writer.flush(), 0);
+  EXPECT_THAT(messages(read_all(store_)), ElementsAre("one"));
+  append(writer, 101, "");
+  ASSERT_EQ(writer.append(102, 103, "par", 3, true), 0);
+  ASSERT_EQ(writer.flush(), 0);
+  const auto events = read_all(store_);
+  EXPECT_THAT(messages(events), ElementsAre("one", "", "par"));
+  EXPECT_FALSE(events[1].partial);
+  EXPECT_TRUE(events[2].partial);
+  EXPECT_EQ(events[2].position.timestamp_ms, 102);
+  EXPECT_EQ(events[2].position.ingestion_ms, 103);
+  EXPECT_EQ(events[0].position.id, (EventId{1, 7, 1, sizeof(SegmentHeader)}));
+  EXPECT_THAT(root_.files(), ElementsAre("000000000007-00000001.seg"));
+}
+
+TEST_F(Logs, SegmentsEndWhenFullAndNumbersGoOn) {
+  LogWriterLimits limits;
+  limits.segment_bytes = 1000;
+  std::vector<std::string> expected;
+  for (int life = 0; life < 3; ++life) {
+    LogWriter writer;
+    ASSERT_EQ(writer.open(root_.stream().c_str(), 7, limits), 0);
+    for (int i = 0; i < 20; ++i) {
+      expected.push_back(std::to_string(life * 100 + i) + std::string(176, '.'));
+      append(writer, 1000 + life * 100 + i, expected.back());
+    }
+  }
+  EXPECT_EQ(messages(read_all(store_)), expected);
+  EXPECT_EQ(root_.files().size(), 15u);  // four records of 200 and a bit in each, and none written by two
+  for (const std::string& file : root_.files()) {
+    EXPECT_LE(std::filesystem::file_size(root_.stream() + "/" + file), 1000u);
+  }
+}
+
+TEST_F(Logs, TheTotalIsKeptAndNotMuchMore) {
+  LogWriterLimits limits;
+  limits.total_bytes = 100'000;
+  {
+    LogWriter writer;
+    ASSERT_EQ(writer.open(root_.stream().c_str(), 7, limits), 0);
+    for (int i = 0; i < 5000; ++i) append(writer, i, std::string(76, 'x'));
+  }
+  uint64_t bytes = 0;
+  for (const std::string& file : root_.files())
+    bytes += std::filesystem::file_size(root_.stream() + "/" + file);
+  EXPECT_GE(bytes, 100'000u);
+  EXPECT_LE(bytes, 130'000u);
+  const auto events = read_all(store_);
+  EXPECT_GE(events.size(), 990u);
+  EXPECT_EQ(events.back().position.timestamp_ms, 4999);
+}
+
+TEST_F(Logs, AClockSetBackALittleIsHeldAndALotBeginsASegment) {
+  LogWriter writer;
+  ASSERT_EQ(writer.open(root_.stream().c_str(), 7, {}), 0);
+  append(writer, 100'000, "a");
+  append(writer, 95'000, "b");
+  EXPECT_EQ(root_.files().size(), 1u);
+  append(writer, 50'000, "c");
+  EXPECT_EQ(root_.files().size(), 2u);
+  append(writer, 50'000 + 24 * 60 * 60 * 1000 + 1, "d");  // and one that spans a day is long enough
+  EXPECT_EQ(root_.files().size(), 3u);
+  writer.close();
+  const auto events = read_all(store_);
+  EXPECT_THAT(messages(events), ElementsAre("c", "a", "b", "d"));
+  EXPECT_EQ(events[2].position.timestamp_ms, 100'000);
+}
+
+TEST_F(Logs, TheLongestMessageFitsAndALongerOneIsRefused) {
+  LogWriter writer;
+  ASSERT_EQ(writer.open(root_.stream().c_str(), 7, {}), 0);
+  const std::string longest(kMessageBytesMax, 'l');
+  append(writer, 1, "before");
+  append(writer, 2, longest);
+  append(writer, 3, "after");
+  EXPECT_EQ(writer.append(4, 4, longest.data(), longest.size() + 1), EMSGSIZE);
+  ASSERT_EQ(writer.flush(), 0);
+  EXPECT_EQ(messages(read_all(store_)), (std::vector<std::string>{"before", longest, "after"}));
+}
+
+// Whatever a crash leaves of a segment: every whole record is read, and nothing else.
+TEST_F(Logs, TornTailsAtEveryByte) {
+  std::vector<size_t> ends;
+  std::string whole;
+  {
+    LogWriter writer;
+    ASSERT_EQ(writer.open(root_.stream().c_str(), 7, {}), 0);
+    for (int i = 0; i < 6; ++i) append(writer, i, std::string(static_cast<size_t>(i * 3), 'x'), INT64_MAX);
+    writer.close();
+    std::ifstream file(root_.stream() + "/" + root_.files()[0], std::ios::binary);
+    whole.assign(std::istreambuf_iterator<char>(file), {});
+  }
+  RecordWalk walk(std::string_view(whole).substr(sizeof(SegmentHeader)), true);
+  for (RecordView record; walk.next(record);) ends.push_back(sizeof(SegmentHeader) + walk.consumed());
+  ASSERT_EQ(ends.size(), 6u);
+  const std::string path = root_.stream() + "/" + root_.files()[0];
+  for (const std::string& zeroes : {std::string(), std::string(40, '\0')}) {
+    for (size_t size = 0; size <= whole.size(); ++size) {
+      std::ofstream(path, std::ios::binary) << whole.substr(0, size) << zeroes;
+      LogStore fresh(root_.path);
+      const auto expected = static_cast<size_t>(
+          std::count_if(ends.begin(), ends.end(), [&](size_t end) { return end <= size; }));
+      ASSERT_EQ(read_all(fresh).size(), expected) << "cut at " << size;
+    }
+  }
+  for (size_t at = 0; at < whole.size(); ++at) {
+    std::string damaged = whole;
+    damaged[at] = static_cast<char>(damaged[at] ^ 0x10);
+    std::ofstream(path, std::ios::binary) << damaged;
+    LogStore fresh(root_.path);
+    for (const Event& event : read_all(fresh)) {
+      EXPECT_EQ(event.message, std::string(static_cast<size_t>(event.position.timestamp_ms * 3), 'x'));
+    }
+  }
+}
+
+// Against the plain definition: all events sorted. Supervisors' and PutLogEvents' segments, overlapping in
+// time, with equal times, read in pages of every shape.
+TEST_F(Logs, PagesOfAnyShapeGiveEverythingOnce) {
+  const uint64_t seed = std::random_device{}();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  Prng random(seed);
+  struct Written {
+    TimeMs timestamp;
+    uint64_t stream;
+    std::string message;
+  };
+  std::vector<Written> written;
+  int number = 0;
+  for (uint64_t stream = 1; stream <= 6; ++stream) {
+    ASSERT_TRUE(store_.make_stream(kGroup, stream_uid(stream)));
+    LogWriterLimits limits;
+    limits.segment_bytes = 20'000 + static_cast<uint32_t>(random.below(400'000));
+    limits.monotonic = stream % 2 == 0;
+    LogWriter writer;
+    ASSERT_EQ(writer.open(root_.stream(stream_uid(stream)).c_str(), stream, limits), 0);
+    TimeMs time = 1'000'000;
+    for (int batch = 0; batch < 15; ++batch) {
+      if (!limits.monotonic) time = 1'000'000 + static_cast<TimeMs>(random.below(3000));
+      for (int i = 0; i < 25; ++i) {
+        time += static_cast<TimeMs>(random.below(5));
+        std::string message =
+            std::to_string(number++) + std::string(random.below(i == 7 ? 30'000 : 300), 'm');
+        append(writer, time, message, 5);
+        written.push_back({time, stream, std::move(message)});
+      }
+    }
+  }
+  std::stable_sort(written.begin(), written.end(), [](const Written& a, const Written& b) {
+    return std::pair(a.timestamp, a.stream) < std::pair(b.timestamp, b.stream);
+  });
+  for (int round = 0; round < 50; ++round) {
+    Query query;
+    query.forward = random.chance(50);
+    query.events_max = 1 + random.below(round % 2 ? 1000 : 40);
+    query.bytes_max = 2000 + random.below(200'000);
+    query.scan_bytes_max = random.chance(50) ? 1 + random.below(500'000) : query.scan_bytes_max;
+    if (random.chance(60)) query.start_ms = 1'000'000 + static_cast<TimeMs>(random.below(4000));
+    if (random.chance(60)) query.end_ms = 1'000'000 + static_cast<TimeMs>(random.below(4000));
+    if (random.chance(30)) query.stream_uids = {stream_uid(1 + random.below(6)), stream_uid(99)};
+    if (random.chance(30)) query.matches = [](std::string_view message) { return message.starts_with('7'); };
+    std::vector<std::string> expected;
+    for (const Written& event : written) {
+      if (event.timestamp < query.start_ms || event.timestamp > query.end_ms) continue;
+      if (query.stream_uids && stream_uid(event.stream) != query.stream_uids->front()) continue;
+      if (query.matches && !query.matches(event.message)) continue;
+      expected.push_back(event.message);
+    }
+    LogStore restarted(root_.path);
+    const auto events = read_all(random.chance(50) ? store_ : restarted, query);
+    EXPECT_TRUE(std::is_sorted(events.begin(), events.end(),
+                               [](const Event& a, const Event& b) { return a.position < b.position; }));
+    ASSERT_EQ(messages(events), expected) << "round " << round;
+  }
+}
+
+TEST_F(Logs, WhatIsNewCostsWhatIsNew) {
+  const TimeMs now = now_ms();
+  for (uint64_t stream = 1; stream <= 20; ++stream) {
+    ASSERT_TRUE(store_.make_stream(kGroup, stream_uid(stream)));
+    LogWriterLimits limits;
+    limits.segment_bytes = 256 * 1024;
+    LogWriter writer;
+    ASSERT_EQ(writer.open(root_.stream(stream_uid(stream)).c_str(), 1, limits), 0);
+    for (int i = 0; i < 10'000; ++i) append(writer, now - 3'600'000 + i, std::string(100, 'o'));
+  }
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(root_.path)) {
+    if (entry.is_regular_file()) {
+      std::filesystem::last_write_time(
+          entry.path(), std::filesystem::file_time_type::clock::now() - std::chrono::minutes(50));
+    }
+  }
+  LogWriter writer;
+  ASSERT_EQ(writer.open(root_.stream().c_str(), 2, {}), 0);
+  Query query;
+  query.start_ms = now - 1000;
+  uint64_t before = 0;
+  for (int i = 0; i < 50; ++i) {
+    append(writer, now + i, std::string(1000, 'n'));
+    ASSERT_EQ(writer.flush(), 0);
+    before = store_.bytes_read();
+    ASSERT_EQ(read_all(store_, query).size(), static_cast<size_t>(i + 1));
+    // 24 MB are stored. Read: the new event for the index, and the block that it is in.
+    ASSERT_LE(store_.bytes_read() - before, kBlockBytes + 2 * 1100u);
+  }
+  // Everything is read once for the index, and once for the answer.
+  before = store_.bytes_read();
+  EXPECT_EQ(read_all(store_).size(), 200'050u);
+  const uint64_t first = store_.bytes_read() - before;
+  before = store_.bytes_read();
+  EXPECT_EQ(read_all(store_).size(), 200'050u);
+  EXPECT_LT(store_.bytes_read() - before, first);
+}
+
+TEST_F(Logs, AWriterAtWorkLosesAndDoublesNothing) {
+  constexpr int kLines = 30'000;
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    LogWriterLimits limits;
+    limits.segment_bytes = 300'000;
+    LogWriter writer;
+    if (writer.open(root_.stream().c_str(), 9, limits) != 0) _exit(1);
+    for (int i = 0; i < kLines; ++i) {
+      const std::string line = std::to_string(i) + std::string(static_cast<size_t>(i * 7 % 150), '-');
+      if (writer.append(now_ms(), now_ms(), line.data(), line.size()) != 0) _exit(2);
+      if (i % 13 == 0 && writer.flush() != 0) _exit(3);
+    }
+    if (writer.flush() != 0) _exit(4);
+    kill(getpid(), SIGKILL);  // without a word
+  }
+  Query query;
+  query.group_uid = kGroup;
+  int next = 0;
+  while (next < kLines) {
+    query.events_max = 1 + static_cast<size_t>(next) % 5000;
+    auto page = store_.read(query);
+    ASSERT_TRUE(page);
+    for (const Event& event : page->events) {
+      ASSERT_EQ(std::stoi(event.message), next) << event.position.to_string();
+      ++next;
+    }
+    if (!page->events.empty()) query.from = page->events.back().position;
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFSIGNALED(status));
+  LogWriter second;  // the same writer id again, after the crash
+  ASSERT_EQ(second.open(root_.stream().c_str(), 9, {}), 0);
+  append(second, now_ms(), "back");
+  ASSERT_EQ(second.flush(), 0);
+  EXPECT_EQ(messages(store_.read(query)->events), std::vector<std::string>{"back"});
+}
+
+// A file that may not grow, by the kernel's own hand: what append() took is there once, what it refused is
+// not.
+TEST_F(Logs, ADiskThatIsFullForAWhileLosesNothingTaken) {
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    signal(SIGXFSZ, SIG_IGN);
+    rlimit limit{};
+    getrlimit(RLIMIT_FSIZE, &limit);
+    const rlimit small{100'000, limit.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &small);
+    LogWriter writer;
+    if (writer.open(root_.stream().c_str(), 9, {}) != 0) _exit(1);
+    int taken = 0, refused = 0;
+    const auto line = [&] { return std::to_string(taken) + std::string(500, 'f'); };
+    while (refused < 10) {
+      const int error = writer.append(1000 + taken, 5, line().data(), line().size());
+      if (error == 0) {
+        ++taken;
+        if (taken % 50 == 0) (void)writer.flush();
+      } else {
+        if (error != EFBIG) _exit(2);
+        ++refused;
+      }
+    }
+    setrlimit(RLIMIT_FSIZE, &limit);
+    while (taken < 1000) {
+      if (writer.append(1000 + taken, 5, line().data(), line().size()) != 0) _exit(3);
+      ++taken;
+    }
+    _exit(writer.flush());
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  ASSERT_EQ(status, 0);
+  const auto events = read_all(store_);
+  ASSERT_EQ(events.size(), 1000u);
+  for (size_t i = 0; i < events.size(); ++i) EXPECT_EQ(std::stoul(events[i].message), i);
+}
+
+TEST_F(Logs, PutEventsAreThereWholeOrNotAtAll) {
+  ASSERT_TRUE(store_.put(kGroup, kStream, {{10, "a"}, {20, "b"}}, 50));
+  ASSERT_TRUE(store_.put(kGroup, kStream, {{5, "c"}, {15, "d"}}, 60));
+  EXPECT_THAT(messages(read_all(store_)), ElementsAre("c", "a", "d", "b"));
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    signal(SIGXFSZ, SIG_IGN);
+    LogStore own(root_.path);
+    if (!own.put(kGroup, kStream, {{30, "kept"}}, 70)) _exit(1);
+    rlimit limit{};
+    getrlimit(RLIMIT_FSIZE, &limit);
+    const rlimit small{300'000, limit.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &small);
+    const std::string long_message(50'000, 'x');
+    if (own.put(kGroup, kStream, std::vector<NewEvent>(10, {31, long_message}), 70)) _exit(2);
+    if (read_all(own).size() != 5) _exit(3);
+    if (!own.put(kGroup, kStream, {{40, "after"}}, 80)) _exit(4);
+    _exit(0);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  ASSERT_EQ(status, 0);
+  EXPECT_THAT(messages(read_all(store_)), ElementsAre("c", "a", "d", "b", "kept", "after"));
+}
+
+TEST_F(Logs, ManyPutStreamsDoNotHoldManyFiles) {
+  for (uint64_t round = 0; round < 2; ++round) {
+    for (uint64_t stream = 1; stream <= 200; ++stream) {
+      ASSERT_TRUE(store_.put(kGroup, stream_uid(stream), {{static_cast<TimeMs>(round + 1), "x"}}, 1));
+    }
+  }
+  EXPECT_EQ(read_all(store_).size(), 400u);
+  size_t open_files = 0;
+  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator("/proc/self/fd"))
+    ++open_files;
+  EXPECT_LT(open_files, 160u);
+}
+
+TEST_F(Logs, RetentionDeletesWholeSegmentsOfWritersThatHaveGone) {
+  LogWriterLimits limits;
+  limits.segment_bytes = 1000;
+  const TimeMs start = now_ms() - 1'000'000'000;
+  LogWriter writer;
+  ASSERT_EQ(writer.open(root_.stream().c_str(), 7, limits), 0);
+  for (int i = 0; i < 40; ++i) append(writer, start + i, std::string(176, 'r'));
+  ASSERT_EQ(writer.flush(), 0);
+  EXPECT_EQ(store_.expire(kGroup, start), 0u);
+  EXPECT_EQ(store_.expire(kGroup, start + 12), 3u);  // four to a segment
+  EXPECT_EQ(read_all(store_).front().position.timestamp_ms, start + 12);
+  EXPECT_EQ(store_.expire(kGroup, start + 1000), 6u);  // all but the one that its writer still holds
+  EXPECT_EQ(read_all(store_).size(), 4u);
+  writer.close();
+  EXPECT_EQ(store_.expire(kGroup, start + 1000), 1u);
+  EXPECT_THAT(root_.files(), IsEmpty());
+}
+
+TEST_F(Logs, FactsOfStreams) {
+  ASSERT_TRUE(store_.make_stream(kGroup, stream_uid(2)));
+  ASSERT_TRUE(store_.put(kGroup, kStream, {{10, "a"}, {2000, "b"}}, 50));
+  ASSERT_TRUE(store_.put(kGroup, kStream, {{5, "c"}}, 60));
+  LogWriter writer;
+  ASSERT_EQ(writer.open(root_.stream().c_str(), 7, {}), 0);
+  append(writer, 3000, "d");
+  ASSERT_EQ(writer.flush(), 0);
+  const auto facts = store_.facts(kGroup, {kStream, stream_uid(2), stream_uid(3)});
+  ASSERT_EQ(facts.size(), 3u);
+  EXPECT_EQ(facts[0].first_event_ms, 5);
+  EXPECT_EQ(facts[0].last_event_ms, 3000);
+  EXPECT_EQ(facts[0].bytes, store_.stored_bytes(kGroup));
+  EXPECT_FALSE(facts[1].first_event_ms);
+  EXPECT_FALSE(facts[2].last_ingestion_ms);
+}
+
+TEST_F(Logs, RemovedGroupsAreGone) {
+  ASSERT_TRUE(store_.put(kGroup, kStream, {{10, "a"}}, 50));
+  ASSERT_TRUE(store_.put("00000000000000bb", kStream, {{10, "a"}}, 50));
+  ASSERT_TRUE(store_.put("00000000000000cc", kStream, {{10, "a"}}, 50));
+  ASSERT_TRUE(store_.remove_group(kGroup));
+  EXPECT_THAT(read_all(store_), IsEmpty());
+  EXPECT_EQ(store_.stored_bytes(kGroup), 0u);
+  EXPECT_EQ(store_.remove_groups_but({"00000000000000cc"}), 1u);
+  EXPECT_FALSE(std::filesystem::exists(root_.path + "/00000000000000bb"));
+  EXPECT_TRUE(std::filesystem::exists(root_.path + "/00000000000000cc"));
+}
+
+// Figures, not thresholds: BERTH_BENCH_SECONDS=20 for those worth quoting.
+TEST(LogFigures, WriterThroughput) {
+  Root root;
+  LogStore store(root.path);
+  ASSERT_TRUE(store.make_stream(kGroup, kStream));
+  LogWriter writer;
+  ASSERT_EQ(writer.open(root.stream().c_str(), 1, {}), 0);
+  const std::string line(100, 'w');
+  const int lines = getenv("BERTH_BENCH_SECONDS") ? 5'000'000 : 200'000;
+  auto start = std::chrono::steady_clock::now();
+  const auto seconds = [&] {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  };
+  for (int i = 0; i < lines; ++i) {
+    ASSERT_EQ(writer.append(1000 + i / 100, 1, line.data(), line.size()), 0);
+    if (i % 100 == 99) {
+      ASSERT_EQ(writer.flush(), 0);
+    }
+  }
+  printf("writer: %.0f lines/s of 100 bytes, a flush every 100\n", lines / seconds());
+  start = std::chrono::steady_clock::now();
+  ASSERT_EQ(read_all(store).size(), static_cast<size_t>(lines));
+  printf("reader: %.0f lines/s in pages of up to 1 MB, index included\n", lines / seconds());
+}
+
+TEST(LogFigures, ProbeLatencyUnderLoad) {
+  Root root;
+  LogStore store(root.path);
+  const double duration = getenv("BERTH_BENCH_SECONDS") ? atof(getenv("BERTH_BENCH_SECONDS")) : 0.5;
+  std::vector<pid_t> writers;
+  for (uint64_t stream = 1; stream <= 10; ++stream) {
+    ASSERT_TRUE(store.make_stream(kGroup, stream_uid(stream)));
+    const pid_t child = fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {  // 5,000 lines a second, 10 every 2 ms
+      LogWriter writer;
+      if (writer.open(root.stream(stream_uid(stream)).c_str(), 1, {}) != 0) _exit(1);
+      const std::string line(100, 'l');
+      for (int i = 0; i < static_cast<int>(duration * 500); ++i) {
+        for (int k = 0; k < 10; ++k) (void)writer.append(now_ms(), now_ms(), line.data(), line.size());
+        (void)writer.flush();
+        usleep(2000);
+      }
+      _exit(0);
+    }
+    writers.push_back(child);
+  }
+  const std::string probe_uid = stream_uid(77);
+  ASSERT_TRUE(store.make_stream(kGroup, probe_uid));
+  LogWriter probe;
+  ASSERT_EQ(probe.open(root.stream(probe_uid).c_str(), 1, {}), 0);
+  std::vector<double> latencies;
+  const auto began = std::chrono::steady_clock::now();
+  const auto since = [](auto start) {
+    return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+  };
+  for (int i = 0; since(began) < duration * 1000; ++i) {
+    const std::string text = "probe " + std::to_string(i);
+    const TimeMs now = now_ms();
+    append(probe, now, text);
+    ASSERT_EQ(probe.flush(), 0);
+    const auto start = std::chrono::steady_clock::now();
+    Query query;
+    query.start_ms = now - 1000;
+    query.matches = [&](std::string_view message) { return message == text; };
+    ASSERT_EQ(read_all(store, query).size(), 1u);
+    latencies.push_back(since(start));
+    usleep(20'000);
+  }
+  for (const pid_t child : writers) waitpid(child, nullptr, 0);
+  std::sort(latencies.begin(), latencies.end());
+  printf("a probe under 50,000 lines/s is found within: p50 %.1f ms, p99 %.1f ms, max %.1f ms (%zu probes)\n",
+         latencies[latencies.size() / 2], latencies[latencies.size() * 99 / 100], latencies.back(),
+         latencies.size());
+}
+
+}  // namespace
+}  // namespace berth::logstore
