@@ -1,7 +1,7 @@
 // A request as it arrived, and the way back for its answer. The protocols above know no sockets.
 #pragma once
 
-#include <functional>
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
@@ -58,23 +58,28 @@ class TextAnswer final : public Answer {
   std::string body_;
 };
 
-class Mailbox;  // of a server: answers on their way to the I/O thread
+// Takes answers, from any thread.
+class ReplySink {
+ public:
+  virtual ~ReplySink() = default;
+  virtual void post(uint64_t connection, std::unique_ptr<Answer> answer) = 0;  // null: given up
+};
 
 // The right to answer one request once, from any thread. Destroyed unused it drops the connection, so that a client
 // does not wait for ever; callers that can say more do so first.
 class Reply {
  public:
   Reply() = default;
-  Reply(std::shared_ptr<Mailbox> mailbox, uint64_t connection) : mailbox_(std::move(mailbox)), connection_(connection) {}
+  Reply(std::shared_ptr<ReplySink> sink, uint64_t connection) : sink_(std::move(sink)), connection_(connection) {}
   Reply(Reply&&) noexcept = default;
   Reply& operator=(Reply&&) noexcept;
   ~Reply();
 
-  bool pending() const { return mailbox_ != nullptr; }
+  bool pending() const { return sink_ != nullptr; }
   void send(std::unique_ptr<Answer> answer);
 
  private:
-  std::shared_ptr<Mailbox> mailbox_;
+  std::shared_ptr<ReplySink> sink_;
   uint64_t connection_ = 0;
 };
 

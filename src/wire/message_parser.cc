@@ -18,13 +18,6 @@ bool equal_ignoring_case(std::string_view lower, std::string_view text) {
 
 }  // namespace
 
-std::string_view HttpRequest::header(std::string_view lower) const {
-  for (const sigv4::Header& header : headers) {
-    if (equal_ignoring_case(lower, header.name)) return header.value;
-  }
-  return {};
-}
-
 MessageParser::MessageParser(const MessageLimits& message_limits) : limits_(message_limits) { next(); }
 
 void MessageParser::next() {
@@ -73,7 +66,7 @@ size_t MessageParser::feed(std::string_view buffer, size_t fed) {
 int MessageParser::fail(int status) {
   state_ = State::broken;
   status_ = status;
-  return 1;
+  return -1;  // 1 and 2 mean something else after the headers
 }
 
 void MessageParser::extend(Range& range, const char* at, size_t size) {

@@ -23,7 +23,10 @@
 
 namespace berth::wire {
 
-class Mailbox {
+namespace {
+
+// Answers on their way to the I/O thread.
+class Mailbox final : public ReplySink {
  public:
   struct Item {
     uint64_t connection;
@@ -32,7 +35,7 @@ class Mailbox {
 
   explicit Mailbox(int event_fd) : event_fd_(event_fd) {}
 
-  void post(uint64_t connection, std::unique_ptr<Answer> answer) {
+  void post(uint64_t connection, std::unique_ptr<Answer> answer) override {
     const std::lock_guard lock(mutex_);
     if (event_fd_ < 0) return;
     items_.push_back({connection, std::move(answer)});
@@ -70,24 +73,6 @@ class Mailbox {
   bool awake_ = true;
   std::vector<Item> items_;
 };
-
-Reply& Reply::operator=(Reply&& other) noexcept {
-  if (mailbox_ && mailbox_ != other.mailbox_) mailbox_->post(connection_, nullptr);
-  mailbox_ = std::move(other.mailbox_);
-  connection_ = other.connection_;
-  return *this;
-}
-
-Reply::~Reply() {
-  if (mailbox_) mailbox_->post(connection_, nullptr);
-}
-
-void Reply::send(std::unique_ptr<Answer> answer) {
-  BERTH_ASSERT(mailbox_ != nullptr);
-  std::exchange(mailbox_, nullptr)->post(connection_, std::move(answer));
-}
-
-namespace {
 
 constexpr size_t kReadBytes = 64 * 1024;
 constexpr size_t kKeptBufferBytes = 256 * 1024;  // an answer's memory beyond this is given back

@@ -1,0 +1,43 @@
+#include "wire/http.h"
+
+#include "base/assert.h"
+
+namespace berth::wire {
+namespace {
+
+bool equal_ignoring_case(std::string_view lower, std::string_view text) {
+  if (lower.size() != text.size()) return false;
+  for (size_t i = 0; i < lower.size(); ++i) {
+    const char c = text[i] >= 'A' && text[i] <= 'Z' ? static_cast<char>(text[i] + 32) : text[i];
+    if (c != lower[i]) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+std::string_view HttpRequest::header(std::string_view lower) const {
+  for (const sigv4::Header& header : headers) {
+    if (equal_ignoring_case(lower, header.name)) return header.value;
+  }
+  return {};
+}
+
+Reply& Reply::operator=(Reply&& other) noexcept {
+  if (this == &other) return *this;
+  if (sink_) sink_->post(connection_, nullptr);
+  sink_ = std::move(other.sink_);
+  connection_ = other.connection_;
+  return *this;
+}
+
+Reply::~Reply() {
+  if (sink_) sink_->post(connection_, nullptr);
+}
+
+void Reply::send(std::unique_ptr<Answer> answer) {
+  BERTH_ASSERT(sink_ != nullptr);
+  std::exchange(sink_, nullptr)->post(connection_, std::move(answer));
+}
+
+}  // namespace berth::wire
