@@ -100,6 +100,8 @@ std::unique_ptr<World> World::make() {
   std::ofstream(world->resolv_conf()) << "nameserver 203.0.113.1\n";
   world->host_ = new_namespace();
   world->internet_ = new_namespace();
+  // New namespaces inherit some settings from the machine: not these.
+  world->shell(world->host_, "sysctl -w net.ipv4.ip_forward=0 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0");
   world->shell(world->host_, fmt::format("ip link add uplink type veth peer name wire netns /proc/{}/fd/{} && "
                                          "ip link set lo up && ip addr add 198.51.100.2/24 dev uplink && "
                                          "ip link set uplink up && ip route add default via 198.51.100.1",

@@ -24,9 +24,6 @@ using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-// Waits until it is told to stop: a shell as a container's first process ignores SIGTERM unless it says otherwise.
-constexpr const char* kIdle = "trap 'exit 0' TERM; while :; do sleep 0.05; done";
-
 class SuperviseHostTest : public SuperviseWorld {};
 
 TEST_F(SuperviseHostTest, RunsAContainerAndTellsItsEnd) {
@@ -41,7 +38,7 @@ TEST_F(SuperviseHostTest, RunsAContainerAndTellsItsEnd) {
 
 
 TEST_F(SuperviseHostTest, TellsASignalAsAShellDoes) {
-  const std::string task = run({container("main", kIdle)});
+  const std::string task = run({idle("main")});
   const Fact started = await(task, FactKind::container_started);
   EXPECT_TRUE(is_alive(started.pid));
   ASSERT_TRUE(supervisors_->send(task, {.kind = taskdir::CommandKind::signal, .signal = SIGKILL}));
@@ -96,7 +93,7 @@ TEST_F(SuperviseHostTest, TheEndOfAnEssentialContainerStopsTheRestWithoutADaemon
   Container essential = container("essential", "until [ -e /gate/open ]; do sleep 0.02; done; exit 3");
   std::filesystem::create_directory(release);
   essential.spec.binds = {{release, "/gate", true}};
-  Container other = container("other", "trap 'exit 0' TERM; while :; do sleep 0.02; done");
+  Container other = idle("other");
   other.plan.stops_task = false;
   const std::string task = run({side, essential, other});
   await(task, FactKind::container_started, 1);
@@ -170,6 +167,7 @@ TEST_F(SuperviseHostTest, AContainerOutlivesTheDaemonAndIsFoundAgain) {
   Container one = container("main", "trap 'exit 0' TERM; i=0; while :; do i=$((i+1)); echo line $i; sleep 0.01; done");
   const std::string task = run({one});
   const Fact started = await(task, FactKind::container_started);
+  ASSERT_TRUE(wait([&] { return lines(task, "main").size() > 3; }));
   supervisors_.reset();
   EXPECT_TRUE(is_alive(started.pid));
   facts_.clear();
@@ -197,7 +195,7 @@ TEST_F(SuperviseHostTest, KillingTheDaemonWithSignal9KeepsTheContainer) {
     loop_.release();  // the child has its own
     loop_ = std::make_unique<agent::EventLoop>();
     restart_daemon();
-    const std::vector<Container> containers = {container("main", kIdle)};
+    const std::vector<Container> containers = {idle("main")};
     if (!spawn(plan_of(task, containers), containers)) _exit(1);
     start(task, 0);
     wait([&] { return find(task, FactKind::container_started) != nullptr; });
@@ -218,7 +216,7 @@ TEST_F(SuperviseHostTest, KillingTheDaemonWithSignal9KeepsTheContainer) {
 }
 
 TEST_F(SuperviseHostTest, KillingTheSupervisorEndsItsTaskWithAReason) {
-  const std::string task = run({container("main", kIdle)});
+  const std::string task = run({idle("main")});
   const Fact started = await(task, FactKind::container_started);
   kill(static_cast<pid_t>(await(task, FactKind::supervising).pid), SIGKILL);
   ASSERT_TRUE(await_gone(task));
@@ -232,7 +230,7 @@ TEST_F(SuperviseHostTest, KillingTheSupervisorEndsItsTaskWithAReason) {
 }
 
 TEST_F(SuperviseHostTest, KillingDaemonAndSupervisorLeavesNothingBehind) {
-  const std::string task = run({container("main", kIdle)});
+  const std::string task = run({idle("main")});
   const Fact started = await(task, FactKind::container_started);
   const uint32_t supervisor = await(task, FactKind::supervising).pid;
   supervisors_.reset();
@@ -245,7 +243,7 @@ TEST_F(SuperviseHostTest, KillingDaemonAndSupervisorLeavesNothingBehind) {
 }
 
 TEST_F(SuperviseHostTest, AForgedBootIdIsNotAdopted) {
-  const std::string task = run({container("main", kIdle)});
+  const std::string task = run({idle("main")});
   const Fact started = await(task, FactKind::container_started);
   const std::string path = directory_ + "/tasks/" + task + "/owner";
   auto owner = taskdir::decode_owner(read_file(path));
@@ -472,7 +470,7 @@ TEST_F(SuperviseHostTest, TheInitProcessReapsOrphansAndForwardsSignals) {
 }
 
 TEST_F(SuperviseHostTest, HealthCommandsTellTheirCodeAndOutput) {
-  Container one = container("main", kIdle);
+  Container one = idle("main");
   one.spec.environment = {{"COLOUR", "blue"}};
   const std::string task = run({one});
   await(task, FactKind::container_started);
@@ -484,10 +482,10 @@ TEST_F(SuperviseHostTest, HealthCommandsTellTheirCodeAndOutput) {
   EXPECT_EQ(reply.output.size(), taskdir::kExecuteOutputBytesMax);
   reply = execute(task, {"/no/such"}, 5000);
   EXPECT_NE(reply.exit_code, 0u);
-  reply = execute(task, {"/bin/sh", "-c", "echo begun; sleep 1000"}, 300);
+  reply = execute(task, {"/bin/sh", "-c", "echo begun; sleep 7777"}, 300);
   EXPECT_EQ(reply.exit_code, taskdir::kExecuteTimedOut);
   EXPECT_EQ(reply.output, "begun\n");
-  ASSERT_TRUE(wait([&] { return execute(task, {"/bin/sh", "-c", "ps | grep '[s]leep 1000'"}, 5000).output.empty(); }))
+  ASSERT_TRUE(wait([&] { return execute(task, {"/bin/sh", "-c", "ps | grep '[s]leep 7777'"}, 5000).output.empty(); }))
       << "the command that ran out of time still runs";
   stop(task);
   EXPECT_TRUE(await_gone(task));
@@ -503,7 +501,7 @@ TEST_F(SuperviseHostTest, ATaskGoneCanBeRemoved) {
 }
 
 TEST_F(SuperviseHostTest, TheSupervisorLivesOutsideOfTheTasksCgroupAndTheDaemonsSession) {
-  const std::string task = run({container("main", kIdle)});
+  const std::string task = run({idle("main")});
   const Fact started = await(task, FactKind::container_started);
   const uint32_t supervisor = await(task, FactKind::supervising).pid;
   EXPECT_THAT(read_file("/proc/" + std::to_string(supervisor) + "/cgroup"), HasSubstr("/berth-" + instance_ + "/supervisors"));

@@ -132,6 +132,12 @@ SuperviseWorld::Container SuperviseWorld::container(const std::string& name, con
   return c;
 }
 
+SuperviseWorld::Container SuperviseWorld::idle(const std::string& name) const {
+  Container c = container(name, "exec sleep 100000");
+  c.spec.init_process = true;
+  return c;
+}
+
 taskdir::Plan SuperviseWorld::plan_of(const std::string& task, const std::vector<Container>& containers) const {
   taskdir::Plan plan;
   plan.task_id = task;

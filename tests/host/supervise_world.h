@@ -34,6 +34,9 @@ class SuperviseWorld : public testing::Test, public agent::SupervisorEvents {
   };
   // A container "<name>" that runs `script` by the image's shell.
   Container container(const std::string& name, const std::string& script) const;
+  // One that waits until it is told to stop, and does so at whatever moment: a first process without a handler ignores
+  // SIGTERM, the init process does not.
+  Container idle(const std::string& name) const;
   // Spawns the task's supervisor and starts its containers in order.
   std::string run(std::vector<Container> containers, uint64_t memory_limit_bytes = 0);
   taskdir::Plan plan_of(const std::string& task, const std::vector<Container>& containers) const;

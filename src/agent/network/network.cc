@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <thread>
 
+#include "agent/network/file_watch.h"
 #include "agent/network/host.h"
 #include "agent/network/namespaces.h"
 #include "agent/network/serial_thread.h"
@@ -116,6 +117,7 @@ class Network::Impl {
     const dataplane::Upstreams fresh = read_upstreams(options_.resolv_confs);
     if (fresh.usable == upstreams_.usable) return {};
     upstreams_ = fresh;
+    if (vpcs_.empty()) return {};
     if (auto loaded = load_host_rules(host_, instance_, upstreams_); !loaded) return loaded;
     for (auto& [id, vpc] : vpcs_) {
       if (auto loaded = vpc->load_rules(VpcSpec(vpc->spec()), upstream()); !loaded) return loaded;
@@ -159,7 +161,13 @@ class Network::Impl {
   std::map<std::string, std::unique_ptr<Vpc>> vpcs_;
 
  public:
-  SerialThread thread{"network"};  // last: ends before what it works on
+  SerialThread thread{"network"};  // ends before what it works on
+  // Last: ends before the thread that it calls. A laptop changes networks without asking.
+  FileWatch resolver_watch{options_.resolv_confs, [this] {
+    if (auto done = thread.run([this] { return refresh_resolvers(); }); !done) {
+      log_warning("cannot turn tasks to this machine's new name servers: {}", done.error().context);
+    }
+  }};
 };
 
 Result<std::unique_ptr<Network>> Network::open(NetworkOptions options) {

@@ -80,7 +80,8 @@ class Network {
   // Call at start, after every live task has been attached again.
   Result<void> collect(const std::set<std::string>& live_tasks);
 
-  // Reads the host's name servers again and, where they changed, points every VPC's resolver at them.
+  // Reads the host's name servers again and, where they changed, points every VPC's resolver at them. Called by itself
+  // when one of the files changes.
   Result<void> refresh_resolvers();
 
   // Everything of this instance goes: at the end of a daemon that leaves no task, and for `berth host clean`.
