@@ -83,7 +83,8 @@ Trouble enter_mount_namespace(const taskdir::Plan& plan) {
   if (mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0) return trouble(errno, "make mounts private");
   if (plan.cgroup_mode == taskdir::CgroupMode::hybrid) {
     const std::string unified = plan.cgroup_root + "/unified";
-    if (umount2(unified.c_str(), MNT_DETACH) != 0) return trouble(errno, "unmount " + unified);
+    // EINVAL: it is no mount point, for somebody has unmounted it since the plan was made.
+    if (umount2(unified.c_str(), MNT_DETACH) != 0 && errno != EINVAL) return trouble(errno, "unmount " + unified);
   }
   detach_network_namespaces(plan.network_namespace);
   return {};

@@ -69,7 +69,9 @@ bool is_same_process(const taskdir::Owner& owner) {
   auto boot_id = read_small_file("/proc/sys/kernel/random/boot_id", 64);
   if (!boot_id || boot_id->substr(0, boot_id->find('\n')) != owner.boot_id) return false;
   const auto stat = read_small_file("/proc/" + std::to_string(owner.pid) + "/stat", 4096);
-  return stat && taskdir::start_ticks_of_stat(*stat) == owner.start_ticks;
+  if (!stat || taskdir::start_ticks_of_stat(*stat) != owner.start_ticks) return false;
+  const size_t bracket = stat->rfind(')');  // "(name) S …": one that has ended and waits to be reaped is no supervisor
+  return stat->compare(bracket, 3, ") Z") != 0 && stat->compare(bracket, 3, ") X") != 0;
 }
 
 }  // namespace berth::agent

@@ -61,6 +61,12 @@ Supervisors::Task* Supervisors::find(const std::string& task_id) {
   return at == tasks_.end() ? nullptr : at->second.get();
 }
 
+std::vector<std::string> Supervisors::known() const {
+  std::vector<std::string> ids;
+  for (const auto& [id, task] : tasks_) ids.push_back(id);
+  return ids;
+}
+
 const taskdir::Plan* Supervisors::plan(const std::string& task_id) const {
   const auto at = tasks_.find(task_id);
   return at == tasks_.end() ? nullptr : &at->second->plan;

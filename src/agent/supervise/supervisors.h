@@ -71,6 +71,7 @@ class Supervisors {
   Result<void> write_bundle(const std::string& task_id, const Bundle& bundle);
 
   bool knows(const std::string& task_id) const { return tasks_.contains(task_id); }
+  std::vector<std::string> known() const;  // ids, in no order
   // The daemon's copy of the plan; null where the task is not known.
   const taskdir::Plan* plan(const std::string& task_id) const;
   Result<void> send(const std::string& task_id, const taskdir::Command& command);
