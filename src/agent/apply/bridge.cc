@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "agent/apply/task_plan.h"
 #include "base/assert.h"
 #include "base/log.h"
 #include "records/logs.h"
@@ -15,12 +16,6 @@ using namespace records;  // NOLINT: this file is the border between records and
 namespace {
 
 bool over(const TaskStatus& status) { return status.state == TaskState::stopped; }
-
-// <prefix>/<container>/<task id>; without a prefix the container's runtime id, as the awslogs driver names it.
-std::string stream_name(const AwsLogs& logs, const std::string& container, const std::string& task_id) {
-  if (logs.stream_prefix.empty()) return fmt::format("{}-{}", task_id, container);
-  return fmt::format("{}/{}/{}", logs.stream_prefix, container, task_id);
-}
 
 }  // namespace
 
@@ -76,9 +71,8 @@ TaskOrder Bridge::compose(const keys::TaskPath& path, std::shared_ptr<const Task
     order.failure = "ResourceInitializationError: the task definition is gone";
     return order;
   }
-  if (order.status->order != Order::run) return order;
   find_network(order);
-  find_logs(order);
+  if (order.status->order == Order::run) find_logs(order);
   return order;
 }
 

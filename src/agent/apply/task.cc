@@ -98,8 +98,6 @@ void Task::start_containers() {
 
 void Task::take(TaskOrder order) {
   const bool idle = order_.status->order == Order::none;
-  // Control's word moves forward only; what bridge composed of other records is as good as it was.
-  const std::string failure = order.failure;
   order_ = std::move(order);
   if (phase_ == Phase::released || phase_ == Phase::releasing) return;
   if (idle && phase_ == Phase::preparing && preparing_ == 0) return begin();

@@ -51,6 +51,11 @@ taskdir::LogPlan log_plan(const TaskOrder& order, const ContainerDefinition& con
 
 }  // namespace
 
+std::string stream_name(const records::AwsLogs& logs, const std::string& container, const std::string& task_id) {
+  if (logs.stream_prefix.empty()) return fmt::format("{}-{}", task_id, container);
+  return fmt::format("{}/{}/{}", logs.stream_prefix, container, task_id);
+}
+
 std::string own_log_group(const std::string& task_id) { return task_id.substr(0, 16); }
 std::string own_log_stream(size_t container) { return fmt::format("{:016x}", container); }
 

@@ -23,6 +23,9 @@ struct Host {
   int cpus = 1;
 };
 
+// <prefix>/<container>/<task id>; without a prefix the container's runtime id, as the awslogs driver names it.
+std::string stream_name(const records::AwsLogs& logs, const std::string& container, const std::string& task_id);
+
 // Containers without a logConfiguration keep their last 10 MB for `berth logs`, in a log store of their own: a group for
 // each task and a stream for each container, by its index in the definition.
 std::string own_log_group(const std::string& task_id);
