@@ -15,6 +15,7 @@ struct DeploymentConfiguration {
   int maximum_percent = 200;
   bool circuit_breaker = false;
   bool rollback = false;
+  bool operator==(const DeploymentConfiguration&) const = default;
   template <class A>
   void fields(A& a) {
     a("minimum", minimum_healthy_percent), a("maximum", maximum_percent), a("breaker", circuit_breaker);
@@ -31,6 +32,7 @@ struct Revision {
   std::string platform_version = "LATEST";
   AwsvpcConfiguration network;
   std::string kept;  // JSON: serviceConnectConfiguration, volumeConfigurations … as sent
+  bool operator==(const Revision&) const = default;
   template <class A>
   void fields(A& a) {
     a("family", family), a("revision", revision), a("launchType", launch_type), a("strategy", strategy);
@@ -74,6 +76,7 @@ struct ServiceEvent {
   std::string id;
   TimeMs created_at_ms = 0;
   std::string message;
+  bool operator==(const ServiceEvent&) const = default;
   template <class A>
   void fields(A& a) {
     a("id", id), a("createdAt", created_at_ms), a("message", message);
@@ -93,6 +96,7 @@ struct Deployment {
   std::string rollout_reason;
   TimeMs created_at_ms = 0;
   TimeMs updated_at_ms = 0;
+  bool operator==(const Deployment&) const = default;
   template <class A>
   void fields(A& a) {
     a("id", id), a("generation", generation), a("revision", revision), a("primary", primary);
@@ -114,6 +118,7 @@ struct ServiceStatus {
   TimeMs next_start_at_ms = 0;      // 0: at once
   TimeMs inactive_at_ms = 0;
 
+  bool operator==(const ServiceStatus&) const = default;
   template <class A>
   void fields(A& a) {
     a("status", status), a("incarnation", incarnation), a("generation", generation), a("deployments", deployments);

@@ -13,7 +13,7 @@ namespace berth::sim {
 
 // Set by main() from the command line.
 uint64_t g_only_seed = 0;
-uint64_t g_seeds = 3000;
+uint64_t g_seeds = 1500;
 
 namespace {
 

@@ -122,7 +122,7 @@ void Simulation::control_pass(std::optional<TimeMs>& next) {
 // One turn of the daemon. In trouble commits come late, and a kill may come between any two of its steps.
 std::optional<TimeMs> Simulation::round() {
   std::optional<TimeMs> control_next, agent_next;
-  const int killed_before = !calm_ && random_.below(150) == 0 ? static_cast<int>(random_.below(4)) : -1;
+  const int killed_before = !calm_ && random_.below(100) == 0 ? static_cast<int>(random_.below(4)) : -1;
   const bool late = !calm_ && random_.chance(10);
   for (int step = 0; step < 4 && !failed(); ++step) {
     if (step == killed_before) {
@@ -179,7 +179,7 @@ void Simulation::fault() {
 void Simulation::trouble() {
   workload_.prepare(daemon_->for_user);
   settle();
-  const int steps = static_cast<int>(10 + random_.below(20));
+  const int steps = static_cast<int>(5 + random_.below(10));
   for (int i = 0; i < steps && !failed(); ++i) {
     ++outcome_.steps;
     workload_.step(daemon_->for_user, now_);
@@ -226,7 +226,7 @@ void Simulation::end() {
 Outcome Simulation::run() {
   trouble();
   calm();
-  end();
+  if (random_.chance(30)) end();
   outcome_.story.assign(story_.begin(), story_.end());
   return std::move(outcome_);
 }

@@ -55,7 +55,7 @@ std::vector<ContainerDefinition> containers_of(App app) {
               after(checked(container("base", "healthy:500ms")), "init", Condition::success),
               after(container("app", "server"), "base", Condition::healthy)};
     case App::restarting: {
-      ContainerDefinition worker = container("worker", "exit:1+after:70s");
+      ContainerDefinition worker = container("worker", "exit:1+after:200s");
       worker.restart_policy.emplace();
       worker.restart_policy->attempt_period_s = 60;
       return {container("app", "server"), helper(worker)};
@@ -136,7 +136,7 @@ int64_t Workload::choose_revision() {
 }
 
 int Workload::choose_count() {
-  if (random_.chance(3)) return 45;  // more than a plan holds
+  if (random_.chance(2)) return 45;  // more than a plan holds
   return static_cast<int>(random_.below(7));
 }
 

@@ -316,8 +316,8 @@ bool Loop::apply_service_plan(const std::string& path_text, const deployment::Se
     made.push_back(task.str());
     records::put_decoded(transaction, keys::task(keys::kTaskSpec, task), start.spec);
   }
-  std::string bytes = records::encode(plan.status);
-  if (!status || status->value->bytes() != bytes) transaction.put(status_key, std::move(bytes));
+  if (!status || *value_of<records::ServiceStatus>(status) != plan.status)
+    records::put_decoded(transaction, status_key, plan.status);
   if (transaction.empty()) return true;
   if (!plan.stops.empty()) transaction.durability = kStopDurability;
   if (const auto applied = store_.apply(std::move(transaction)); !applied) {

@@ -1,0 +1,54 @@
+#include "control/placement/placement.h"
+
+#include <gtest/gtest.h>
+
+namespace berth::control::placement {
+namespace {
+
+TEST(Placement, TasksThatFit) {
+  struct Case {
+    Room room;
+    int64_t size, wanted, fit;
+  };
+  for (const Case& c : {Case{{1024, 0}, 512, 3, 2}, Case{{1024, 512}, 512, 3, 1}, Case{{1024, 1024}, 512, 1, 0},
+                        Case{{1024, 4096}, 512, 1, 0},  // started with less memory than before
+                        Case{{1024, 0}, 1025, 1, 0}, Case{{0, 0}, 0, 5, 5}, Case{{1024, 0}, 512, 0, 0},
+                        Case{{1024, 0}, 512, -1, 0}})
+    EXPECT_EQ(tasks_that_fit(c.room, c.size, c.wanted), c.fit);
+}
+
+TEST(Placement, TheLeastUsedSubnetAndTiesByChance) {
+  Prng random(1);
+  EXPECT_EQ(choose_subnet({}, random), nullptr);
+  const std::vector<SubnetUse> one_is_empty{{"a", "za", 2}, {"b", "zb", 0}, {"c", "zc", 1}};
+  EXPECT_EQ(choose_subnet(one_is_empty, random)->id, "b");
+  const std::vector<SubnetUse> tie{{"a", "za", 1}, {"b", "zb", 1}, {"c", "zc", 1}};
+  std::map<std::string, int> chosen;
+  for (int i = 0; i < 3000; ++i) ++chosen[choose_subnet(tie, random)->id];
+  for (const auto& [id, times] : chosen) EXPECT_NEAR(times, 1000, 150) << id;
+  EXPECT_EQ(chosen.size(), 3u);
+}
+
+TEST(Placement, StrategySplitsByBaseAndWeight) {
+  struct Case {
+    std::vector<records::StrategyItem> strategy;
+    int64_t count;
+    std::map<std::string, int> expected;
+  };
+  const Case cases[] = {
+      {{{"FARGATE", 1, 1}, {"FARGATE_SPOT", 3, 0}}, 9, {{"FARGATE", 3}, {"FARGATE_SPOT", 6}}},  // AWS's example
+      {{{"FARGATE", 1, 0}}, 4, {{"FARGATE", 4}}},
+      {{{"FARGATE", 0, 2}, {"FARGATE_SPOT", 1, 0}}, 5, {{"FARGATE", 2}, {"FARGATE_SPOT", 3}}},
+      {{{"FARGATE", 0, 2}}, 5, {{"FARGATE", 2}}},  // weight 0: nothing beyond its base
+      {{{"FARGATE", 1, 0}, {"FARGATE_SPOT", 1, 0}}, 4, {{"FARGATE", 2}, {"FARGATE_SPOT", 2}}},
+      {{}, 3, {}},
+  };
+  for (const Case& c : cases) {
+    std::map<std::string, int> got;
+    for (const std::string& provider : split(c.strategy, c.count)) ++got[provider];
+    EXPECT_EQ(got, c.expected);
+  }
+}
+
+}  // namespace
+}  // namespace berth::control::placement
