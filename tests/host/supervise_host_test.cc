@@ -491,6 +491,25 @@ TEST_F(SuperviseHostTest, HealthCommandsTellTheirCodeAndOutput) {
   EXPECT_TRUE(await_gone(task));
 }
 
+TEST_F(SuperviseHostTest, RuncWillDoToo) {
+  runtime_.path = "/usr/sbin/runc";
+  ASSERT_EQ(access(runtime_.path.c_str(), X_OK), 0) << "apt install runc";
+  const std::string task = run({idle("main")});
+  await(task, FactKind::container_started);
+  const taskdir::Reply reply = execute(task, {"/bin/sh", "-c", "echo healthy; exit 3"}, 5000);
+  EXPECT_EQ(reply.exit_code, 3u);
+  EXPECT_EQ(reply.output, "healthy\n");
+  stop(task);
+  EXPECT_EQ(await(task, FactKind::container_exited).exit_code, 143u);
+  ASSERT_TRUE(await_gone(task));
+  EXPECT_TRUE(std::filesystem::is_empty(directory_ + "/runtime"));
+  Container wrong = container("main", "");
+  wrong.spec.command = {"/no/such/program"};
+  const std::string second = run({wrong});
+  EXPECT_THAT(await(second, FactKind::start_failed).reason, HasSubstr("/no/such/program"));
+  EXPECT_TRUE(await_gone(second));
+}
+
 TEST_F(SuperviseHostTest, ATaskGoneCanBeRemoved) {
   run_to_end(container("main", "seq 1 100 > /a; mkdir /b; touch /b/c"));
   EXPECT_FALSE(std::filesystem::exists(directory_ + "/tasks/" + last_task_ + "/containers"));
