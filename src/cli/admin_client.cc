@@ -65,7 +65,7 @@ Result<json::Value> ask_daemon(const std::string& state_directory, const std::st
     return fail("the daemon went away before it answered");
   auto value = json::parse(std::string_view(*answer).substr(end + 4));
   if (!value) return fail("the daemon's answer is cut off: " + value.error().context);
-  if ((*answer)[9] != '2') return fail((*value)["error"].string_or("the daemon refused without a word"));
+  if ((*answer)[9] != '2') return fail((*value)["message"].string_or("the daemon refused without a word"));
   return std::move(*value);
 }
 

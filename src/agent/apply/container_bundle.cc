@@ -77,6 +77,7 @@ Result<runtime::ContainerSpec> container_spec(const TaskOrder& order, const std:
   spec.network_namespace = place.network_namespace;
   spec.cgroup = fmt::format("/berth-{}/{}/{}", place.instance, order.path.id, container.name);
   spec.init_program = place.init_program;
+  spec.open_files_max = place.open_files_max;
   return spec;
 }
 

@@ -19,6 +19,7 @@ struct BundlePlace {
   std::string host_name;       // the interface's private DNS name
   std::string network_namespace;
   std::string init_program;
+  int64_t open_files_max = 0;  // see runtime::ContainerSpec
 };
 
 Result<runtime::ContainerSpec> container_spec(const TaskOrder& order,

@@ -146,7 +146,7 @@ Result<void> HostMachine::write_files(const Launch& launch) {
 Result<std::vector<Bundle>> HostMachine::bundles(const Launch& launch) const {
   const BundlePlace place{task_directory(launch.order.path.id), parts_.host.instance,
                           dataplane::private_dns_name(launch.address, launch.order.path.scope.region),
-                          launch.net.netns_path, parts_.init_program};
+                          launch.net.netns_path, parts_.init_program, parts_.host.open_files_max};
   std::vector<Bundle> out;
   for (size_t i = 0; i < launch.containers.size(); ++i) {
     const auto spec = container_spec(launch.order, launch.containers, i, launch.images[i], place);
@@ -169,6 +169,7 @@ Result<void> HostMachine::supervise(const Launch& launch) {
     if (!signal) return tl::unexpected(signal.error());
     plan.containers[i].stop_signal = static_cast<uint32_t>(*signal);
   }
+  plan.network_namespace = launch.net.netns_path;
   const auto described = bundles(launch);
   if (!described) return tl::unexpected(described.error());
   if (auto written = write_files(launch); !written) return written;

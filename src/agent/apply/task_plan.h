@@ -21,6 +21,7 @@ struct Host {
   std::string runtime_root;
   taskdir::CgroupMode cgroup_mode = taskdir::CgroupMode::v2;
   int cpus = 1;
+  int64_t open_files_max = 0;  // see runtime::ContainerSpec
 };
 
 // <prefix>/<container>/<task id>; without a prefix the container's runtime id, as the awslogs driver names it.

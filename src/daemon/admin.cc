@@ -1,0 +1,202 @@
+#include "daemon/admin.h"
+
+#include <fmt/format.h>
+
+#include "agent/apply/task_plan.h"
+#include "model/ecs/task.h"
+#include "model/json_codec.h"
+#include "records/logs.h"
+#include "records/read.h"
+#include "services/ecs/task_render.h"
+
+namespace berth::daemon {
+
+using namespace records;  // NOLINT: everything here is read from records
+
+namespace {
+
+void answer(wire::AdminCall& call, const json::Value& value) { call.respond(200, json::to_string(value)); }
+
+}  // namespace
+
+int64_t tasks_left(const state::Store& store) {
+  int64_t left = 0;
+  for (const auto& [key, spec] : range<TaskSpec>(store, keys::kTaskSpec)) {
+    const auto status = get<TaskStatus>(store, keys::task(keys::kTaskStatus, keys::task_path(key)));
+    if (!status || status->state != TaskState::stopped) ++left;
+  }
+  return left;
+}
+
+void Admin::on_state_thread(wire::AdminEndpoint& endpoint, const char* method, const char* path,
+                            void (Admin::*handler)(CallPtr)) {
+  endpoint.on(method, path, [this, handler](std::unique_ptr<wire::AdminCall> call) {
+    needs_.state_thread.post([this, handler, shared = CallPtr(std::move(call))] { (this->*handler)(shared); });
+  });
+}
+
+void Admin::on_worker(wire::AdminEndpoint& endpoint, const char* path,
+                      Result<json::Value> (Admin::*handler)(const json::Value&)) {
+  endpoint.on("POST", path, [this, handler](std::unique_ptr<wire::AdminCall> call) {
+    if (!needs_.images) return call->respond_error(400, "the agent is simulated: it has no images");
+    needs_.workers.post([this, handler, shared = CallPtr(std::move(call))] {
+      const auto body = json::parse(shared->body);
+      if (!body) return shared->respond_error(400, body.error().context);
+      const auto done = (this->*handler)(*body);
+      if (done)
+        answer(*shared, *done);
+      else
+        shared->respond_error(400, done.error().context);
+    });
+  });
+}
+
+void Admin::serve(wire::AdminEndpoint& endpoint) {
+  on_state_thread(endpoint, "GET", "/about", &Admin::about);
+  on_state_thread(endpoint, "GET", "/tasks", &Admin::tasks);
+  on_state_thread(endpoint, "GET", "/tasks/*", &Admin::task_logs);
+  on_state_thread(endpoint, "GET", "/images", &Admin::images);
+  on_state_thread(endpoint, "POST", "/stop", &Admin::stop);
+  on_worker(endpoint, "/images/load", &Admin::load_image);
+  on_worker(endpoint, "/images/pull", &Admin::pull_image);
+  on_worker(endpoint, "/images/remove", &Admin::remove_image);
+}
+
+void Admin::about(CallPtr call) {
+  json::Value out;
+  out.set("endpoint", needs_.endpoint);
+  out.set("account", needs_.account);
+  out.set("region", needs_.region);
+  out.set("agent", needs_.world.simulated_agent ? "simulated" : "real");
+  out.set("memoryMib", needs_.world.capacity.memory_mib);
+  out.set("reservedMib", needs_.world.tasks.reserved().memory_mib);
+  answer(*call, out);
+}
+
+void Admin::tasks(CallPtr call) {
+  const bool all = call->query.find("all=1") != std::string::npos;
+  std::string out = fmt::format(R"({{"agent":"{}","tasks":[)", needs_.world.simulated_agent ? "simulated" : "real");
+  bool first = true;
+  for (const auto& [key, spec] : range<TaskSpec>(needs_.world.store, keys::kTaskSpec)) {
+    const keys::TaskPath path = keys::task_path(key);
+    const Caller caller{path.scope.account, path.scope.region, "", ""};
+    const auto context = context_of(needs_.world, caller, needs_.world.clock.now_ms());
+    const auto view = services::ecs::load_task(context, path);
+    if (!all && view.state() == TaskState::stopped) continue;
+    if (!std::exchange(first, false)) out += ",";
+    out += model::to_json(services::ecs::render_task(context, view, true));
+  }
+  call->respond(200, out + "]}");
+}
+
+// /tasks/<beginning of an id>/logs: where each container's lines lie.
+void Admin::task_logs(CallPtr call) {
+  const std::string_view rest = std::string_view(call->path).substr(std::string_view("/tasks/").size());
+  const std::string beginning(rest.substr(0, rest.find('/')));
+  std::optional<keys::TaskPath> found;
+  for (const auto& [key, spec] : range<TaskSpec>(needs_.world.store, keys::kTaskSpec)) {
+    const keys::TaskPath path = keys::task_path(key);
+    if (!path.id.starts_with(beginning)) continue;
+    if (found) return call->respond_error(400, fmt::format("more than one task's id begins with {}", beginning));
+    found = path;
+  }
+  if (!found) return call->respond_error(404, fmt::format("no task's id begins with {}", beginning));
+  const auto spec = get<TaskSpec>(needs_.world.store, keys::task(keys::kTaskSpec, *found));
+  const auto definition =
+      get<TaskDefinition>(needs_.world.store, keys::task_definition(found->scope, spec->family, spec->revision));
+  json::Array containers;
+  for (size_t i = 0; definition && i < definition->containers.size(); ++i) {
+    const ContainerDefinition& container = definition->containers[i];
+    json::Value entry;
+    entry.set("name", container.name);
+    entry.set("root", needs_.state_directory + "/task-logs");
+    entry.set("group", agent::own_log_group(found->id));
+    entry.set("stream", agent::own_log_stream(i));
+    if (container.logs) {
+      const Scope scope{found->scope.account, container.logs->region};
+      const auto group = get<LogGroup>(needs_.world.store, keys::log_group(scope, container.logs->group));
+      const auto stream = group ? get<LogStream>(needs_.world.store,
+                                                 keys::log_stream(scope, group->uid,
+                                                                  agent::stream_name(*container.logs, container.name, found->id)))
+                                : nullptr;
+      if (!stream) continue;
+      entry.set("root", needs_.state_directory + "/logs");
+      entry.set("group", group->uid);
+      entry.set("stream", stream->uid);
+    }
+    containers.push_back(std::move(entry));
+  }
+  json::Value out;
+  out.set("containers", std::move(containers));
+  answer(*call, out);
+}
+
+void Admin::images(CallPtr call) {
+  json::Array list;
+  if (needs_.images)
+    for (const auto& image : needs_.images->list()) {
+      json::Value entry;
+      entry.set("name", image.name);
+      entry.set("digest", image.digest);
+      entry.set("sizeBytes", image.size_bytes);
+      list.push_back(std::move(entry));
+    }
+  json::Value out;
+  out.set("images", std::move(list));
+  answer(*call, out);
+}
+
+Result<json::Value> Admin::load_image(const json::Value& body) {
+  const auto loaded = needs_.images->load(body["source"].string_or(""), body["name"].string_or(""));
+  if (!loaded) return tl::unexpected(loaded.error());
+  json::Value out;
+  out.set("name", loaded->name);
+  return out;
+}
+
+Result<json::Value> Admin::pull_image(const json::Value& body) {
+  const auto pulled = needs_.images->pull(body["name"].string_or(""));
+  if (!pulled) return tl::unexpected(pulled.error());
+  json::Value out;
+  out.set("name", pulled->name);
+  return out;
+}
+
+Result<json::Value> Admin::remove_image(const json::Value& body) {
+  if (auto removed = needs_.images->remove(body["name"].string_or("")); !removed) return tl::unexpected(removed.error());
+  json::Value out;
+  out.set("name", body["name"]);
+  return out;
+}
+
+void Admin::stop(CallPtr call) {
+  const auto body = json::parse(call->body);
+  if (body && (*body)["stopTasks"].bool_or(false)) {
+    needs_.hold_services();
+    const TimeMs now = needs_.world.clock.now_ms();
+    for (const auto& [key, spec] : range<TaskSpec>(needs_.world.store, keys::kTaskSpec)) {
+      const std::string intent = keys::task(keys::kTaskIntent, keys::task_path(key));
+      if (needs_.world.store.get(intent)) continue;
+      state::Transaction transaction;
+      put(transaction, intent, TaskIntent{now, "Stopped by 'berth stop --stop-tasks'"});
+      if (!needs_.world.store.apply(std::move(transaction)))
+        return call->respond_error(500, "the tasks' stop could not be recorded");
+    }
+    waits_for_tasks_ = std::move(call);
+    return;
+  }
+  json::Value out;
+  out.set("tasksRunning", tasks_left(needs_.world.store));
+  answer(*call, out);
+  needs_.end();
+}
+
+void Admin::look_whether_tasks_have_ended() {
+  if (!waits_for_tasks_ || tasks_left(needs_.world.store) > 0) return;
+  json::Value out;
+  out.set("tasksRunning", 0);
+  answer(*std::exchange(waits_for_tasks_, nullptr), out);
+  needs_.end();
+}
+
+}  // namespace berth::daemon

@@ -1,0 +1,59 @@
+// What the command line asks for over the socket in the state directory: tasks, images, where logs lie, and to end.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "agent/images/image_store.h"
+#include "base/json.h"
+#include "base/workers.h"
+#include "daemon/api.h"
+#include "daemon/state_thread.h"
+#include "wire/admin.h"
+
+namespace berth::daemon {
+
+// Tasks that are not STOPPED, of every region. State thread, or after it has ended.
+int64_t tasks_left(const state::Store& store);
+
+class Admin {
+ public:
+  struct Needs {
+    World& world;
+    std::string state_directory;
+    std::string endpoint;
+    std::string account;
+    std::string region;
+    images::ImageStore* images;  // null with the simulated agent
+    StateThread& state_thread;
+    Workers& workers;
+    std::function<void()> hold_services;  // state thread
+    std::function<void()> end;            // any thread
+  };
+  explicit Admin(Needs needs) : needs_(std::move(needs)) {}
+
+  void serve(wire::AdminEndpoint& endpoint);
+  // State thread, after each round: answers `stop --stop-tasks` when the last task has ended.
+  void look_whether_tasks_have_ended();
+
+ private:
+  using CallPtr = std::shared_ptr<wire::AdminCall>;
+  void on_state_thread(wire::AdminEndpoint& endpoint, const char* method, const char* path,
+                       void (Admin::*handler)(CallPtr));
+  void on_worker(wire::AdminEndpoint& endpoint, const char* path, Result<json::Value> (Admin::*handler)(const json::Value&));
+
+  void about(CallPtr call);
+  void tasks(CallPtr call);
+  void task_logs(CallPtr call);
+  void images(CallPtr call);
+  void stop(CallPtr call);
+  Result<json::Value> load_image(const json::Value& body);
+  Result<json::Value> pull_image(const json::Value& body);
+  Result<json::Value> remove_image(const json::Value& body);
+
+  Needs needs_;
+  CallPtr waits_for_tasks_;
+};
+
+}  // namespace berth::daemon

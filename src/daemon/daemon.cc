@@ -1,0 +1,292 @@
+#include "daemon/daemon.h"
+
+#include <fmt/format.h>
+#include <pthread.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <fstream>
+#include <memory>
+#include <thread>
+
+#include "agent/network/network.h"
+#include "agent_simulated/agent.h"
+#include "base/log.h"
+#include "cli/arguments.h"
+#include "control/loop/loop.h"
+#include "daemon/admin.h"
+#include "daemon/api.h"
+#include "daemon/credentials.h"
+#include "daemon/real_agent.h"
+#include "logstore/log_store.h"
+#include "records/network.h"
+#include "records/read.h"
+#include "services/ec2/default_vpc.h"
+#include "services/ec2/ec2.h"
+#include "services/ecs/ecs.h"
+#if __has_include("services/logs/logs.h")
+#include "services/logs/logs.h"
+#define HAVE_LOGS 1
+#endif
+#include "services/sts/sts.h"
+#include "sigv4/sigv4.h"
+#include "state/sqlite_store.h"
+#include "wire/admin.h"
+#include "wire/endpoint.h"
+#include "wire/server.h"
+
+namespace berth::daemon {
+namespace {
+
+// The root keys are all the keys that there are until IAM is served.
+class RootKeyLookup final : public sigv4::KeyLookup {
+ public:
+  RootKeyLookup(const RootKeys& keys, const std::string& account)
+      : key_(std::make_shared<const sigv4::Key>(sigv4::Key{.access_key_id = keys.access_key_id,
+                                                           .secret = keys.secret_access_key,
+                                                           .account = account,
+                                                           .arn = fmt::format("arn:aws:iam::{}:root", account)})) {}
+  std::shared_ptr<const sigv4::Key> find(std::string_view id) override {
+    return id == key_->access_key_id ? key_ : nullptr;
+  }
+
+ private:
+  std::shared_ptr<const sigv4::Key> key_;
+};
+
+int64_t machine_memory_mib() {
+  return static_cast<int64_t>(::sysconf(_SC_PHYS_PAGES)) * ::sysconf(_SC_PAGESIZE) / (1024 * 1024);
+}
+
+Result<void> make_state_directory(const std::string& path) {
+  for (size_t slash = path.find('/', 1); slash != std::string::npos; slash = path.find('/', slash + 1))
+    if (::mkdir(path.substr(0, slash).c_str(), 0755) != 0 && errno != EEXIST) return fail(errno, "mkdir " + path);
+  if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return fail(errno, "mkdir " + path);
+  return {};
+}
+
+// Where default VPCs may lie on this host. A region that has its VPC keeps it, so the choice is for new ones only.
+Result<services::Network> choose_network(const Options& options, const state::Store& store) {
+  services::Network out;
+  if (options.simulated_agent) {
+    if (!options.vpc_cidr.empty()) out.first_cidr = options.vpc_cidr;
+    return out;
+  }
+  const auto routes = network::read_host_routes();
+  if (!routes) return tl::unexpected(routes.error());
+  for (const dataplane::Route& route : *routes)
+    if (route.destination.prefix > 0) out.taken.push_back(route.destination.to_string());
+  const bool first = store.range("ec2/vpc/", {}, 1).empty();
+  if (!first && options.vpc_cidr.empty()) return out;
+  if (!first) {
+    log_info("--vpc-cidr is for a state directory without a VPC; this one keeps its own");
+    return out;
+  }
+  const auto chosen = dataplane::choose_vpc_network(*routes, options.vpc_cidr);
+  if (!chosen) return tl::unexpected(chosen.error());
+  out.first_cidr = chosen->to_string();
+  return out;
+}
+
+// Everything that serves, in the order in which it is made; destroyed in the opposite one.
+class Daemon {
+ public:
+  explicit Daemon(Options options) : options_(std::move(options)), state_thread_(clock_) {}
+
+  Result<void> prepare();
+  int run();
+
+ private:
+  Result<void> prepare_state();
+  Result<void> prepare_agent();
+  Result<void> prepare_server();
+  void serve_state();
+  std::optional<TimeMs> decide(TimeMs now_ms);
+  void end(bool stop_tasks);
+  void clean_up();
+
+  const Options options_;
+  SystemClock clock_;
+  SystemRandom random_;
+  StateThread state_thread_;
+  std::unique_ptr<state::SqliteStore> store_;
+  std::unique_ptr<records::TaskIndex> tasks_;
+  std::unique_ptr<control::Loop> loop_;
+  RootKeys keys_;
+  std::unique_ptr<World> world_;
+  std::unique_ptr<logstore::LogStore> log_store_;
+
+  std::unique_ptr<agent_simulated::Machine> simulated_machine_;
+  std::unique_ptr<agent_simulated::Agent> simulated_agent_;
+  std::unique_ptr<RealAgent> agent_;
+
+  services::Registry<model::Operation> registry_;
+  wire::Dispatcher dispatcher_;
+  std::unique_ptr<RootKeyLookup> key_lookup_;
+  std::unique_ptr<wire::Endpoint> endpoint_;
+  wire::AdminEndpoint admin_endpoint_;
+  std::unique_ptr<Api> api_;
+  std::unique_ptr<Admin> admin_;
+  std::unique_ptr<wire::Server> server_;
+  uint16_t port_ = 0;
+  std::unique_ptr<Workers> workers_;
+};
+
+Result<void> Daemon::prepare_state() {
+  if (auto made = make_state_directory(options_.state_directory); !made) return made;
+  auto store = state::SqliteStore::open(options_.state_directory, [this] { state_thread_.committed(); });
+  if (!store) return tl::unexpected(store.error());
+  store_ = std::move(*store);
+  auto keys = root_keys(options_.state_directory, random_);
+  if (!keys) return tl::unexpected(keys.error());
+  keys_ = std::move(*keys);
+  tasks_ = std::make_unique<records::TaskIndex>(*store_);
+  auto network = choose_network(options_, *store_);
+  if (!network) return tl::unexpected(network.error());
+  const services::Capacity capacity{
+      static_cast<int64_t>(static_cast<double>(machine_memory_mib()) * options_.memory_overcommit),
+      int64_t{std::thread::hardware_concurrency()} * 1024};
+  world_ = std::make_unique<World>(
+      World{*store_, *tasks_, clock_, random_, capacity, std::move(*network), options_.simulated_agent});
+  state::Transaction first;
+  first.durability = state::Durability::acknowledged;
+  const auto vpc = services::ec2::ensure_default_vpc(*store_, {options_.account, options_.region}, world_->network,
+                                                     random_, first);
+  if (!vpc) return fail("the default VPC: " + vpc.error().message);
+  if (!first.empty() && !store_->apply(std::move(first))) return fail("the default VPC could not be recorded");
+  log_store_ = std::make_unique<logstore::LogStore>(options_.state_directory + "/logs");
+  return {};
+}
+
+Result<void> Daemon::prepare_agent() {
+  if (options_.simulated_agent) {
+    simulated_machine_ = std::make_unique<agent_simulated::Machine>(random_, agent_simulated::Conduct{});
+    simulated_agent_ = std::make_unique<agent_simulated::Agent>(*store_, *simulated_machine_, random_);
+    log_warning("the agent is simulated: the API is served whole, and nothing runs");
+  } else {
+    auto agent = RealAgent::open({*store_, clock_, random_, options_.state_directory,
+                                  [this](std::function<void()> job) { state_thread_.post(std::move(job)); }});
+    if (!agent) return tl::unexpected(agent.error());
+    agent_ = std::move(*agent);
+  }
+  control::Settings settings;
+  settings.memory_mib = world_->capacity.memory_mib;
+  loop_ = std::make_unique<control::Loop>(*store_, *tasks_, random_, settings);
+  return {};
+}
+
+Result<void> Daemon::prepare_server() {
+  workers_ = std::make_unique<Workers>("worker", 4);
+  services::ecs::add_handlers(registry_);
+  services::sts::add_handlers(registry_);
+  services::ec2::add_handlers(registry_);
+#ifdef HAVE_LOGS
+  services::logs::add_handlers(registry_, *log_store_);
+#endif
+  api_ = std::make_unique<Api>(*world_, state_thread_, *workers_);
+  api_->serve(dispatcher_, registry_);
+  dispatcher_.on_batch_end([this] { state_thread_.kick(); });
+
+  Caller anonymous{options_.account, options_.region, fmt::format("arn:aws:iam::{}:root", options_.account), ""};
+  key_lookup_ = std::make_unique<RootKeyLookup>(keys_, options_.account);
+  endpoint_ = std::make_unique<wire::Endpoint>(dispatcher_, *key_lookup_, clock_, random_,
+                                               wire::EndpointOptions{options_.enforce_signatures, anonymous});
+  auto server = wire::Server::create(clock_);
+  if (!server) return tl::unexpected(server.error());
+  server_ = std::move(*server);
+  auto port = server_->listen_tcp(options_.listen_address, options_.listen_port, *endpoint_);
+  if (!port) {
+    if (port.error().errno_value == EADDRINUSE)
+      return fail(fmt::format("{}:{} is in use by another program; choose another port with --listen",
+                              options_.listen_address, options_.listen_port));
+    return tl::unexpected(port.error());
+  }
+  port_ = *port;
+  Admin::Needs needs{*world_,
+                     options_.state_directory,
+                     fmt::format("http://{}:{}", options_.listen_address, port_),
+                     options_.account,
+                     options_.region,
+                     agent_ ? &agent_->images() : nullptr,
+                     state_thread_,
+                     *workers_,
+                     [this] { loop_->hold_services(); },
+                     [] { ::kill(::getpid(), SIGTERM); }};
+  admin_ = std::make_unique<Admin>(std::move(needs));
+  admin_->serve(admin_endpoint_);
+  return server_->listen_unix(options_.state_directory + "/admin.sock", admin_endpoint_);
+}
+
+Result<void> Daemon::prepare() {
+  if (auto done = prepare_state(); !done) return done;
+  if (auto done = prepare_agent(); !done) return done;
+  return prepare_server();
+}
+
+std::optional<TimeMs> Daemon::decide(TimeMs now_ms) {
+  std::optional<TimeMs> due = loop_->run(now_ms);
+  if (simulated_agent_) {
+    const auto next = simulated_agent_->run(now_ms);
+    if (next && (!due || *next < *due)) due = next;
+  }
+  admin_->look_whether_tasks_have_ended();
+  return due;
+}
+
+int Daemon::run() {
+  if (agent_) agent_->start();
+  std::thread state([this] {
+    state_thread_.run({[this] { store_->settle(); }, [this](TimeMs now_ms) { return decide(now_ms); }});
+  });
+  pthread_setname_np(state.native_handle(), "state");
+  std::thread io([this] { server_->run(); });
+  pthread_setname_np(io.native_handle(), "io");
+
+  fmt::print("ready http://{}:{} account {} region {} state {}{}\n", options_.listen_address, port_, options_.account,
+             options_.region, options_.state_directory, options_.simulated_agent ? " (simulated agent)" : "");
+  std::fflush(stdout);
+
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  int signal = 0;
+  sigwait(&signals, &signal);
+
+  server_->stop();
+  io.join();
+  if (agent_) agent_->stop();
+  state_thread_.end();
+  state.join();
+  workers_.reset();
+  clean_up();
+  return 0;
+}
+
+// Where no task is left, nothing of ours stays on the host.
+void Daemon::clean_up() {
+  ::unlink((options_.state_directory + "/admin.sock").c_str());
+  if (!agent_ || tasks_left(*store_) > 0) return;
+  if (const auto removed = agent_->remove_from_host(); !removed)
+    log_warning("not everything could be taken from the host ('berth host clean' tries again): {}",
+                removed.error().context);
+}
+
+}  // namespace
+
+int serve(const Options& options) {
+  // Blocked before any thread is made, so that only the main thread takes them.
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+  Daemon daemon(options);
+  if (const auto prepared = daemon.prepare(); !prepared) return cli::complain(prepared.error().context);
+  return daemon.run();
+}
+
+}  // namespace berth::daemon

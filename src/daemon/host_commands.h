@@ -1,0 +1,12 @@
+// `berth host` and `berth doctor`: what must work without a running daemon.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace berth::daemon {
+
+int host(const std::vector<std::string>& argv);
+int doctor(const std::vector<std::string>& argv);
+
+}  // namespace berth::daemon

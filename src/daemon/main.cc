@@ -1,0 +1,58 @@
+#include <fmt/format.h>
+
+#include <string>
+#include <vector>
+
+#include "cli/arguments.h"
+#include "cli/commands.h"
+#include "daemon/daemon.h"
+#include "daemon/host_commands.h"
+#include "daemon/options.h"
+
+namespace {
+
+constexpr const char* kVersion = "0.1.0";
+
+constexpr const char* kHelp = R"(Usage: berth COMMAND [OPTION…]
+
+Amazon ECS on this machine: the API that the AWS CLI, SDKs and Terraform speak,
+and containers that really run.
+
+  serve       serve the API and run what it is asked for
+  stop        end the daemon; tasks go on, or --stop-tasks
+  configure   add a profile for this Berth to the AWS config files
+  ps          list tasks
+  logs        print what a task has written
+  image       load, pull, list and remove images
+  host        list what Berth made on this machine, or take it away
+  doctor      check what this machine offers, and what is missing
+
+'berth COMMAND --help' tells more.
+)";
+
+int serve(const std::vector<std::string>& argv) {
+  for (const std::string& word : argv)
+    if (word == "--help" || word == "-h") return fmt::print("{}", berth::daemon::kServeHelp), 0;
+  const auto options = berth::daemon::parse_options(argv);
+  if (!options) return berth::cli::misused("serve", options.error().context);
+  return berth::daemon::serve(*options);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::vector<std::string> words(argv + 1, argv + argc);
+  const std::string command = words.empty() ? "" : words.front();
+  if (command == "serve") return serve(words);
+  if (command == "stop") return berth::cli::stop(words);
+  if (command == "configure") return berth::cli::configure(words);
+  if (command == "ps") return berth::cli::ps(words);
+  if (command == "logs") return berth::cli::logs(words);
+  if (command == "image") return berth::cli::image(words);
+  if (command == "host") return berth::daemon::host(words);
+  if (command == "doctor") return berth::daemon::doctor(words);
+  if (command == "--version" || command == "version") return fmt::print("berth {}\n", kVersion), 0;
+  if (command == "--help" || command == "-h" || command == "help") return fmt::print("{}", kHelp), 0;
+  fmt::print(stderr, "{}", command.empty() ? kHelp : fmt::format("berth: no command '{}'\nTry 'berth --help'.\n", command));
+  return 2;
+}

@@ -1,0 +1,111 @@
+#include "daemon/real_agent.h"
+
+#include <fmt/format.h>
+#include <pthread.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <climits>
+#include <thread>
+
+#include "agent/apply/agent.h"
+#include "agent/apply/bridge.h"
+#include "agent/apply/host_machine.h"
+#include "agent/runtime/probe.h"
+#include "agent/supervise/supervisors.h"
+
+namespace berth::daemon {
+
+std::string program_beside(const std::string& name) {
+  char self[PATH_MAX];
+  const ssize_t length = ::readlink("/proc/self/exe", self, sizeof self);
+  if (length > 0) {
+    const std::string path(self, static_cast<size_t>(length));
+    const std::string beside = path.substr(0, path.rfind('/') + 1) + name;
+    if (::access(beside.c_str(), X_OK) == 0) return beside;
+  }
+  return "/usr/lib/berth/" + name;
+}
+
+struct RealAgent::Parts {
+  Parts(Needs n, runtime::Runtime r) : needs(std::move(n)), runtime(std::move(r)) {}
+
+  Needs needs;
+  runtime::Runtime runtime;
+  std::unique_ptr<network::Network> network;
+  std::unique_ptr<images::ImageStore> images;
+  agent::EventLoop loop;
+  std::unique_ptr<agent::Agent> agent;
+  std::unique_ptr<agent::Supervisors> supervisors;
+  std::unique_ptr<agent::HostMachine> machine;
+  std::unique_ptr<agent::Bridge> bridge;
+  std::thread thread;
+};
+
+RealAgent::RealAgent(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+
+RealAgent::~RealAgent() { stop(); }
+
+Result<std::unique_ptr<RealAgent>> RealAgent::open(Needs needs) {
+  if (::geteuid() != 0)
+    return fail("running containers needs root: use sudo, or --agent simulated to serve the API without running anything");
+  runtime::Runtime runtime = runtime::probe();
+  if (runtime.path.empty()) return fail(runtime.problem);
+  auto parts = std::make_unique<Parts>(std::move(needs), std::move(runtime));
+  const std::string& state = parts->needs.state_directory;
+
+  for (const char* directory : {"logs", "task-logs"})
+    if (const std::string path = state + "/" + directory; ::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST)
+      return fail(errno, "mkdir " + path);
+
+  auto network = network::Network::open({.state_directory = state});
+  if (!network) return tl::unexpected(network.error());
+  parts->network = std::move(*network);
+  images::ImageStoreOptions image_options;
+  image_options.state_directory = state;
+  image_options.unpack_program = images::default_unpack_program();
+  auto images = images::ImageStore::open(std::move(image_options));
+  if (!images) return tl::unexpected(images.error());
+  parts->images = std::move(*images);
+
+  Parts& p = *parts;
+  p.agent = std::make_unique<agent::Agent>(
+      p.loop, [&p](const records::keys::TaskPath& path, const records::TaskObserved& observed) {
+        p.needs.on_state_thread([&p, path, observed] { p.bridge->report(path, observed); });
+      });
+  agent::SupervisorsOptions options;
+  options.tasks_directory = state + "/tasks";
+  options.program = program_beside("berth-supervisor");
+  options.instance = p.network->instance().name;
+  options.cgroup_root = p.runtime.cgroup_root;
+  options.cgroup_mode = p.runtime.cgroup_mode;
+  const std::string supervisor = options.program;
+  p.supervisors = std::make_unique<agent::Supervisors>(p.loop, options, *p.agent);
+  const agent::Host host{options.instance, p.runtime.path,
+                         fmt::format("{}/runtime", p.network->instance().directory()), p.runtime.cgroup_mode,
+                         static_cast<int>(std::thread::hardware_concurrency()), p.runtime.open_files_max};
+  p.machine = std::make_unique<agent::HostMachine>(agent::HostMachine::Parts{
+      p.loop, *p.supervisors, *p.images, *p.network, p.needs.clock, host, state, supervisor});
+  p.agent->use(*p.machine, *p.supervisors);
+  p.bridge = std::make_unique<agent::Bridge>(p.needs.store, *p.agent, p.needs.clock, p.needs.random, state + "/logs");
+  return std::unique_ptr<RealAgent>(new RealAgent(std::move(parts)));
+}
+
+void RealAgent::start() {
+  parts_->bridge->start();
+  parts_->thread = std::thread([this] { parts_->loop.run(); });
+  pthread_setname_np(parts_->thread.native_handle(), "agent");
+}
+
+void RealAgent::stop() {
+  if (!parts_->thread.joinable()) return;
+  parts_->loop.stop();
+  parts_->thread.join();
+}
+
+images::ImageStore& RealAgent::images() { return *parts_->images; }
+
+Result<void> RealAgent::remove_from_host() { return parts_->network->remove_all(); }
+
+}  // namespace berth::daemon

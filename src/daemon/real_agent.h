@@ -1,0 +1,50 @@
+// The agent that runs containers, with everything it stands on and its thread.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "agent/images/image_store.h"
+#include "agent/network/network.h"
+#include "base/clock.h"
+#include "base/random.h"
+#include "base/result.h"
+#include "records/keys.h"
+#include "state/store.h"
+
+namespace berth::daemon {
+
+class RealAgent {
+ public:
+  struct Needs {
+    state::Store& store;
+    const Clock& clock;
+    Random& random;
+    std::string state_directory;
+    std::function<void(std::function<void()>)> on_state_thread;
+  };
+
+  // Fails, with the remedy, where this machine or this user cannot run containers.
+  static Result<std::unique_ptr<RealAgent>> open(Needs needs);
+  ~RealAgent();  // tasks go on
+
+  // On the state thread, once: takes over what is there and follows the state.
+  void start();
+  void stop();  // ends the agent's thread; tasks go on
+
+  images::ImageStore& images();  // any thread
+  // After stop(): everything on the host that is ours, where no task is left to need it.
+  Result<void> remove_from_host();
+
+ private:
+  struct Parts;
+  explicit RealAgent(std::unique_ptr<Parts> parts);
+  std::unique_ptr<Parts> parts_;
+};
+
+// Beside this program, else where Debian would install it.
+std::string program_beside(const std::string& name);
+
+}  // namespace berth::daemon
