@@ -1,7 +1,7 @@
 // Task definitions: Register, Describe, Deregister, Delete, List, ListFamilies.
 //
 // A definition in DELETE_IN_PROGRESS is gone as soon as no task and no service refers to it. Nothing watches for that
-// moment: look-ups and lists take such a record for absent, and the next Register or Delete in its family erases it.
+// moment: look-ups and lists take such a record for absent, and the next Register in its family erases it.
 #include "services/ecs/task_definitions.h"
 
 #include <algorithm>
@@ -67,11 +67,17 @@ bool is_gone(const Context& context, const records::Scope& scope, const TaskDefi
 
 // Erases what is gone, a few at a time so that a transaction stays within its bound.
 void erase_gone(Work& work, const std::string& family) {
-  size_t erased = 0;
   const std::string prefix = records::keys::task_definitions(work.scope, family);
   // Only the oldest are looked at: definitions are deleted from old to new.
   for (const auto& [key, definition] : records::range<TaskDefinition>(work.context.store, prefix, {}, kErasedAtOnceMax))
-    if (is_gone(work.context, work.scope, *definition) && ++erased <= kErasedAtOnceMax) work.transaction.erase(key);
+    if (is_gone(work.context, work.scope, *definition)) work.transaction.erase(key);
+}
+
+bool has_definitions(const Context& context, const records::Scope& scope, const std::string& family) {
+  const std::string prefix = records::keys::task_definitions(scope, family);
+  for (const auto& [key, definition] : records::range<TaskDefinition>(context.store, prefix))
+    if (!is_gone(context, scope, *definition)) return true;
+  return false;
 }
 
 int64_t latest_active_below(const Context& context, const records::Scope& scope, const std::string& family,
@@ -241,7 +247,10 @@ Handled<m::ListTaskDefinitionFamiliesResponse> list_task_definition_families(
   for (const auto& [key, family] : records::range<TaskFamily>(context.store, all + wanted, pager->start())) {
     const bool active = family->latest_active_revision != 0;
     if ((status == "ACTIVE" && !active) || (status == "INACTIVE" && active)) continue;
-    if (!pager->add(key, key.substr(all.size()))) break;
+    const std::string name = key.substr(all.size());
+    // A family keeps its record, and its revision numbers, after its last definition has been deleted.
+    if (!active && !has_definitions(context, scope, name)) continue;
+    if (!pager->add(key, name)) break;
   }
   Page page = std::move(*pager).finish();
   return m::ListTaskDefinitionFamiliesResponse{std::move(page.items), std::move(page.next_token)};
