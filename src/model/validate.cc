@@ -176,6 +176,7 @@ std::string smithy_path(const Path& path) {
 }
 
 std::string smithy_constraint(const Violation& violation) {
+  if (violation.kind == Violation::Kind::missing) return "Member must not be null";
   const Shape& shape = *violation.shape;
   switch (violation.kind) {
     case Violation::Kind::length: {
@@ -203,7 +204,7 @@ std::string smithy_constraint(const Violation& violation) {
     case Violation::Kind::map_key: return "Map keys must satisfy constraint: [Member must satisfy the key's constraints]";
     case Violation::Kind::missing: break;
   }
-  return "Member must not be null";
+  return {};
 }
 
 std::string smithy_text(const std::vector<Violation>& violations) {

@@ -1,7 +1,6 @@
-// A server of a few constant answers, to try clients against the wire alone and to measure it (bench in README.md). Not
-// part of the library, so not a .cc file.
+// A server of a few constant answers, to try clients against the wire alone and to measure it.
 //
-//   wire_demo [PORT]      prints the port; keys AKIDEXAMPLE / secret, account 123456789012
+//   wire_demo [PORT]      prints the port; key AKIDEXAMPLE, secret "secret", account 123456789012
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>

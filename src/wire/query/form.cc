@@ -188,7 +188,7 @@ ApiResult<Form> Form::parse(std::string_view body) {
     form.parameters_.emplace_back(decoded(part.substr(0, equals)),
                                   equals < part.size() ? decoded(part.substr(equals + 1)) : std::string());
   }
-  std::ranges::stable_sort(form.parameters_, {}, &std::pair<std::string, std::string>::first);
+  std::stable_sort(form.parameters_.begin(), form.parameters_.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   return form;
 }
 
