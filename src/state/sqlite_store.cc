@@ -16,6 +16,7 @@
 #include "base/assert.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/kill_point.h"
 
 namespace berth::state {
 namespace {
@@ -295,7 +296,9 @@ void SqliteStore::Committer::run() {
     const Batch batch = take_batch();
     const bool synced = batch.back()->durability == Durability::acknowledged;
     guard.unlock();
+    kill_point("before-commit");
     const Result<void> done = commit(batch, synced);
+    kill_point("after-commit");
     report(batch, synced, done);
     if (done && wal_pages_ >= kWalPagesMax) (void)checkpoint(SQLITE_CHECKPOINT_PASSIVE);
     guard.lock();

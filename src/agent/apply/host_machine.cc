@@ -14,6 +14,7 @@
 #include "agent/runtime/oci_config.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/kill_point.h"
 #include "dataplane/task_files.h"
 #include "dataplane/vpc_layout.h"
 #include "taskdir/paths.h"
@@ -97,10 +98,12 @@ void HostMachine::attach(const TaskOrder& order, std::optional<dataplane::Ipv4> 
                             order.spec->network.assign_public_ip};
   network_worker_.post([this, vpc = order.vpc, spec = std::move(spec), done = std::move(done), &addresses]() mutable {
     Result<network::TaskNet> net = fail("");
+    kill_point("before-network");
     if (auto ensured = ensure_vpc(vpc); !ensured)
       net = tl::unexpected(ensured.error());
     else
       net = parts_.network.attach_task(spec);
+    kill_point("after-network");
     parts_.loop.post([net = std::move(net), address = spec.address, done = std::move(done), &addresses]() mutable {
       if (net) return done(std::pair{std::move(*net), address});
       addresses.release(address);
@@ -186,6 +189,7 @@ void HostMachine::start(const std::string& task_id, uint32_t container) {
 }
 
 void HostMachine::stop(const std::string& task_id, const std::string& why) {
+  kill_point("before-stop");
   command(task_id, {.kind = taskdir::CommandKind::stop_task, .text = why});
 }
 
@@ -212,7 +216,10 @@ void HostMachine::gone(const std::string& task_id) {
   std::erase_if(executions_, [&](const auto& entry) { return entry.second.task_id == task_id; });
 }
 
-void HostMachine::remove(const std::string& task_id) { parts_.supervisors.remove(task_id); }
+void HostMachine::remove(const std::string& task_id) {
+  kill_point("before-release");
+  parts_.supervisors.remove(task_id);
+}
 
 void HostMachine::wake_at(TimeMs when_ms, std::function<void()> callback) {
   const int64_t wait_ms = std::max<int64_t>(0, when_ms - now_ms());

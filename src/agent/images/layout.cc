@@ -10,6 +10,7 @@
 #include "agent/images/image_name.h"
 #include "base/fd.h"
 #include "base/random.h"
+#include "base/kill_point.h"
 
 namespace berth::images {
 namespace {
@@ -43,6 +44,7 @@ Result<void> write_file(const std::string& path, const std::string& text) {
   if (::write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) || ::fsync(fd.get()) != 0) {
     return fail(errno, "write " + temporary);
   }
+  kill_point("image-load");
   if (::rename(temporary.c_str(), path.c_str()) != 0) return fail(errno, "rename to " + path);
   const Fd parent(::open(fs::path(path).parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!parent || ::fsync(parent.get()) != 0) return fail(errno, "write the directory of " + path);

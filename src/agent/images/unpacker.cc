@@ -11,6 +11,7 @@
 #include "agent/images/program.h"
 #include "base/fd.h"
 #include "base/random.h"
+#include "base/kill_point.h"
 
 namespace berth::images {
 
@@ -39,6 +40,7 @@ Result<void> Unpacker::unpack(const std::string& diff_id, const std::string& blo
                             ran->status - 128 == 31 ? ": the layer made it do what it may not" : ""));
   }
   if (ran->status != 0) return fail(ran->errors);
+  kill_point("layer-unpacked");
   if (::rename(incoming.c_str(), target.c_str()) != 0) return fail(errno, "rename to " + target);
   const Fd parent(::open(layers_directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!parent || ::fsync(parent.get()) != 0) return fail(errno, "write " + layers_directory_);

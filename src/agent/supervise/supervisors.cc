@@ -14,6 +14,7 @@
 #include "agent/supervise/files.h"
 #include "agent/supervise/process.h"
 #include "base/log.h"
+#include "base/kill_point.h"
 #include "taskdir/cgroups.h"
 #include "taskdir/owner.h"
 #include "taskdir/paths.h"
@@ -96,7 +97,9 @@ Result<void> Supervisors::spawn(const taskdir::Plan& plan, const std::vector<Bun
   if (auto written = write_file_atomically(path, taskdir::kPlanFile, taskdir::encode_plan(plan)); !written) {
     return written;
   }
+  kill_point("before-spawn");
   auto started = start_supervisor(options_.program, path);
+  kill_point("after-spawn");
   if (!started) return tl::unexpected(started.error());
   task->plan = plan;
   task->socket = std::move(started->socket);
