@@ -22,11 +22,10 @@ class TaskBench:
         self.bench = bench
         self.berth = Berth(bench, core, ["--memory-overcommit", str(overcommit_for(tasks_max))])
         self.berth.start()
-        self.ecs, self.logs = self.berth.client("ecs"), self.berth.client("logs")
+        self.ecs = self.berth.client("ecs")
         layout = bench.directory("image")
         self.berth.run("image", "load", image.write_oci_layout(layout, bench.now_program), "--name", image.NAME)
         self.ecs.create_cluster(clusterName=CLUSTER)
-        self.logs.create_log_group(logGroupName=GROUP)
         self.account = self.ecs.describe_clusters(clusters=[CLUSTER])["clusters"][0]["clusterArn"].split(":")[4]
         subnets = self.berth.client("ec2").describe_subnets()["Subnets"]
         if not subnets:
@@ -40,6 +39,7 @@ class TaskBench:
         if logs:
             container["logConfiguration"] = {"logDriver": "awslogs", "options": {
                 "awslogs-group": GROUP, "awslogs-region": "us-east-1", "awslogs-stream-prefix": family,
+                "awslogs-create-group": "true",
                 **(log_options or {})}}
         return self.ecs.register_task_definition(
             family=family, requiresCompatibilities=["FARGATE"], networkMode="awsvpc", cpu="256",
