@@ -257,6 +257,9 @@ TEST_F(EndpointTest, Ec2QueryProtocol) {
                 "<item><key>z</key><value>é x</value></item></tagSet><vpcId>vpc-1</vpcId></item></vpcSet></DescribeVpcsResponse>");
   EXPECT_THAT(form("ec2", "Action=DescribeVpcs&Version=2016-11-15&MaxResults=many").body,
               HasSubstr("<Code>MalformedInput</Code><Message>Invalid value for MaxResults: 'many' is not an integer</Message>"));
+  // Elements without a value of their own are passed over.
+  EXPECT_THAT(form("ec2", "Action=DescribeVpcs&Version=2016-11-15&VpcId.1.x=1&VpcId.2=vpc-2&Filter.1.Name=a&Filter.1.Value.1=b").body,
+              HasSubstr("<vpcId>vpc-2</vpcId>"));
   std::string many = "Action=DescribeVpcs&Version=2016-11-15";
   for (size_t i = 0; i < limits::kQueryParametersMax; ++i) many += "&VpcId." + std::to_string(i) + "=x";
   EXPECT_THAT(form("ec2", many).body, HasSubstr("The request has more than 4096 parameters."));

@@ -96,6 +96,7 @@ class FormReader {
     for (const uint32_t number : form_.indices(key_)) {
       key_.resize(element);
       key_ += std::to_string(number);
+      if (!present(*shape.element)) continue;  // "VpcId.1.x": an element that has no value of its own
       path_.push_back({nullptr, index++});
       const bool good = value(*shape.element, shape.vector->append(object), depth + 1);
       path_.pop_back();
