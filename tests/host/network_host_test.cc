@@ -318,7 +318,11 @@ TEST_F(NetworkHost, NothingLeaksWhenKilledAnywhere) {
     if (child == 0) {
       if (!enter_namespace(world_->host())) ::_exit(1);
       auto network = Network::open(world_->options("state"));
-      if (!network || !(*network)->ensure_vpc(vpc())) ::_exit(2);
+      const auto made = network ? (*network)->ensure_vpc(vpc()) : tl::unexpected(network.error());
+      if (!made) {
+        std::cerr << made.error().context << "\n";
+        ::_exit(2);
+      }
       for (int i = 0;; i = (i + 1) % 50) {
         if (!(*network)->attach_task(task(i))) ::_exit(3);
         if (!(*network)->detach_task(task((i + 25) % 50).task_id)) ::_exit(4);

@@ -111,7 +111,7 @@ Result<void> load_host_rules(Host& host, const Instance& instance, const datapla
   if (!upstreams.usable.empty() && local_to_host(host.route, upstreams.usable.front())) {
     rules.local_resolvers.push_back(upstreams.usable.front());
   }
-  return load_ruleset(dataplane::render_host_ruleset(rules));
+  return load_ruleset(dataplane::render_host_ruleset(rules), instance.lock_fd);
 }
 
 dataplane::Upstreams read_upstreams(const std::vector<std::string>& resolv_confs) {

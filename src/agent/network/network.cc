@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <cerrno>
+#include <chrono>
 #include <thread>
 
 #include "agent/network/file_watch.h"
@@ -170,16 +171,31 @@ class Network::Impl {
   }};
 };
 
+namespace {
+
+// A daemon that was killed while it started a program leaves its lock to that one for some milliseconds.
+Result<Fd> take_lock(const Instance& instance) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(2);
+  while (true) {
+    auto lock = lock_file(instance.directory() + "/lock", false);
+    if (lock || lock.error().errno_value != EAGAIN || std::chrono::steady_clock::now() > deadline) return lock;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+}
+
+}  // namespace
+
 Result<std::unique_ptr<Network>> Network::open(NetworkOptions options) {
   auto instance = instance_of(options.state_directory, options.run_root);
   if (!instance) return tl::unexpected(instance.error());
   if (auto prepared = prepare_instance(*instance, options.state_directory); !prepared) {
     return tl::unexpected(prepared.error());
   }
-  auto lock = lock_file(instance->directory() + "/lock", false);
+  auto lock = take_lock(*instance);
   if (!lock) {
     return fail("another berth serves the state directory " + options.state_directory + " (" + lock.error().context + ")");
   }
+  instance->lock_fd = lock->get();
   auto host = Host::open();
   if (!host) return tl::unexpected(host.error());
   auto impl = std::make_unique<Impl>(std::move(options), std::move(*instance), std::move(*lock), std::move(*host));

@@ -46,7 +46,7 @@ void element_message(NetlinkBatch& batch, uint16_t message, uint16_t flags, std:
 
 }  // namespace
 
-Result<void> load_ruleset(std::string_view text) {
+Result<void> load_ruleset(std::string_view text, int lock_fd) {
   auto input = memory_file("ruleset", text);
   if (!input) return tl::unexpected(input.error());
   auto output = memory_file("nft-says", "");
@@ -57,6 +57,7 @@ Result<void> load_ruleset(std::string_view text) {
   posix_spawn_file_actions_adddup2(&actions, input->get(), STDIN_FILENO);
   posix_spawn_file_actions_adddup2(&actions, output->get(), STDOUT_FILENO);
   posix_spawn_file_actions_adddup2(&actions, output->get(), STDERR_FILENO);
+  if (lock_fd >= 0) posix_spawn_file_actions_adddup2(&actions, lock_fd, 3);
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
   // Threads of the daemon block signals; a program must not start with them blocked.

@@ -11,8 +11,9 @@
 
 namespace berth::network {
 
-// Runs `nft -f -` in the calling thread's namespace: one transaction. Blocks for some milliseconds.
-Result<void> load_ruleset(std::string_view text);
+// Runs `nft -f -` in the calling thread's namespace: one transaction. Blocks for some milliseconds. The program holds
+// `lock_fd` open: where the daemon is killed meanwhile, the next one waits until this one's rules cannot come after its own.
+Result<void> load_ruleset(std::string_view text, int lock_fd = -1);
 
 struct SetElement {
   std::string set;

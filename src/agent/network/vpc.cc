@@ -91,7 +91,7 @@ Result<std::unique_ptr<Vpc>> Vpc::ensure(Host& host, const Instance& instance, V
 Result<void> Vpc::load_rules(const VpcSpec& spec, std::optional<Ipv4> upstream) {
   const NamespaceGuard guard(host_.namespace_fd);
   if (auto entered = enter_namespace(namespace_fd_); !entered) return entered;
-  auto loaded = load_ruleset(dataplane::render_vpc_ruleset({spec.network, spec.groups, upstream}));
+  auto loaded = load_ruleset(dataplane::render_vpc_ruleset({spec.network, spec.groups, upstream}), instance_.lock_fd);
   if (!loaded) return loaded;
   spec_ = spec;
   return {};
