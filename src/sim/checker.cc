@@ -7,6 +7,7 @@
 #include "records/keys.h"
 #include "records/names.h"
 #include "records/read.h"
+#include "sim/workload.h"
 
 namespace berth::sim {
 
@@ -18,6 +19,25 @@ using records::Rollout;
 using records::StopCode;
 using records::TaskState;
 using records::TaskStatus;
+
+namespace {
+
+// The wait doubles from 1 s, so 6 rounds in the first minute of a deployment, and as many again where the user begins
+// another one or a circuit breaker goes back; tasks of one round that fail apart add some.
+constexpr size_t kFailingStartsAMinuteMax = 24;
+
+// Revisions whose tasks never stay up long enough to end a row of failures.
+bool fails_to_start(int64_t revision) {
+  switch (static_cast<App>(revision)) {
+    case App::crashes: case App::pull_fails: case App::start_fails: case App::out_of_memory: case App::not_served:
+    case App::success_never: case App::healthy_late:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
 
 void Checker::attach(state::Store& store) {
   tasks_.clear();
@@ -53,7 +73,7 @@ void Checker::changed(const std::string& key, const state::ValuePtr& before, con
       take(task.spec);
       if (in_control_ && after && !task.spec->service.empty()) {
         ++started_[task.spec->service];
-        start_moments_[task.spec->started_by].insert(now_);
+        if (fails_to_start(task.spec->revision)) start_moments_[task.spec->service].insert(now_);
       }
     }
     if (kind == keys::kTaskStatus) {
@@ -94,7 +114,7 @@ void Checker::before_control(TimeMs now_ms) {
 
 void Checker::after_control(bool finished) {
   in_control_ = false;
-  for (const auto& [service, count] : started_) check_maximum(service);
+  for (const auto& [service, count] : started_) check_maximum(service), check_held_back(service);
   for (const auto& [service, count] : stopped_healthy_) check_minimum(service);
   for (const std::string& name : touched_services_) check_service(name, services_[name], finished);
 }
@@ -220,6 +240,14 @@ void Checker::check_maximum(const std::string& name) {
   const int limit = service.desired() * service.spec->deployment.maximum_percent / 100;  // rounded down
   const int live = count(name, [](const Task& task) { return task.live(); });
   if (live > limit) violated(fmt::format("{} has {} tasks where maximumPercent allows {}", name, live, limit));
+}
+
+// Tasks that keep failing are started ever more seldom.
+void Checker::check_held_back(const std::string& name) {
+  auto& moments = start_moments_[name];
+  moments.erase(moments.begin(), moments.lower_bound(now_ - 60'000));
+  if (moments.size() > kFailingStartsAMinuteMax)
+    violated(fmt::format("{} started tasks {} times in a minute although they keep failing", name, moments.size()));
 }
 
 void Checker::check_minimum(const std::string& name) {

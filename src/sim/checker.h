@@ -34,8 +34,8 @@ class Checker final : public state::Index {
   void before_control(TimeMs now_ms);
   void after_control(bool finished);
 
-  // Faults are over, and everything that takes time has had its time. `since_ms`: when they ended.
-  void at_rest(const agent_simulated::Machine& machine, TimeMs now_ms, TimeMs since_ms, int64_t memory_mib);
+  // Faults are over, and everything that takes time has had its time.
+  void at_rest(const agent_simulated::Machine& machine, TimeMs now_ms, int64_t memory_mib);
   // An hour later, all bad services deleted.
   void at_the_end(const agent_simulated::Machine& machine, TimeMs now_ms);
 
@@ -65,8 +65,8 @@ class Checker final : public state::Index {
   void check_maximum(const std::string& service);
   void check_minimum(const std::string& service);
   void check_service(const std::string& name, const Service& service, bool finished);
-  void check_satisfied(const std::string& name, const Service& service, int64_t memory_mib, TimeMs since_ms);
-  void check_held_back(const std::string& name, const Service& service, TimeMs since_ms);
+  void check_satisfied(const std::string& name, const Service& service, int64_t memory_mib);
+  void check_held_back(const std::string& service);
   void check_processes(const agent_simulated::Machine& machine);
   bool healthy(const Task& task, const records::TaskStatus& status) const;
   int count(const std::string& service, const std::function<bool(const Task&)>& predicate) const;
@@ -90,7 +90,7 @@ class Checker final : public state::Index {
 
   // Over the whole run, restarts included.
   std::map<std::string, std::set<std::string>> failures_;       // tasks that failed, by deployment
-  std::map<std::string, std::set<TimeMs>> start_moments_;       // by deployment
+  std::map<std::string, std::set<TimeMs>> start_moments_;       // by service, of tasks that cannot stay up; a minute long
 };
 
 }  // namespace berth::sim

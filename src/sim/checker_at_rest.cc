@@ -13,25 +13,6 @@ using records::DesiredStatus;
 using records::Rollout;
 using records::TaskState;
 
-namespace {
-
-// Starts of one failing deployment in the time of calm: the wait doubles from 1 s to 15 min, so about 11 in the first
-// 20 minutes and one for each 15 after; tasks of one round that fail apart add some.
-constexpr size_t kStartsOfAFailingDeploymentMax = 20;
-
-// These do not stay up long enough to end a row of failures.
-bool fails_to_start(int64_t revision) {
-  switch (static_cast<App>(revision)) {
-    case App::crashes: case App::pull_fails: case App::start_fails: case App::out_of_memory: case App::not_served:
-    case App::success_never: case App::healthy_late:
-      return true;
-    default:
-      return false;
-  }
-}
-
-}  // namespace
-
 bool Checker::is_bad(const Task& task) const {
   if (!task.spec || task.spec->service.empty()) return false;
   const auto service = services_.find(task.spec->service);
@@ -54,7 +35,7 @@ int64_t Checker::reserved_mib() const {
 }
 
 // What was asked is there, or the service says why not.
-void Checker::check_satisfied(const std::string& name, const Service& service, int64_t memory_mib, TimeMs since_ms) {
+void Checker::check_satisfied(const std::string& name, const Service& service, int64_t memory_mib) {
   if (!service.status || service.status->incarnation != service.spec->incarnation)
     return violated(name + " was never decided");
   const records::ServiceStatus& status = *service.status;
@@ -78,7 +59,7 @@ void Checker::check_satisfied(const std::string& name, const Service& service, i
   const bool satisfied = status.deployments.size() == 1 && live == desired && healthy_current == desired &&
                          primary.rollout == Rollout::completed && status.steady_announced;
   if (satisfied) return;
-  if (!is_good(primary.revision.revision) && desired > 0) return check_held_back(name, service, since_ms);
+  if (!is_good(primary.revision.revision) && desired > 0) return;  // it goes on trying
   const auto& bounds = service.spec->deployment;
   const int lower = (desired * bounds.minimum_healthy_percent + 99) / 100;
   const int upper = desired * bounds.maximum_percent / 100;
@@ -100,25 +81,16 @@ void Checker::check_satisfied(const std::string& name, const Service& service, i
                        records::name_of(primary.rollout), status.steady_announced ? "steady" : "not steady"));
 }
 
-void Checker::check_held_back(const std::string& name, const Service& service, TimeMs since_ms) {
-  const records::Deployment& primary = service.status->deployments.front();
-  if (!fails_to_start(primary.revision.revision)) return;
-  const auto& moments = start_moments_[primary.id];
-  const auto of_calm = static_cast<size_t>(std::distance(moments.lower_bound(since_ms), moments.end()));
-  if (of_calm > kStartsOfAFailingDeploymentMax)
-    violated(fmt::format("{} started tasks {} times although they keep failing", name, of_calm));
-}
-
 void Checker::check_processes(const agent_simulated::Machine& machine) {
   for (const auto& [process, times] : machine.processes())
     if (times > 1) violated(fmt::format("{} ran {} times", process, times));
 }
 
-void Checker::at_rest(const agent_simulated::Machine& machine, TimeMs now_ms, TimeMs since_ms, int64_t memory_mib) {
+void Checker::at_rest(const agent_simulated::Machine& machine, TimeMs now_ms, int64_t memory_mib) {
   now_ = now_ms;
   check_processes(machine);
   for (const auto& [name, service] : services_)
-    if (service.spec) check_satisfied(name, service, memory_mib, since_ms);
+    if (service.spec) check_satisfied(name, service, memory_mib);
   for (const auto& [path, task] : tasks_) {
     if (!task.spec) violated("keys of a task without its spec: " + path);
     if (!task.status) {

@@ -200,9 +200,8 @@ void Simulation::calm() {
   workload_.bring_to_good(daemon_->for_user, now_);
   settle();
   restart(daemon_->store.after_kill());  // with an agent and a loop that meet no more faults
-  const TimeMs since = now_;
   pass_time(kRestMs);
-  if (!failed()) checker_.at_rest(machine_, now_, since, memory_mib_);
+  if (!failed()) checker_.at_rest(machine_, now_, memory_mib_);
 }
 
 void Simulation::end() {
