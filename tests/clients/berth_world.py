@@ -191,7 +191,7 @@ class World:
 
     def define(self, family, *containers, **more):
         """Registers a Fargate definition of the smallest size; returns its ARN."""
-        filled = [{"image": "busybox", "essential": True, **c} for c in containers]
+        filled = [{"name": "main", "image": "busybox", "essential": True, "stopTimeout": 2, **c} for c in containers]
         arguments = {"family": family, "networkMode": "awsvpc", "requiresCompatibilities": ["FARGATE"], "cpu": "256",
                      "memory": "512", "executionRoleArn": f"arn:aws:iam::{self.account}:role/execution",
                      "containerDefinitions": filled} | more
@@ -304,6 +304,21 @@ class World:
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
                 out[os.path.basename(os.readlink(f"/proc/{pid}/cwd"))] = int(pid)
         return out
+
+
+def shell(script, name="main", **more):
+    """A container of our image that runs a shell script."""
+    return {"name": name, "command": ["sh", "-c", script], **more}
+
+
+# Runs until it is asked to end, and then ends at once: process 1 of a container has no default for SIGTERM.
+SERVE = "trap 'exit 0' TERM; sleep 100000 & wait"
+
+
+def awslogs(group, prefix="test", region="us-east-1", **options):
+    return {"logConfiguration": {"logDriver": "awslogs", "options": {
+        "awslogs-group": group, "awslogs-region": region, "awslogs-stream-prefix": prefix, "awslogs-create-group": "true",
+        "mode": "blocking", **options}}}
 
 
 def make_busybox_layout(directory):

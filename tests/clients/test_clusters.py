@@ -60,6 +60,12 @@ def test_wrong_settings_get_the_words_of_aws(ecs, parameters, code, message):
     assert failure(error) == (code, message)
 
 
+def test_managed_scaling_is_taken_as_an_extension(ecs, cluster):
+    ecs.update_cluster_settings(cluster=cluster, settings=[{"name": "managedScaling", "value": "enabled"}])
+    settings = ecs.describe_clusters(clusters=[cluster], include=["SETTINGS"])["clusters"][0]["settings"]
+    assert {"name": "managedScaling", "value": "enabled"} in settings
+
+
 def test_tags_are_merged_and_taken_off(ecs, cluster):
     arn = ecs.describe_clusters(clusters=[cluster])["clusters"][0]["clusterArn"]
     ecs.tag_resource(resourceArn=arn, tags=[{"key": "a", "value": "1"}, {"key": "b", "value": "2"}])

@@ -95,7 +95,8 @@ def test_services_are_paged(ecs, cluster, vpc):
 def test_strategy_and_defaults_come_back_as_terraform_wants_them(ecs, cluster, vpc):
     strategy = [{"capacityProvider": "FARGATE", "weight": 100, "base": 1}]
     ecs.put_cluster_capacity_providers(cluster=cluster, capacityProviders=["FARGATE"], defaultCapacityProviderStrategy=strategy)
-    made = ecs.create_service(cluster=cluster, serviceName="web", taskDefinition=register(ecs, "web"), desiredCount=0,
+    definition = register(ecs, "web", taskRoleArn="arn:aws:iam::000000000000:role/exec")
+    made = ecs.create_service(cluster=cluster, serviceName="web", taskDefinition=definition, desiredCount=0,
                               capacityProviderStrategy=strategy, propagateTags="SERVICE", enableExecuteCommand=True,
                               networkConfiguration=vpc)["service"]
     assert made["capacityProviderStrategy"] == strategy and "launchType" not in made

@@ -94,6 +94,12 @@ class Meeting:
                 f"{name} does not see the two others; its page says {self.status(browser)!r}, its console {browser.get_log('browser')}")
             self.say(f"{name} sees the two others")
 
+    def wait_until_bridge_is_missed(self, timeout=30):
+        for name, browser in self.browsers.items():
+            WebDriverWait(browser, timeout, 0.2).until(
+                lambda b: "bridge is down" in self.status(b), f"{name}'s page does not say that the bridge is down")
+            self.say(f"{name}'s page says that the bridge is down")
+
     @staticmethod
     def status(browser):
         return browser.execute_script("return document.getElementById('status').textContent")
