@@ -315,15 +315,14 @@ uint64_t LogStore::bytes_read() const {
   return bytes;
 }
 
-size_t LogStore::remove_groups_but(const std::set<std::string>& group_uids) {
-  std::vector<std::string> gone;
+std::set<std::string> LogStore::group_uids() const {
+  std::set<std::string> uids;
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(root_, error)) {
     const std::string name = entry.path().filename().string();
-    if (parse_uid(name) && !group_uids.contains(name)) gone.push_back(name);
+    if (parse_uid(name)) uids.insert(name);
   }
-  for (const std::string& uid : gone) (void)remove_group(uid);
-  return gone.size();
+  return uids;
 }
 
 Result<void> LogStore::remove_group(const std::string& group_uid) {

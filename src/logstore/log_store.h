@@ -75,8 +75,8 @@ class LogStore {
   // Deletes whole segments whose events are all older and whose writers have gone.
   size_t expire(const std::string& group_uid, TimeMs older_than_ms);
   Result<void> remove_group(const std::string& group_uid);
-  // At start: what a group deleted just before a crash left behind. Returns how many.
-  size_t remove_groups_but(const std::set<std::string>& group_uids);
+  // Those that have a directory.
+  std::set<std::string> group_uids() const;
 
   uint64_t bytes_read() const;  // from segments, since the start
 

@@ -1,0 +1,76 @@
+#include "services/logs/logs.h"
+
+#include <set>
+
+#include "model/logs/operations.h"
+#include "services/logs/events.h"
+#include "services/logs/groups.h"
+#include "services/logs/lookup.h"
+#include "services/logs/streams.h"
+
+namespace berth::services::logs {
+namespace {
+
+constexpr std::string_view kGroups = "logs/group/";
+
+using RegistryOf = Registry<model::Operation>;
+
+template <class In, class Out>
+void add(RegistryOf& registry, const model::Operation& operation,
+         Handled<Out> (*handler)(const Context&, const In&)) {
+  registry.on<In, Out>(operation, handler);
+}
+
+template <class In, class Out>
+void add(RegistryOf& registry, const model::Operation& operation, logstore::LogStore& store,
+         Handled<Out> (*handler)(logstore::LogStore&, const Context&, const In&)) {
+  registry.on<In, Out>(operation, [&store, handler](const Context& context, const In& in) {
+    return handler(store, context, in);
+  });
+}
+
+}  // namespace
+
+void add_handlers(RegistryOf& registry, logstore::LogStore& store) {
+  add(registry, m::kCreateLogGroup, create_log_group);
+  add(registry, m::kDeleteLogGroup, store, delete_log_group);
+  add(registry, m::kDescribeLogGroups, store, describe_log_groups);
+  add(registry, m::kPutRetentionPolicy, put_retention_policy);
+  add(registry, m::kDeleteRetentionPolicy, delete_retention_policy);
+  add(registry, m::kCreateLogStream, create_log_stream);
+  add(registry, m::kDescribeLogStreams, store, describe_log_streams);
+  add(registry, m::kPutLogEvents, store, put_log_events);
+  add(registry, m::kGetLogEvents, store, get_log_events);
+  registry.on<m::FilterLogEventsRequest, m::FilterLogEventsResponse>(
+      m::kFilterLogEvents, [&store, names = std::make_shared<StreamNames>()](
+                               const Context& context, const m::FilterLogEventsRequest& in) {
+        return filter_log_events(store, *names, context, in);
+      });
+  add(registry, m::kTagLogGroup, tag_log_group);
+  add(registry, m::kUntagLogGroup, untag_log_group);
+  add(registry, m::kListTagsLogGroup, list_tags_log_group);
+  add(registry, m::kTagResource, tag_resource);
+  add(registry, m::kUntagResource, untag_resource);
+  add(registry, m::kListTagsForResource, list_tags_for_resource);
+}
+
+Maintenance maintain(const state::Store& state, logstore::LogStore& store, TimeMs now_ms) {
+  Maintenance out;
+  sweep_deleted(state, out.transaction);
+  std::set<std::string> present;
+  std::vector<std::pair<std::string, TimeMs>> expiring;
+  for (const auto& [key, group] : records::range<records::LogGroup>(state, kGroups)) {
+    present.insert(group->uid);
+    if (group->retention_days != 0) expiring.emplace_back(group->uid, expiry_ms(*group, now_ms));
+  }
+  // Groups that are being deleted have no record any more; those made after this have no directory yet.
+  std::set<std::string> known = store.group_uids();
+  std::erase_if(known, [&](const std::string& uid) { return present.contains(uid); });
+  out.work = [&store, expiring = std::move(expiring), gone = std::move(known)] {
+    for (const std::string& uid : gone) (void)store.remove_group(uid);
+    for (const auto& [uid, older_than] : expiring) store.expire(uid, older_than);
+  };
+  return out;
+}
+
+}  // namespace berth::services::logs
