@@ -163,7 +163,7 @@ class World:
         return f"http://{self.address}"
 
     @property
-    def keys(self):
+    def credentials(self):
         parsed = configparser.ConfigParser()
         parsed.read(self.state / "credentials")
         section = parsed[parsed.sections()[0]] if parsed.sections() else parsed["DEFAULT"]
@@ -171,7 +171,7 @@ class World:
 
     def client(self, service, region=None, attempts=1, **keys):
         return boto3.client(
-            service, endpoint_url=self.endpoint, region_name=region or self.region, **(keys or self.keys),
+            service, endpoint_url=self.endpoint, region_name=region or self.region, **(keys or self.credentials),
             config=botocore.config.Config(retries={"total_max_attempts": attempts, "mode": "standard"},
                                           connect_timeout=10, read_timeout=30, max_pool_connections=32))
 

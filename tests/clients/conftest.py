@@ -1,37 +1,58 @@
+"""Fixtures. `simulated`: one daemon with the simulated agent for the whole session; `berth`: one with real containers for each
+module; `real`: one with the platform's images. All are ended, and what they made is taken from the machine, after failures too."""
+
 import os
+import pathlib
+import shutil
 import subprocess
+import tempfile
 
 import pytest
 
-from harness import IMAGES, PROGRAM, ROOT, Berth, network
+from berth_world import World, make_busybox_layout, program
+from harness import IMAGES, ROOT, Berth, network
 
 
-def pytest_sessionstart(session):
-    if not PROGRAM.exists():
-        pytest.exit(f"there is no {PROGRAM}; run make build", returncode=1)
+@pytest.fixture(scope="session", autouse=True)
+def the_program():
+    return program()
+
+
+@pytest.fixture(scope="session")
+def needs_root():
+    if os.geteuid() != 0:
+        pytest.fail("these tests run real containers: run them as root ('make test' does, through sudo)")
+
+
+@pytest.fixture
+def new_directory():
+    """A directory of this test's own that any user may enter, gone afterwards."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix=f"berth-test-{os.getpid()}-"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def unique(request):
+    """A name for this test's objects in a Berth that others share."""
+    return "".join(c if c.isalnum() else "-" for c in request.node.name)[:60].strip("-").lower()
+
+
+# Without containers.
 
 
 @pytest.fixture(scope="session")
 def simulated():
-    """A daemon for tests of the API's shapes: no containers, no rights."""
-    with Berth(agent="simulated") as berth:
-        yield berth
+    with Berth("--memory-overcommit", "1000", agent="simulated") as world:
+        yield world
 
 
-@pytest.fixture(scope="session")
-def platform_images():
-    if os.geteuid() != 0:
-        pytest.fail("these tests start containers and need root")
-    subprocess.run([ROOT / "platform/build-images", "--output", IMAGES], check=True)
-    return IMAGES
-
-
-@pytest.fixture(scope="module")
-def real(platform_images):
-    """A daemon with containers and the platform's images. Its own VPC takes the next free network of the host."""
-    with Berth("--memory-overcommit", "64") as berth:
-        berth.load_platform_images()
-        yield berth
+@pytest.fixture
+def own_simulated():
+    """A simulated Berth for one test, which may restart it."""
+    with Berth("--memory-overcommit", "1000", agent="simulated") as world:
+        yield world
 
 
 @pytest.fixture
@@ -71,3 +92,69 @@ def empty_cluster(ecs, name):
 @pytest.fixture
 def vpc(simulated):
     return network(simulated.client("ec2"))
+
+
+# With containers.
+
+
+@pytest.fixture(scope="session")
+def busybox_layout(needs_root):
+    directory = pathlib.Path(tempfile.mkdtemp(prefix=f"berth-image-{os.getpid()}-"))
+    try:
+        yield make_busybox_layout(directory)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def furnish(world, layout):
+    world.client("ecs").create_cluster(clusterName="default")
+    world.run("image", "load", f"oci:{layout}:latest", "--name", "busybox")
+    return world
+
+
+@pytest.fixture
+def new_berth(new_directory, busybox_layout):
+    """Makes Berths for one test: new_berth("--memory-overcommit", "2", start=False)."""
+    made = []
+
+    def make(*arguments, start=True, directory=None):
+        directory = directory or new_directory / f"berth-{len(made)}"
+        directory.mkdir(exist_ok=True)
+        world = World(directory, *arguments, real=True)
+        made.append(world)
+        if start:
+            world.start()
+            furnish(world, busybox_layout)
+        return world
+
+    try:
+        yield make
+    finally:
+        errors = []
+        for world in made:
+            try:
+                world.close()
+            except Exception as error:  # the others must be cleaned up as well
+                errors.append(error)
+        if errors:
+            raise errors[0]
+
+
+@pytest.fixture(scope="module")
+def berth(busybox_layout):
+    with Berth("--memory-overcommit", "4") as world:
+        yield furnish(world, busybox_layout)
+
+
+@pytest.fixture(scope="session")
+def platform_images(needs_root):
+    subprocess.run([ROOT / "platform/build-images", "--output", IMAGES], check=True)
+    return IMAGES
+
+
+@pytest.fixture(scope="module")
+def real(platform_images):
+    """A daemon with containers and the platform's images. Its own VPC takes the next free network of the host."""
+    with Berth("--memory-overcommit", "64") as berth:
+        berth.load_platform_images()
+        yield berth

@@ -81,7 +81,7 @@ TABLE = [
      "Arguments on this idempotent request are inconsistent with arguments used in previous request(s)."),
     (("put_cluster_capacity_providers", {"cluster": "inactive", "capacityProviders": [], "defaultCapacityProviderStrategy": []},
       "ClientException"), "Cluster was not ACTIVE."),
-    (wrong("put_account_setting", name="unknown", value="enabled"), "unknown should be one of ["),
+    (wrong("put_account_setting", name="unknown", value="enabled"), "name should be one of [serviceLongArnFormat,taskLongArnFormat,"),
     # task definitions
     (container(name=""), "Container.name should not be null or empty."),
     (container(image=""), "Container.image should not be null or empty."),
@@ -229,7 +229,7 @@ def test_an_unknown_key(errors):
 
 
 def test_a_wrong_secret(errors):
-    keys = errors.keys | {"aws_secret_access_key": "wrong"}
+    keys = errors.credentials | {"aws_secret_access_key": "wrong"}
     code, text = failure(errors.client("ecs", **keys).list_clusters)
     assert code == "InvalidSignatureException"
     assert text.startswith("The request signature we calculated does not match the signature you provided.")
@@ -241,7 +241,7 @@ def raw(world, service="ecs", sign_as=None, at=None, alter=None, target="AmazonE
     """One request signed by botocore, then altered; returns status and body."""
     request = botocore.awsrequest.AWSRequest("POST", world.endpoint + "/", data=body, headers={
         "X-Amz-Target": target, "Content-Type": "application/x-amz-json-1.1"})
-    keys = botocore.credentials.Credentials(world.keys["aws_access_key_id"], world.keys["aws_secret_access_key"])
+    keys = botocore.credentials.Credentials(world.credentials["aws_access_key_id"], world.credentials["aws_secret_access_key"])
     signer = botocore.auth.SigV4Auth(keys, sign_as or service, world.region)
     if sign_as is not False:
         if at is None:
