@@ -7,6 +7,10 @@
 
 #include <cerrno>
 #include <climits>
+#include <filesystem>
+#include <fstream>
+#include <set>
+#include <sstream>
 #include <thread>
 
 #include "agent/apply/agent.h"
@@ -14,6 +18,7 @@
 #include "agent/apply/host_machine.h"
 #include "agent/runtime/probe.h"
 #include "agent/supervise/supervisors.h"
+#include "taskdir/paths.h"
 
 namespace berth::daemon {
 
@@ -27,6 +32,26 @@ std::string program_beside(const std::string& name) {
   }
   return "/usr/lib/berth/" + name;
 }
+
+namespace {
+
+// What tasks' overlays are made of, as their plans say: these layers stay, whatever becomes of their images' names.
+std::set<std::string> layers_of_tasks(const std::string& tasks_directory) {
+  std::set<std::string> out;
+  std::error_code none;
+  for (const auto& task : std::filesystem::directory_iterator(tasks_directory, none)) {
+    std::ifstream file(task.path() / taskdir::kPlanFile, std::ios::binary);
+    std::stringstream bytes;
+    bytes << file.rdbuf();
+    const auto plan = taskdir::decode_plan(bytes.str());
+    if (!plan) continue;
+    for (const taskdir::ContainerPlan& container : plan->containers)
+      out.insert(container.lower_directories.begin(), container.lower_directories.end());
+  }
+  return out;
+}
+
+}  // namespace
 
 struct RealAgent::Parts {
   Parts(Needs n, runtime::Runtime r) : needs(std::move(n)), runtime(std::move(r)) {}
@@ -65,6 +90,7 @@ Result<std::unique_ptr<RealAgent>> RealAgent::open(Needs needs) {
   images::ImageStoreOptions image_options;
   image_options.state_directory = state;
   image_options.unpack_program = images::default_unpack_program();
+  image_options.layers_in_use = [tasks = state + "/tasks"] { return layers_of_tasks(tasks); };
   auto images = images::ImageStore::open(std::move(image_options));
   if (!images) return tl::unexpected(images.error());
   parts->images = std::move(*images);

@@ -322,7 +322,8 @@ class Tables:
         if "pattern" in shape:
             self.pattern(name, shape["pattern"], lines)
             parts.append(f".pattern = &pattern_{name}")
-        if "enum" in shape:
+        # An open enum is left to the service: it accepts, or words, what AWS's own list does not have.
+        if "enum" in shape and name not in service.manifest.get("open_enums", []):
             values = ", ".join(quote(v) for v in shape["enum"])
             lines.append(f"constexpr std::string_view enum_{name}[] = {{{values}}};")
             parts.append(f".enumeration = enum_{name}")
