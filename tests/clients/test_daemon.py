@@ -1,0 +1,296 @@
+"""What the daemon promises to who runs it: its end, its restart, and what it says when something is in its way."""
+
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+
+import pytest
+
+from berth_world import SERVE, World, eventually, process_alive, program, shell
+
+
+def refused(world, *arguments, **options):
+    """Starts a daemon that must not start; returns its last words: one clear line."""
+    done = subprocess.run(world.command("serve", "--listen", "127.0.0.1:0", "--state", world.state, *arguments), capture_output=True,
+                          text=True, timeout=30, **options)
+    assert done.returncode == 1, (done.returncode, done.stdout, done.stderr)
+    assert "ready" not in done.stdout
+    lines = done.stderr.strip().splitlines()
+    assert lines, "it says nothing"
+    return lines[-1]
+
+
+def running(world, count=2):
+    definition = world.define("kept", shell("echo up; " + SERVE))
+    arns = world.run_task(definition, count=count)
+    for arn in arns:
+        world.wait_task(arn, "RUNNING")
+    return arns, world.census(), world.supervisors()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["sigterm", "sigkill"])
+def test_tasks_outlive_the_daemon(new_berth, number):
+    world = new_berth()
+    arns, census, supervisors = running(world)
+    status = world.end(number)
+    assert status == (0 if number == signal.SIGTERM else -signal.SIGKILL)
+    assert (world.census(), world.supervisors()) == (census, supervisors)
+    world.start()
+    for arn in arns:
+        assert world.wait_task(arn, "RUNNING")["lastStatus"] == "RUNNING"
+    assert (world.census(), world.supervisors()) == (census, supervisors)
+    world.client("ecs").stop_task(task=arns[0])
+    task = world.wait_task(arns[0], "STOPPED")
+    assert task["containers"][0]["exitCode"] == 0
+
+
+def test_what_ends_while_no_daemon_runs_is_told_by_the_next(new_berth):
+    world = new_berth()
+    arns, census, _ = running(world)
+    world.kill()
+    victim = arns[0].rsplit("/", 1)[1]
+    os.kill(census[victim][0], signal.SIGTERM)
+    eventually(lambda: not process_alive(census[victim][0]), "it ends")
+    world.start()
+    task = world.wait_task(arns[0], "STOPPED")
+    assert task["stopCode"] == "EssentialContainerExited"
+    assert task["containers"][0]["exitCode"] == 0
+    assert world.task(arns[1])["lastStatus"] == "RUNNING"
+
+
+def test_stop_with_tasks_takes_everything_away(new_berth):
+    world = new_berth()
+    ecs = world.client("ecs")
+    ecs.create_service(serviceName="s", taskDefinition=world.define("s", shell(SERVE)), desiredCount=2, launchType="FARGATE",
+                       networkConfiguration=world.network())
+    world.wait_steady("s", 2)
+    assert len(world.host_objects()) > 5
+    world.run("stop", "--stop-tasks")
+    assert world.reap() == 0
+    assert world.host_objects() == []
+    assert world.cgroup() is None
+    world.start()
+    world.wait_steady("s", 2)  # services keep their desired counts
+
+
+def test_a_plain_stop_leaves_tasks(new_berth):
+    world = new_berth()
+    _, census, _ = running(world)
+    world.run("stop")
+    assert world.reap() == 0
+    assert world.census() == census
+
+
+def test_a_reboot_is_noticed(new_berth):
+    """A task directory whose owner lived in another boot belongs to nobody, whatever runs under that pid today."""
+    world = new_berth()
+    ecs = world.client("ecs")
+    ecs.create_service(serviceName="s", taskDefinition=world.define("s", shell(SERVE)), desiredCount=1, launchType="FARGATE",
+                       networkConfiguration=world.network())
+    world.wait_steady("s", 1)
+    [task_arn] = world.service_tasks("s")
+    task_id = task_arn.rsplit("/", 1)[1]
+    world.kill()
+    supervisor = world.supervisors()[task_id]
+    owner = world.state / "tasks" / task_id / "owner"
+    before = owner.read_bytes()
+    boot = pathlib.Path("/proc/sys/kernel/random/boot_id").read_text().strip().encode()
+    assert boot in before
+    forge_owner(owner, before.replace(boot, b"00000000-0000-4000-8000-000000000000"))
+    for pid in [supervisor, *world.census()[task_id]]:
+        os.kill(pid, signal.SIGKILL)  # as a reboot would have
+    bystander = subprocess.Popen(["sleep", "1000"])
+    try:
+        world.start()
+        task = world.wait_task(task_arn, "STOPPED")
+        assert task["stoppedReason"], task
+        world.wait_steady("s", 1)
+        assert world.service_tasks("s") != [task_arn]
+        assert bystander.poll() is None
+    finally:
+        bystander.kill()
+        bystander.wait()
+
+
+def crc32c(content):
+    crc = 0xFFFFFFFF
+    for byte in content:
+        crc ^= byte
+        for _ in range(8):
+            crc = (crc >> 1) ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
+def forge_owner(path, content):
+    """Writes an owner file that its reader takes for whole: the first four bytes are a CRC-32C of the rest."""
+    before = path.read_bytes()
+    assert crc32c(before[4:]) == int.from_bytes(before[:4], "little"), "the file's form has changed"
+    path.write_bytes(crc32c(content[4:]).to_bytes(4, "little") + content[4:])
+
+
+def test_two_daemons_on_one_state_directory(new_berth):
+    world = new_berth()
+    _, census, _ = running(world, 2)
+    text = refused(world)
+    assert str(world.state) in text
+    assert world.census() == census
+    assert world.client("ecs").list_clusters()["clusterArns"]
+
+
+def test_two_berths_beside_each_other(new_berth):
+    one, two = new_berth(), new_berth()
+    assert one.instance() != two.instance()
+    (_, one_census, _), (two_arns, two_census, _) = running(one), running(two)
+    addresses = {World.address_of(w.task(a)) for w in (one, two) for a in w.client("ecs").list_tasks()["taskArns"]}
+    assert len(addresses) == 4
+    two.run("stop", "--stop-tasks")
+    two.reap()
+    assert two.host_objects() == []
+    assert one.census() == one_census
+    assert two_census
+
+
+def test_a_port_in_use(new_berth, new_directory):
+    world = new_berth(start=False)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        done = subprocess.run(world.command("serve", "--listen", f"127.0.0.1:{port}", "--state", world.state), capture_output=True,
+                              text=True, timeout=30)
+    assert done.returncode == 1
+    assert f"127.0.0.1:{port} is in use" in done.stderr.splitlines()[-1]
+    assert "--listen" in done.stderr.splitlines()[-1], "it names the remedy"
+    world.start()
+    world.end(signal.SIGTERM)
+    assert world.host_objects() == []
+
+
+def test_a_corrupt_state_file(new_berth):
+    world = new_berth(start=False)
+    world.start()
+    world.client("ecs").create_cluster(clusterName="x")
+    world.end(signal.SIGTERM)
+    [database] = [f for f in world.state.iterdir() if f.is_file() and f.read_bytes()[:15] == b"SQLite format 3"]
+    for suffix in ("-wal", "-shm"):
+        pathlib.Path(str(database) + suffix).unlink(missing_ok=True)
+    content = bytearray(database.read_bytes())
+    content[0:4096] = os.urandom(4096)
+    database.write_bytes(content)
+    text = refused(world)
+    assert str(database) in text
+    assert database.read_bytes() == bytes(content), "what may still be rescued is left as it is"
+
+
+def test_a_full_disk(new_berth, new_directory):
+    """Writes are refused with an error of the server, reads go on, and nothing acknowledged is lost."""
+    small = new_directory / "small"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m,mode=0755", "berth-test", str(small)], check=True)
+    world = None
+    try:
+        world = World(small, "--agent", "simulated")
+        world.start()
+        ecs = world.client("ecs")
+        acknowledged, error = [], None
+        filler = "x" * 200
+        for number in range(4000):
+            tags = [{"key": f"k{i}", "value": filler} for i in range(50)]
+            try:
+                ecs.create_cluster(clusterName=f"c{number}", tags=tags)
+                acknowledged.append(f"c{number}")
+            except Exception as caught:  # which one is looked at below
+                error = caught
+                break
+        assert error is not None, "the disk was never full"
+        assert "disk" in str(error).lower() or "ServerException" in str(error), error
+        if world.alive():
+            assert ecs.describe_clusters(clusters=acknowledged[-1:])["clusters"]
+            world.kill()
+        else:
+            world.reap()
+            assert "disk" in world.log_end().lower() or "space" in world.log_end().lower(), world.log_end()
+        subprocess.run(["mount", "-o", "remount,size=64m", str(small)], check=True)
+        world.start()
+        for at in range(0, len(acknowledged), 100):
+            assert not world.client("ecs").describe_clusters(clusters=acknowledged[at:at + 100])["failures"]
+    finally:
+        if world:
+            world.close()
+        subprocess.run(["umount", "-l", str(small)], check=True)
+
+
+def as_nobody(*words, **options):
+    """A copy of the programs that another user may execute."""
+    return subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *map(str, words)], capture_output=True, text=True,
+                          timeout=30, **options)
+
+
+@pytest.fixture
+def public_programs(new_directory):
+    target = new_directory / "programs"
+    target.mkdir()
+    for name in ("berth", "berth-supervisor", "berth-unpack"):
+        shutil.copy(program().parent / name, target / name)
+    own = new_directory / "own"
+    own.mkdir()
+    os.chown(own, 65534, 65534)
+    return target / "berth", own
+
+
+def test_without_rights(needs_root, public_programs):
+    berth, own = public_programs
+    done = as_nobody(berth, "serve", "--listen", "127.0.0.1:0", "--state", own / "state")
+    assert done.returncode == 1
+    [line] = done.stderr.strip().splitlines()
+    assert "needs root" in line and "sudo" in line and "--agent simulated" in line
+    done = as_nobody(berth, "serve", "--listen", "127.0.0.1:0", "--state", "/var/lib/berth-of-root-only")
+    assert done.returncode == 1
+    assert "/var/lib/berth-of-root-only" in done.stderr.strip().splitlines()[-1]
+    done = as_nobody(berth, "host", "ls")
+    assert done.returncode == 1 and "sudo" in done.stderr
+    done = as_nobody(berth, "ps", "--state", own / "state")
+    assert done.returncode == 1 and len(done.stderr.strip().splitlines()) == 1
+
+
+def test_without_rights_the_simulated_agent_serves(needs_root, public_programs):
+    berth, own = public_programs
+    process = subprocess.Popen(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", str(berth), "serve", "--agent", "simulated",
+                                "--listen", "127.0.0.1:0", "--state", str(own / "state")], stdout=subprocess.PIPE, text=True,
+                               stderr=subprocess.PIPE)
+    try:
+        assert "simulated" in process.stdout.readline()
+        assert (own / "state" / "credentials").stat().st_mode & 0o777 == 0o600
+    finally:
+        process.terminate()
+        assert process.wait(timeout=20) == 0
+        process.stdout.close()
+        process.stderr.close()
+
+
+def test_ps_and_logs_and_images(new_berth):
+    world = new_berth()
+    arns, _, _ = running(world)
+    tasks = json.loads(world.run("ps", "--json").stdout)["tasks"]
+    assert {t["taskArn"] for t in tasks} == set(arns)
+    described = world.client("ecs").describe_tasks(tasks=arns)["tasks"]
+    assert {t["taskArn"]: t["lastStatus"] for t in tasks} == {t["taskArn"]: t["lastStatus"] for t in described}
+    assert set(tasks[0]) <= set(described[0]) | {"tags"}, "the shapes are DescribeTasks'"
+    assert world.lines(arns[0]) == ["up"]
+    images = json.loads(world.run("image", "ls", "--json").stdout)["images"]
+    assert [i["name"] for i in images] == ["docker.io/library/busybox:latest"]
+    assert world.run("image", "rm", "busybox").returncode == 0
+    assert json.loads(world.run("image", "ls", "--json").stdout)["images"] == []
+    missing = world.run("image", "rm", "busybox", check=False)
+    assert missing.returncode == 1 and len(missing.stderr.strip().splitlines()) == 1
+
+
+def test_commands_say_when_there_is_no_daemon(new_berth):
+    world = new_berth(start=False)
+    for words in (["ps"], ["stop"], ["image", "ls"], ["configure"]):
+        done = world.run(*words, check=False, env=os.environ | {"HOME": str(world.directory)})
+        assert done.returncode == 1, words
+        [line] = done.stderr.strip().splitlines()
+        assert str(world.state) in line, line
