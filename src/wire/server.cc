@@ -15,64 +15,15 @@
 #include <atomic>
 #include <cerrno>
 #include <ctime>
-#include <mutex>
 #include <vector>
 
 #include "base/assert.h"
 #include "base/log.h"
+#include "wire/mailbox.h"
 
 namespace berth::wire {
 
 namespace {
-
-// Answers on their way to the I/O thread.
-class Mailbox final : public ReplySink {
- public:
-  struct Item {
-    uint64_t connection;
-    std::unique_ptr<Answer> answer;  // null: the reply was dropped
-  };
-
-  explicit Mailbox(int event_fd) : event_fd_(event_fd) {}
-
-  void post(uint64_t connection, std::unique_ptr<Answer> answer) override {
-    const std::lock_guard lock(mutex_);
-    if (event_fd_ < 0) return;
-    items_.push_back({connection, std::move(answer)});
-    // One write for however many gather before the I/O thread takes them; none while it is awake and will look anyway.
-    if (items_.size() == 1 && !awake_) notify();
-  }
-  void take(std::vector<Item>& items) {
-    const std::lock_guard lock(mutex_);
-    items.swap(items_);
-  }
-  // The I/O thread goes to sleep (unless there is something to take) or has woken up.
-  bool sleep() {
-    const std::lock_guard lock(mutex_);
-    awake_ = !items_.empty();
-    return !awake_;
-  }
-  void woke() {
-    const std::lock_guard lock(mutex_);
-    awake_ = true;
-  }
-  void close() {
-    const std::lock_guard lock(mutex_);
-    event_fd_ = -1;
-    items_.clear();
-  }
-
- private:
-  void notify() {
-    const uint64_t one = 1;
-    (void)!::write(event_fd_, &one, sizeof one);
-  }
-
-  std::mutex mutex_;
-  int event_fd_;
-  bool awake_ = true;
-  std::vector<Item> items_;
-};
 
 constexpr size_t kReadBytes = 64 * 1024;
 constexpr size_t kKeptBufferBytes = 256 * 1024;  // an answer's memory beyond this is given back
@@ -286,7 +237,7 @@ void EpollServer::run() {
     now_ms_ = clock_.monotonic_ms();
     expire();
     if (stopping_ && (count_ == 0 || now_ms_ >= stop_deadline_ms_)) break;
-    const int timeout = !resume_.empty() || !mailbox_->sleep() ? 0 : next_timeout();
+    const int timeout = !resume_.empty() || !mailbox_->rest() ? 0 : next_timeout();
     const int count = ::epoll_wait(epoll_.get(), events, 256, timeout);
     mailbox_->woke();
     if (count < 0 && errno != EINTR) BERTH_ASSERT(!"epoll_wait");

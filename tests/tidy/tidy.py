@@ -61,8 +61,9 @@ def problems():
         if name.startswith("control/") and not name.startswith("control/loop") and not name.endswith("_test.cc"):
             if re.search(r"\b(SystemClock|SystemRandom|time\(|getrandom|std::random_device|system_clock::now)", text):
                 yield f"{name}: a decision takes time and chance as arguments"
-        if re.search(r"\b(sleep_for|usleep|sleep)\s*\(", text):
-            yield f"{name}: waits by the clock; wait on the event instead"
+        waits = re.findall(r"(?:^.*\n)?.*\b(?:sleep_for|usleep|(?<!bool )sleep)\s*\(.*", text, re.M)
+        if any("No event" not in line and "->sleep(" not in line for line in waits):
+            yield f"{name}: waits by the clock; wait on the event instead, or say why there is none (\"No event: …\")"
     for readme in sorted(p for p in src.iterdir() if p.is_dir()):
         if not (readme / "README.md").exists():
             yield f"{readme.name}/: has no README.md"

@@ -7,9 +7,7 @@
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
 
-#include <chrono>
 #include <cstdio>
-#include <thread>
 
 #include "base/assert.h"
 
@@ -108,16 +106,24 @@ Result<std::optional<Link>> find_link(NetlinkSocket& socket, std::string_view na
 }
 
 Result<Link> wait_for_link(NetlinkSocket& socket, std::string_view name) {
-  // The worker is late by at most a second, where it thinks that nothing is urgent.
-  constexpr int kTriesMax = 20'000;
-  for (int i = 0; i < kTriesMax; ++i) {
-    auto link = find_link(socket, name);
-    if (!link) return tl::unexpected(link.error());
-    if (!*link) return fail(ENODEV, "link " + std::string(name));
-    if ((*link)->operational) return std::move(**link);
-    std::this_thread::sleep_for(std::chrono::microseconds(100));
+  // The kernel's worker is late by at most a second, where it thinks that nothing is urgent.
+  constexpr int kPatienceMs = 2000;
+  const auto ready = [&](Result<std::optional<Link>>& link) { return !link || !*link || (*link)->operational; };
+  auto link = find_link(socket, name);
+  if (!ready(link)) {
+    if (auto subscribed = socket.subscribe(RTNLGRP_LINK, true); !subscribed) return tl::unexpected(subscribed.error());
+    // Looked at again after subscribing: it may have come up in between.
+    for (bool news = true; news && !ready(link = find_link(socket, name));) {
+      const auto waited = socket.wait_for_notification(kPatienceMs);
+      news = waited && *waited;
+    }
+    (void)socket.subscribe(RTNLGRP_LINK, false);
+    (void)socket.wait_for_notification(0);
   }
-  return fail(ETIMEDOUT, "wait for link " + std::string(name));
+  if (!link) return tl::unexpected(link.error());
+  if (!*link) return fail(ENODEV, "link " + std::string(name));
+  if (!(*link)->operational) return fail(ETIMEDOUT, "wait for link " + std::string(name));
+  return std::move(**link);
 }
 
 Result<std::vector<Link>> list_links(NetlinkSocket& socket) {

@@ -1,6 +1,7 @@
 #include "agent/network/netlink.h"
 
 #include <arpa/inet.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
@@ -108,7 +109,31 @@ Result<NetlinkSocket> NetlinkSocket::open(int protocol) {
   ::setsockopt(fd.get(), SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof on);
   ::setsockopt(fd.get(), SOL_NETLINK, NETLINK_GET_STRICT_CHK, &on, sizeof on);
   ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &kReceiveTimeout, sizeof kReceiveTimeout);
-  return NetlinkSocket(std::move(fd));
+  sockaddr_nl address{};
+  address.nl_family = AF_NETLINK;
+  socklen_t size = sizeof address;
+  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
+      ::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &size) != 0)
+    return fail(errno, "netlink bind");
+  return NetlinkSocket(std::move(fd), address.nl_pid);
+}
+
+Result<void> NetlinkSocket::subscribe(unsigned group, bool on) {
+  const int option = on ? NETLINK_ADD_MEMBERSHIP : NETLINK_DROP_MEMBERSHIP;
+  if (::setsockopt(fd_.get(), SOL_NETLINK, option, &group, sizeof group) != 0) return fail(errno, "netlink membership");
+  return {};
+}
+
+Result<bool> NetlinkSocket::wait_for_notification(int timeout_ms) {
+  pollfd wanted{fd_.get(), POLLIN, 0};
+  const int ready = ::poll(&wanted, 1, timeout_ms);
+  if (ready < 0 && errno != EINTR) return fail(errno, "netlink poll");
+  if (ready == 0) return false;
+  // ENOBUFS says that some were lost, which is news as well; the next receive goes on.
+  char ignored[256];
+  while (::recv(fd_.get(), ignored, sizeof ignored, MSG_DONTWAIT | MSG_TRUNC) >= 0 || errno == ENOBUFS) {
+  }
+  return true;
 }
 
 Result<void> NetlinkSocket::send(NetlinkBatch& batch, std::initializer_list<int> tolerated) {
@@ -132,7 +157,7 @@ Result<void> NetlinkSocket::send(NetlinkBatch& batch, std::initializer_list<int>
     size_t left = static_cast<size_t>(size);
     for (auto* header = reinterpret_cast<nlmsghdr*>(reply.data()); NLMSG_OK(header, left);
          header = NLMSG_NEXT(header, left)) {
-      if (header->nlmsg_type != NLMSG_ERROR || header->nlmsg_seq < first) continue;
+      if (header->nlmsg_type != NLMSG_ERROR || header->nlmsg_seq < first || header->nlmsg_pid != port_) continue;
       const int error = -reinterpret_cast<nlmsgerr*>(NLMSG_DATA(header))->error;
       const uint32_t index = header->nlmsg_seq - first;
       const bool acknowledged = index < batch.what_.size() && !batch.what_[index].empty();
@@ -163,7 +188,7 @@ Result<void> NetlinkSocket::query(NetlinkBatch& batch,
     size_t left = static_cast<size_t>(size);
     for (auto* header = reinterpret_cast<nlmsghdr*>(reply.data()); NLMSG_OK(header, left);
          header = NLMSG_NEXT(header, left)) {
-      if (header->nlmsg_seq != sequence) continue;
+      if (header->nlmsg_seq != sequence || header->nlmsg_pid != port_) continue;
       if (header->nlmsg_type == NLMSG_DONE) return {};
       if (header->nlmsg_type == NLMSG_ERROR) {
         const int error = -reinterpret_cast<nlmsgerr*>(NLMSG_DATA(header))->error;

@@ -77,9 +77,15 @@ class NetlinkSocket {
   // Sends one message and visits what it yields (a dump, or the one answer of a get).
   Result<void> query(NetlinkBatch& batch, const std::function<void(const nlmsghdr&, std::string_view)>& visit);
 
+  // Notifications of one multicast group (RTNLGRP_LINK), for as long as somebody waits for one; queries may go on beside.
+  Result<void> subscribe(unsigned group, bool on);
+  // Waits for any notification and forgets it, and all that have come with it. False at the time-out.
+  Result<bool> wait_for_notification(int timeout_ms);
+
  private:
-  explicit NetlinkSocket(Fd fd) : fd_(std::move(fd)) {}
+  NetlinkSocket(Fd fd, uint32_t port) : fd_(std::move(fd)), port_(port) {}
   Fd fd_;
+  uint32_t port_;  // answers to us bear it, notifications that of whoever caused them
   uint32_t sequence_ = 1;
 };
 

@@ -179,6 +179,7 @@ Result<Fd> take_lock(const Instance& instance) {
   while (true) {
     auto lock = lock_file(instance.directory() + "/lock", false);
     if (lock || lock.error().errno_value != EAGAIN || std::chrono::steady_clock::now() > deadline) return lock;
+    // No event: a lock that is waited for with a time limit tells nobody when it comes free.
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
 }
