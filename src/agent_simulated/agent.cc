@@ -97,6 +97,8 @@ void Agent::follow(const std::string& path, TimeMs now_ms) {
   if (known->second->state == TaskState::stopped) return machine_.forget(path);
   const records::TaskStatus* status = known->second.get();
   if (status->order == Order::none) return;
+  // After power loss what was reported is lost too.
+  if (machine_.has(path) && !store_.get(key_of(keys::kTaskObserved, path))) reports_.insert(path);
   if (!machine_.has(path) && faults_.bug != PlantedBug::starts_again_after_restart) {
     const auto before = records::get<TaskObserved>(store_, key_of(keys::kTaskObserved, path));
     if (before || status->order == Order::stop) {  // it ran on a machine that is no more, or never came to run

@@ -43,6 +43,12 @@ class Agent {
   Agent(const Agent&) = delete;
   Agent& operator=(const Agent&) = delete;
 
+  // Other faults from now on. What was dropped before is looked at again.
+  void set_faults(const Faults& faults) {
+    faults_ = faults;
+    look_at_all();
+  }
+
   // Returns when to be called again without a change; absent: never.
   std::optional<TimeMs> run(TimeMs now_ms);
 
@@ -57,7 +63,7 @@ class Agent {
   state::Store& store_;
   Machine& machine_;
   Random& random_;
-  const Faults faults_;
+  Faults faults_;
   state::WatchId watch_ = 0;
   // Committed statuses: an order that may yet be rolled back is not followed.
   std::map<std::string, std::shared_ptr<const records::TaskStatus>> statuses_;

@@ -22,9 +22,9 @@ using records::TaskStatus;
 
 namespace {
 
-// The wait doubles from 1 s, so 6 rounds in the first minute of a deployment, and as many again where the user begins
-// another one or a circuit breaker goes back; tasks of one round that fail apart add some.
-constexpr size_t kFailingStartsAMinuteMax = 24;
+// The wait doubles from 1 s, so 6 rounds in the first minute of a deployment, and as many again where a circuit breaker
+// goes back; tasks of one round that fail apart, and those that a crash or a fault of the machine ends, add some.
+constexpr size_t kFailingRoundsAMinuteMax = 20;
 
 // Revisions whose tasks never stay up long enough to end a row of failures.
 bool fails_to_start(int64_t revision) {
@@ -58,7 +58,10 @@ void Checker::changed(const std::string& key, const state::ValuePtr& before, con
   }
   if (is(keys::kServiceSpec) || is(keys::kServiceStatus)) {
     Service& service = services_[key.substr(key.rfind('/') + 1)];
-    if (is(keys::kServiceSpec)) return take(service.spec);
+    if (is(keys::kServiceSpec)) {
+      failing_starts_.erase(key.substr(key.rfind('/') + 1));
+      return take(service.spec);
+    }
     take(service.status);
     touched_services_.insert(key.substr(key.rfind('/') + 1));
     return;
@@ -73,7 +76,7 @@ void Checker::changed(const std::string& key, const state::ValuePtr& before, con
       take(task.spec);
       if (in_control_ && after && !task.spec->service.empty()) {
         ++started_[task.spec->service];
-        if (fails_to_start(task.spec->revision)) start_moments_[task.spec->service].insert(now_);
+        if (fails_to_start(task.spec->revision)) failing_starts_[task.spec->service].insert(now_);
       }
     }
     if (kind == keys::kTaskStatus) {
@@ -244,10 +247,11 @@ void Checker::check_maximum(const std::string& name) {
 
 // Tasks that keep failing are started ever more seldom.
 void Checker::check_held_back(const std::string& name) {
-  auto& moments = start_moments_[name];
-  moments.erase(moments.begin(), moments.lower_bound(now_ - 60'000));
-  if (moments.size() > kFailingStartsAMinuteMax)
-    violated(fmt::format("{} started tasks {} times in a minute although they keep failing", name, moments.size()));
+  auto& starts = failing_starts_[name];
+  starts.erase(starts.begin(), starts.lower_bound(now_ - 60'000));
+  const auto limit = kFailingRoundsAMinuteMax * static_cast<size_t>(std::max(services_[name].desired(), 1));
+  if (starts.size() > limit)
+    violated(fmt::format("{} started {} tasks in a minute although they keep failing", name, starts.size()));
 }
 
 void Checker::check_minimum(const std::string& name) {

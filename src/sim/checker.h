@@ -90,7 +90,7 @@ class Checker final : public state::Index {
 
   // Over the whole run, restarts included.
   std::map<std::string, std::set<std::string>> failures_;       // tasks that failed, by deployment
-  std::map<std::string, std::set<TimeMs>> start_moments_;       // by service, of tasks that cannot stay up; a minute long
+  std::map<std::string, std::multiset<TimeMs>> failing_starts_;  // by service, since its spec changed, a minute long
 };
 
 }  // namespace berth::sim

@@ -13,11 +13,14 @@ namespace berth::sim {
 
 // Set by main() from the command line.
 uint64_t g_only_seed = 0;
-uint64_t g_seeds = 1500;
+uint64_t g_seeds = 1000;
 
 namespace {
 
 constexpr uint64_t kFirstSeed = 1;
+// More seeds, in blocks that ctest runs beside each other.
+constexpr uint64_t kBlocks = 4;
+constexpr uint64_t kSeedsOfABlock = 250;
 // A planted bug must be caught within this many of the same seeds.
 constexpr uint64_t kSeedsForABug = 300;
 
@@ -85,6 +88,21 @@ TEST(Simulation, EverythingHoldsAndEveryRareBranchIsTaken) {
     EXPECT_TRUE(std::find(std::begin(kRare), std::end(kRare), name) != std::end(kRare)) << "not in the list: " << name;
 }
 
+class Block : public ::testing::TestWithParam<uint64_t> {};
+
+TEST_P(Block, EverythingHolds) {
+  if (g_only_seed != 0) GTEST_SKIP();
+  const uint64_t first = kFirstSeed + 1'000'000 * GetParam();
+  std::map<std::string, int> rare;
+  for (uint64_t seed = first; seed < first + kSeedsOfABlock; ++seed) {
+    const Outcome outcome = Simulation(seed, {}, rare).run();
+    if (!outcome.violation.empty()) tell(seed, outcome);
+    ASSERT_EQ(outcome.violation, "") << "again: sim_test --seed=" << seed;
+  }
+  fmt::print("{} seeds ({}..{})\n", kSeedsOfABlock, first, first + kSeedsOfABlock - 1);
+}
+INSTANTIATE_TEST_SUITE_P(More, Block, ::testing::Range<uint64_t>(1, kBlocks + 1));
+
 TEST(Simulation, TheSameSeedIsTheSameRun) {
   std::map<std::string, int> first, second;
   EXPECT_EQ(Simulation(7, {}, first).run().story, Simulation(7, {}, second).run().story);
@@ -102,12 +120,17 @@ class PlantedBug : public ::testing::TestWithParam<Bug> {};
 TEST_P(PlantedBug, IsCaught) {
   if (g_only_seed != 0) GTEST_SKIP();
   std::map<std::string, int> rare;
+  std::set<std::string> others;  // what else was seen of it
   for (uint64_t seed = kFirstSeed; seed < kFirstSeed + kSeedsForABug; ++seed) {
     const Outcome outcome = Simulation(seed, GetParam().planted, rare).run();
-    if (outcome.violation.find(GetParam().caught_as) == std::string::npos) continue;
+    if (outcome.violation.find(GetParam().caught_as) == std::string::npos) {
+      if (!outcome.violation.empty()) others.insert(fmt::format("seed {}: {}", seed, outcome.violation));
+      continue;
+    }
     fmt::print("{}: seed {}: {}\n", GetParam().name, seed, outcome.violation);
     return;
   }
+  for (const std::string& other : others) fmt::print("{}\n", other);
   FAIL() << GetParam().name << " was not caught as \"" << GetParam().caught_as << "\" within " << kSeedsForABug << " seeds";
 }
 

@@ -58,7 +58,10 @@ std::vector<ContainerDefinition> containers_of(App app) {
       ContainerDefinition worker = container("worker", "exit:1+after:200s");
       worker.restart_policy.emplace();
       worker.restart_policy->attempt_period_s = 60;
-      return {container("app", "server"), helper(worker)};
+      ContainerDefinition hasty = worker;  // ends too soon to be restarted, and nobody minds
+      hasty.name = "hasty";
+      hasty.image = "exit:1+after:20s";
+      return {container("app", "server"), helper(worker), helper(hasty)};
     }
     case App::slow:
       return {container("app", "pull:20s")};
@@ -205,6 +208,11 @@ void Workload::scale(state::Store& store) {
   records::ServiceSpec spec = *services[random_.below(services.size())].second;
   if (spec.deleted_at_ms != 0) return;
   spec.desired_count = choose_count();
+  // After a failed deployment a user scales down more often than chance would.
+  const auto status =
+      records::get<records::ServiceStatus>(store, keys::service(keys::kServiceStatus, {kScope, kCluster, spec.name}));
+  if (status && !status->deployments.empty() && status->deployments.front().rollout == records::Rollout::failed)
+    spec.desired_count = static_cast<int>(random_.below(2));
   put(store, spec, "scales");
 }
 
@@ -250,7 +258,10 @@ void Workload::stop_task(state::Store& store, TimeMs now_ms) {
 
 void Workload::bring_to_good(state::Store& store, TimeMs now_ms) {
   for (const auto& [key, before] : records::range<records::ServiceSpec>(store, keys::kServiceSpec)) {
-    if (before->deleted_at_ms != 0 || random_.chance(40)) continue;
+    // Tasks that live for seconds and are replaced at once cost much time to simulate, and never come to rest.
+    const App app = static_cast<App>(before->target.revision);
+    const bool restless = app == App::crashes_late || app == App::turns_unhealthy;
+    if (before->deleted_at_ms != 0 || (random_.chance(40) && !restless)) continue;
     records::ServiceSpec spec = *before;
     spec.target.revision = static_cast<int64_t>(1 + random_.below(static_cast<uint64_t>(App::last_good)));
     ++spec.generation;

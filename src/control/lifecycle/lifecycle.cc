@@ -51,7 +51,7 @@ class Decision {
     TaskPlan plan;
     const TimeMs until = status_.stopped_at_ms + settings_.stopped_kept_ms;
     plan.erase = now_ >= until && settings_.bug != PlantedBug::never_erase;
-    if (!plan.erase) plan.wake_at_ms = until;
+    if (now_ < until) plan.wake_at_ms = until;
     return plan;
   }
 
