@@ -57,7 +57,7 @@ class TaskBench:
         return Caller(self.berth.port, self.berth.signer(service))
 
     def wait_for_status(self, caller, arn, status, timeout_s=60.0, pause_s=0.0):
-        """Asks without a pause unless told; returns the moment (CLOCK_MONOTONIC, ns) at which the answer was in hand."""
+        """Returns the moment (CLOCK_MONOTONIC, ns) at which the answer was in hand."""
         deadline = time.monotonic() + timeout_s
         while True:
             task = caller.call("DescribeTasks", cluster=CLUSTER, tasks=[arn])["tasks"][0]
