@@ -115,7 +115,7 @@ def make_payload(directory):
 
 def boot(home, payload, log):
     """Runs the machine to its end; returns True when its checks said ok."""
-    command = ["qemu-system-x86_64", "-machine", "pc,accel=tcg", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "2048",
+    command = ["qemu-system-x86_64", "-machine", "pc", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "2048",
                "-display", "none", "-nodefaults", "-serial", "stdio", "-kernel", home / "kernel", "-initrd", home / "initrd",
                "-append", "root=/dev/vda rw console=ttyS0 quiet systemd.show_status=0 loglevel=3 net.ifnames=0",
                "-drive", f"file={home / 'root.img'},if=virtio,format=raw,snapshot=on",
