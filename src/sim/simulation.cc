@@ -76,7 +76,7 @@ agent_simulated::Conduct Simulation::misconduct() {
   conduct.start_fails = chance() / 3;
   conduct.crashes = chance();
   conduct.out_of_memory = chance() / 3;
-  conduct.turns_unhealthy = chance();
+  conduct.turns_unhealthy = 2 * chance();
   conduct.supervisor_lost = chance() / 3;
   return conduct;
 }
@@ -124,11 +124,13 @@ std::optional<TimeMs> Simulation::round() {
   std::optional<TimeMs> control_next, agent_next;
   const int killed_before = !calm_ && random_.below(100) == 0 ? static_cast<int>(random_.below(4)) : -1;
   const bool late = !calm_ && random_.chance(10);
+  const int full_before = !calm_ && random_.below(100) == 0 ? static_cast<int>(random_.below(4)) : -1;
   for (int step = 0; step < 4 && !failed(); ++step) {
     if (step == killed_before) {
       kill(random_.chance(20));
       return now_;
     }
+    if (step == full_before) fail_commits();
     if (step == 0 && !late) settle();
     if (step == 1) control_pass(control_next);
     if (step == 2 && !late) settle();
@@ -156,6 +158,13 @@ void Simulation::pass_time(int64_t ms) {
   }
 }
 
+void Simulation::fail_commits() {
+  const int count = static_cast<int>(1 + random_.below(3));
+  say(fmt::format("fault: the next {} commits fail", count));
+  ++outcome_.faults;
+  daemon_->store.fail_next_commits(count);
+}
+
 void Simulation::fault() {
   switch (random_.below(6)) {
     case 0:
@@ -163,12 +172,8 @@ void Simulation::fault() {
     case 1:
       if (random_.chance(50)) return kill(true);
       return;
-    case 2: {
-      const int count = static_cast<int>(1 + random_.below(3));
-      say(fmt::format("fault: the next {} commits fail", count));
-      ++outcome_.faults;
-      return daemon_->store.fail_next_commits(count);
-    }
+    case 2:
+      return fail_commits();
     default:
       say("fault: the machine changes its conduct");
       ++outcome_.faults;

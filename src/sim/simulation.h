@@ -67,6 +67,7 @@ class Simulation final : private RareBranches {
   void calm();
   void end();
   void fault();
+  void fail_commits();
   void kill(bool power_loss);
   void restart(state::MemoryStore::Image image);
   std::optional<TimeMs> round();

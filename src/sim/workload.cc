@@ -134,6 +134,7 @@ void Workload::step(state::Store& store, TimeMs now_ms) {
 }
 
 int64_t Workload::choose_revision() {
+  if (random_.chance(15)) return static_cast<int64_t>(App::checked);
   const auto good = static_cast<uint64_t>(App::last_good), all = static_cast<uint64_t>(App::last);
   return static_cast<int64_t>(1 + (random_.chance(60) ? random_.below(good) : random_.below(all)));
 }
@@ -205,14 +206,21 @@ void Workload::create_or_update(state::Store& store, TimeMs now_ms) {
 void Workload::scale(state::Store& store) {
   const auto services = records::range<records::ServiceSpec>(store, keys::kServiceSpec);
   if (services.empty()) return;
-  records::ServiceSpec spec = *services[random_.below(services.size())].second;
-  if (spec.deleted_at_ms != 0) return;
-  spec.desired_count = choose_count();
+  size_t chosen = random_.below(services.size());
+  int count = choose_count();
   // After a failed deployment a user scales down more often than chance would.
-  const auto status =
-      records::get<records::ServiceStatus>(store, keys::service(keys::kServiceStatus, {kScope, kCluster, spec.name}));
-  if (status && !status->deployments.empty() && status->deployments.front().rollout == records::Rollout::failed)
-    spec.desired_count = static_cast<int>(random_.below(2));
+  for (size_t i = 0; i < services.size(); ++i) {
+    const auto& name = services[i].second->name;
+    const auto status =
+        records::get<records::ServiceStatus>(store, keys::service(keys::kServiceStatus, {kScope, kCluster, name}));
+    if (!status || status->deployments.empty()) continue;
+    if (status->deployments.front().rollout != records::Rollout::failed || random_.chance(30)) continue;
+    chosen = i;
+    count = static_cast<int>(random_.below(3));
+  }
+  records::ServiceSpec spec = *services[chosen].second;
+  if (spec.deleted_at_ms != 0) return;
+  spec.desired_count = count;
   put(store, spec, "scales");
 }
 
@@ -261,7 +269,7 @@ void Workload::bring_to_good(state::Store& store, TimeMs now_ms) {
     // Tasks that live for seconds and are replaced at once cost much time to simulate, and never come to rest.
     const App app = static_cast<App>(before->target.revision);
     const bool restless = app == App::crashes_late || app == App::turns_unhealthy;
-    if (before->deleted_at_ms != 0 || (random_.chance(40) && !restless)) continue;
+    if (before->deleted_at_ms != 0 || (random_.chance(60) && !restless)) continue;
     records::ServiceSpec spec = *before;
     spec.target.revision = static_cast<int64_t>(1 + random_.below(static_cast<uint64_t>(App::last_good)));
     ++spec.generation;

@@ -35,9 +35,9 @@ ServicePlan Reconcile::run() {
   tell_what_does_nothing();
   count_failures();
   forget_failures();
-  break_circuit();
   scale_in();
   replace_unhealthy();
+  break_circuit();
   retire_old();
   start();
   tell_stuck();

@@ -136,6 +136,7 @@ void Reconcile::break_circuit() {
     roll_back();
   else
     note("circuit breaker without a way back");
+  plan_.again = true;  // what has been decided before in this plan was for a deployment in progress
 }
 
 // Back to the deployment that was complete, with the tasks that it still has; a new one of its revision where it is gone.
@@ -168,7 +169,7 @@ void Reconcile::roll_back() {
   status_.start_failures = 0;
   status_.next_start_at_ms = 0;
   for (Task& task : tasks_) task.current = task.summary->started_by == primary().id;
-  rolled_back_ = plan_.again = true;
+  rolled_back_ = true;
 }
 
 }  // namespace berth::control::deployment
