@@ -12,6 +12,14 @@ ApiError not_durable() {
 // A reply must not be copied once it is known, and a when_durable callback must be copyable: hence shared ownership.
 using CallPtr = std::shared_ptr<wire::Call>;
 
+// A handler of an operation without output answers with an empty struct of its own, which no protocol can render.
+void answer_with(wire::Call& call, std::shared_ptr<const void> output) {
+  if (call.operation.output)
+    call.respond_raw(std::move(output));
+  else
+    call.respond_empty();
+}
+
 }  // namespace
 
 services::Context context_of(const World& world, const Caller& caller, TimeMs now_ms) {
@@ -47,11 +55,11 @@ void Api::run(const services::ErasedHandler& handler, CallPtr call) {
 
 void Api::finish(CallPtr call, services::ErasedHandled handled) {
   if (!handled.answer) return call->respond(std::move(handled.answer.error()));
-  if (!handled.later) return call->respond_raw(std::move(*handled.answer));
+  if (!handled.later) return answer_with(*call, std::move(*handled.answer));
   workers_.post([call = std::move(call), later = std::move(handled.later)] {
     auto answer = later();
     if (answer)
-      call->respond_raw(std::move(*answer));
+      answer_with(*call, std::move(*answer));
     else
       call->respond(std::move(answer.error()));
   });
