@@ -42,29 +42,28 @@ std::string HostMachine::task_directory(const std::string& task_id) const {
   return fmt::format("{}/tasks/{}", parts_.state_directory, task_id);
 }
 
-void HostMachine::prepare_images(std::vector<std::string> names,
-                                 std::function<void(Result<std::vector<images::ResolvedImage>>)> done) {
-  std::vector<images::ResolvedImage> found;
+void HostMachine::prepare_images(std::vector<std::string> names, std::function<void(Prepared)> done) {
+  Prepared local;
   for (const std::string& name : names) {
     auto image = parts_.images.resolve(name);
     if (!image) break;
-    found.push_back(std::move(*image));
+    local.images.push_back(std::move(*image));
   }
-  if (found.size() == names.size()) {
-    parts_.loop.post([found = std::move(found), done = std::move(done)]() mutable { done(std::move(found)); });
+  if (local.images.size() == names.size()) {
+    parts_.loop.post([local = std::move(local), done = std::move(done)]() mutable { done(std::move(local)); });
     return;
   }
   image_workers_.post([this, names = std::move(names), done = std::move(done)]() mutable {
-    Result<std::vector<images::ResolvedImage>> all{std::vector<images::ResolvedImage>{}};
+    Prepared prepared;
     for (const std::string& name : names) {
       auto image = parts_.images.obtain(name);
       if (!image) {
-        all = tl::unexpected(image.error());
+        prepared.all = tl::unexpected(image.error());
         break;
       }
-      all->push_back(std::move(*image));
+      prepared.images.push_back(std::move(*image));
     }
-    parts_.loop.post([all = std::move(all), done = std::move(done)]() mutable { done(std::move(all)); });
+    parts_.loop.post([prepared = std::move(prepared), done = std::move(done)]() mutable { done(std::move(prepared)); });
   });
 }
 

@@ -39,8 +39,7 @@ class HostMachine final : public Machine {
   };
   explicit HostMachine(Parts parts);
 
-  void prepare_images(std::vector<std::string> names,
-                      std::function<void(Result<std::vector<images::ResolvedImage>>)> done) override;
+  void prepare_images(std::vector<std::string> names, std::function<void(Prepared)> done) override;
   void attach(const TaskOrder& order, std::optional<dataplane::Ipv4> address,
               std::function<void(Result<std::pair<network::TaskNet, dataplane::Ipv4>>)> done) override;
   void detach(const TaskOrder& order, std::optional<dataplane::Ipv4> address, std::function<void()> done) override;

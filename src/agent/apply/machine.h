@@ -35,9 +35,13 @@ class Machine {
  public:
   virtual ~Machine() = default;
 
-  // Local images at once, others pulled and unpacked. The error's context is the container's reason, "CannotPull…".
-  virtual void prepare_images(std::vector<std::string> names,
-                              std::function<void(Result<std::vector<images::ResolvedImage>>)> done) = 0;
+  // Local images at once, others pulled and unpacked. Those before the first that cannot be had are in `images`; of that one the
+  // error's context is the container's reason, "CannotPull…".
+  struct Prepared {
+    std::vector<images::ResolvedImage> images;
+    Result<void> all;
+  };
+  virtual void prepare_images(std::vector<std::string> names, std::function<void(Prepared)> done) = 0;
   // Picks an address in the order's subnet, or takes `address` where the task has one already.
   virtual void attach(const TaskOrder& order, std::optional<dataplane::Ipv4> address,
                       std::function<void(Result<std::pair<network::TaskNet, dataplane::Ipv4>>)> done) = 0;

@@ -48,16 +48,19 @@ void Task::begin() {
   std::vector<std::string> names;
   for (const auto& container : containers_) names.push_back(container.image);
   machine_.prepare_images(std::move(names),
-                          [self = shared_from_this()](auto images) { self->images_there(std::move(images)); });
+                          [self = shared_from_this()](auto prepared) { self->images_there(std::move(prepared)); });
   machine_.attach(order_, std::nullopt, [self = shared_from_this()](auto net) { self->network_there(std::move(net)); });
 }
 
-void Task::images_there(Result<std::vector<images::ResolvedImage>> images) {
+void Task::images_there(Machine::Prepared prepared) {
   --preparing_;
-  if (!images) return fail(images.error().context);
+  for (size_t i = 0; i < prepared.images.size(); ++i) observed_.containers[i].image_digest = prepared.images[i].digest;
+  if (!prepared.all) {
+    observed_.containers[prepared.images.size()].reason = prepared.all.error().context;
+    return fail(prepared.all.error().context);
+  }
   observed_.pull_stopped_at_ms = machine_.now_ms();
-  for (size_t i = 0; i < images->size(); ++i) observed_.containers[i].image_digest = (*images)[i].digest;
-  images_ = std::move(*images);
+  images_ = std::move(prepared.images);
   launch_when_ready();
 }
 

@@ -49,7 +49,7 @@ class Task : public std::enable_shared_from_this<Task> {
  private:
   enum class Phase { preparing, supervised, releasing, released };
 
-  void images_there(Result<std::vector<images::ResolvedImage>> images);
+  void images_there(Machine::Prepared prepared);
   void network_there(Result<std::pair<network::TaskNet, dataplane::Ipv4>> net);
   void launch_when_ready();
   void start_containers();

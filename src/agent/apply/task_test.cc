@@ -18,13 +18,13 @@ using taskdir::FactKind;
 // Remembers what was asked and answers when the test says so.
 class FakeMachine final : public Machine {
  public:
-  void prepare_images(std::vector<std::string> names,
-                      std::function<void(Result<std::vector<images::ResolvedImage>>)> done) override {
+  void prepare_images(std::vector<std::string> names, std::function<void(Prepared)> done) override {
     asked.push_back("images");
     images_done = [names, done = std::move(done)](bool good) {
-      if (!good) return done(berth::fail("CannotPullContainerError: no such image"));
-      std::vector<images::ResolvedImage> out(names.size());
-      for (auto& image : out) image.digest = "sha256:1";
+      if (!good) return done({{}, berth::fail("CannotPullContainerError: no such image")});
+      Prepared out;
+      out.images.resize(names.size());
+      for (auto& image : out.images) image.digest = "sha256:1";
       done(std::move(out));
     };
   }

@@ -113,7 +113,10 @@ m::Attachment render_attachment(const TaskView& task) {
   std::replace(dashed.begin(), dashed.end(), '.', '-');
   details.push_back(pair("networkInterfaceId", task.spec->eni_id));
   details.push_back(pair("macAddress", task.observed->mac));
-  details.push_back(pair("privateDnsName", fmt::format("ip-{}.{}.compute.internal", dashed, task.path.scope.region)));
+  // The oldest region keeps its old domain.
+  const std::string& region = task.path.scope.region;
+  const std::string domain = region == "us-east-1" ? "ec2.internal" : region + ".compute.internal";
+  details.push_back(pair("privateDnsName", fmt::format("ip-{}.{}", dashed, domain)));
   details.push_back(pair("privateIPv4Address", task.observed->address));
   return out;
 }
