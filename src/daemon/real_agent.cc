@@ -1,6 +1,7 @@
 #include "daemon/real_agent.h"
 
 #include <fmt/format.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -18,6 +19,7 @@
 #include "agent/apply/host_machine.h"
 #include "agent/runtime/probe.h"
 #include "agent/supervise/supervisors.h"
+#include "taskdir/cgroups.h"
 #include "taskdir/paths.h"
 
 namespace berth::daemon {
@@ -132,6 +134,18 @@ void RealAgent::stop() {
 
 images::ImageStore& RealAgent::images() { return *parts_->images; }
 
-Result<void> RealAgent::remove_from_host() { return parts_->network->remove_all(); }
+Result<void> RealAgent::remove_from_host() {
+  // The last supervisors are ending; version 1 has no event for an empty cgroup.
+  const std::string cgroup = taskdir::instance_cgroup(parts_->network->instance().name);
+  int busy = 0;
+  for (int attempt = 0; attempt < 200; ++attempt) {
+    busy = taskdir::remove_cgroup(parts_->runtime.cgroup_root, parts_->runtime.cgroup_mode, cgroup);
+    if (busy != EBUSY) break;
+    ::poll(nullptr, 0, 10);
+  }
+  auto network = parts_->network->remove_all();
+  if (network && busy != 0) return fail(busy, "remove the cgroup " + cgroup);
+  return network;
+}
 
 }  // namespace berth::daemon
