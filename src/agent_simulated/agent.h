@@ -1,5 +1,5 @@
-// Orders from the store to the machine, what the machine shows back to the store. Watches `ecs/task-status/` and is the
-// only writer of `ecs/task-observed/`, as the real agent.
+// Orders from the store to the machine, what the machine shows back to the store. Watches `ecs/task-status/`
+// and is the only writer of `ecs/task-observed/`, as the real agent.
 //
 // Thread: the state thread. The driver calls run() after each settle() and at the latest when it said.
 #pragma once
@@ -67,9 +67,9 @@ class Agent {
   state::WatchId watch_ = 0;
   // Committed statuses: an order that may yet be rolled back is not followed.
   std::map<std::string, std::shared_ptr<const records::TaskStatus>> statuses_;
-  std::set<std::string> orders_;             // tasks whose status has changed
-  std::set<std::string> reports_;            // tasks to report whether the machine says that they changed or not
-  std::map<std::string, TimeMs> late_;       // reports held back, until when
+  std::set<std::string> orders_;        // tasks whose status has changed
+  std::set<std::string> reports_;       // tasks to report whether the machine says that they changed or not
+  std::map<std::string, TimeMs> late_;  // reports held back, until when
   TimeMs look_at_all_at_ms_ = 0;
 };
 

@@ -1,7 +1,6 @@
-#include "agent_simulated/agent.h"
-
 #include <gtest/gtest.h>
 
+#include "agent_simulated/agent.h"
 #include "records/keys.h"
 #include "records/read.h"
 #include "state/memory_store.h"

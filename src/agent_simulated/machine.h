@@ -1,8 +1,8 @@
-// The machine that is played. It outlives the agent as supervisors outlive the daemon: an agent that is made again finds
-// what runs. Time is an argument; nothing happens but in advance().
+// The machine that is played. It outlives the agent as supervisors outlive the daemon: an agent that is made
+// again finds what runs. Time is an argument; nothing happens but in advance().
 //
-// Every process that is started is counted by task, container and number of the start, so that a checker can tell that
-// none ran twice.
+// Every process that is started is counted by task, container and number of the start, so that a checker can
+// tell that none ran twice.
 #pragma once
 
 #include <functional>
@@ -46,8 +46,9 @@ class Machine {
   void set_conduct(const Conduct& conduct) { conduct_ = conduct; }
 
   // Orders, as often as the agent likes: each only goes forward. `path` is records::keys::TaskPath::str().
-  void order_run(const std::string& path, const records::TaskSpec& spec, const records::TaskDefinition& definition,
-                 const std::map<std::string, int>& starts, TimeMs now_ms);
+  void order_run(const std::string& path, const records::TaskSpec& spec,
+                 const records::TaskDefinition& definition, const std::map<std::string, int>& starts,
+                 TimeMs now_ms);
   void order_stop(const std::string& path, TimeMs now_ms);
   void forget(const std::string& path);  // what is left of it goes, whatever it was
   void reboot(TimeMs now_ms);            // every process is gone; task directories are not
@@ -83,7 +84,7 @@ class Machine {
     bool stop = false;
     TimeMs provisioned_at_ms = 0;
     bool pull_fails = false;
-    TimeMs lost_at_ms = 0;     // the supervisor's end
+    TimeMs lost_at_ms = 0;  // the supervisor's end
     TimeMs release_at_ms = 0;
   };
 

@@ -1,11 +1,12 @@
-// What a simulated container does, said by words in its image's name or in its variable BERTH_SIMULATED, separated by
-// blanks, commas or plus signs; words that are not of ours are ignored, so any image does something: it runs until stopped.
+// What a simulated container does, said by words in its image's name or in its variable BERTH_SIMULATED,
+// separated by blanks, commas or plus signs; words that are not of ours are ignored, so any image does
+// something: it runs until stopped.
 //
-//   exit:3          ends by itself with this code            after:50ms      … so long after its start (default 0; also s)
-//   unhealthy:2s    its check turns bad so long after start  healthy:1s      its check turns good so late (default at once)
-//   oom             ends as one killed for memory            ignore-term     ends only by SIGKILL, after its stopTimeout
-//   pull-fails      its image cannot be pulled               start-fails     it cannot be started
-//   pull:3s         pulling takes so long
+//   exit:3          ends by itself with this code            after:50ms      … so long after its start
+//   (default 0; also s) unhealthy:2s    its check turns bad so long after start  healthy:1s      its check
+//   turns good so late (default at once) oom             ends as one killed for memory            ignore-term
+//   ends only by SIGKILL, after its stopTimeout pull-fails      its image cannot be pulled start-fails     it
+//   cannot be started pull:3s         pulling takes so long
 #pragma once
 
 #include <cstdint>

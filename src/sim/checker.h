@@ -1,8 +1,8 @@
-// What must hold, told from records and the played machine alone: nothing here is shared with the code it checks, but the
-// records.
+// What must hold, told from records and the played machine alone: nothing here is shared with the code it
+// checks, but the records.
 //
-// Kept in step with the head by the store. What control changes is looked at after each of its passes; what must be true
-// at rest, when nothing goes wrong any more and time has passed.
+// Kept in step with the head by the store. What control changes is looked at after each of its passes; what
+// must be true at rest, when nothing goes wrong any more and time has passed.
 #pragma once
 
 #include <functional>
@@ -25,8 +25,8 @@ class Checker final : public state::Index {
  public:
   explicit Checker(std::function<void(const std::string&)> violation) : violation_(std::move(violation)) {}
 
-  // Feeds itself from the store, which was just made; what was known of an earlier one is forgotten, but not which
-  // failures there have been.
+  // Feeds itself from the store, which was just made; what was known of an earlier one is forgotten, but not
+  // which failures there have been.
   void attach(state::Store& store);
   void changed(const std::string& key, const state::ValuePtr& before, const state::ValuePtr& after) override;
 
@@ -56,8 +56,10 @@ class Checker final : public state::Index {
     int desired() const { return spec->scheduling_strategy == "DAEMON" ? 1 : spec->desired_count; }
   };
 
-  void status_changed(const std::string& path, const records::TaskStatus* before, const records::TaskStatus& after);
-  void check_status(const std::string& path, const records::TaskStatus* before, const records::TaskStatus& after);
+  void status_changed(const std::string& path, const records::TaskStatus* before,
+                      const records::TaskStatus& after);
+  void check_status(const std::string& path, const records::TaskStatus* before,
+                    const records::TaskStatus& after);
   void check_explained(const std::string& path, const Task& task, const records::TaskStatus& status);
   void check_starts(const std::string& path, const Task& task, const records::TaskStatus* before,
                     const records::TaskStatus& after);
@@ -89,8 +91,9 @@ class Checker final : public state::Index {
   std::map<std::string, int> stopped_healthy_;  // by service: healthy ones stopped by the scheduler
 
   // Over the whole run, restarts included.
-  std::map<std::string, std::set<std::string>> failures_;       // tasks that failed, by deployment
-  std::map<std::string, std::multiset<TimeMs>> failing_starts_;  // by service, since its spec changed, a minute long
+  std::map<std::string, std::set<std::string>> failures_;  // tasks that failed, by deployment
+  std::map<std::string, std::multiset<TimeMs>>
+      failing_starts_;  // by service, since its spec changed, a minute long
 };
 
 }  // namespace berth::sim

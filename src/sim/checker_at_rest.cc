@@ -16,7 +16,8 @@ using records::TaskState;
 bool Checker::is_bad(const Task& task) const {
   if (!task.spec || task.spec->service.empty()) return false;
   const auto service = services_.find(task.spec->service);
-  if (service == services_.end() || !service->second.status || service->second.status->deployments.empty()) return false;
+  if (service == services_.end() || !service->second.status || service->second.status->deployments.empty())
+    return false;
   return !is_good(service->second.status->deployments.front().revision.revision);
 }
 
@@ -29,7 +30,8 @@ bool Checker::told(const Service& service, const std::string& text) const {
 int64_t Checker::reserved_mib() const {
   int64_t sum = 0;
   for (const auto& [path, task] : tasks_)
-    if (task.spec && !(task.status && task.status->state == TaskState::stopped) && !(task.observed && task.observed->stopped))
+    if (task.spec && !(task.status && task.status->state == TaskState::stopped) &&
+        !(task.observed && task.observed->stopped))
       sum += task.spec->memory_mib;
   return sum;
 }
@@ -49,7 +51,8 @@ void Checker::check_satisfied(const std::string& name, const Service& service, i
   const records::Deployment& primary = status.deployments.front();
   const int desired = service.desired();
   if (primary.rollout == Rollout::failed) {
-    if (!told(service, "deployment failed: tasks failed to start.")) violated(name + " failed and does not say so");
+    if (!told(service, "deployment failed: tasks failed to start."))
+      violated(name + " failed and does not say so");
     if (live > desired) violated(fmt::format("{} has {} tasks of {} wanted", name, live, desired));
     return;
   }
@@ -64,7 +67,8 @@ void Checker::check_satisfied(const std::string& name, const Service& service, i
   const int lower = (desired * bounds.minimum_healthy_percent + 99) / 100;
   const int upper = desired * bounds.maximum_percent / 100;
   if (desired > 0 && primary.revision.launch_type == "EC2") {
-    if (!told(service, "No Container Instances were found in your cluster.")) violated(name + " does not say why it runs nothing");
+    if (!told(service, "No Container Instances were found in your cluster."))
+      violated(name + " does not say why it runs nothing");
     return;
   }
   if (desired > 0 && upper <= lower && live >= upper && status.deployments.size() > 1) {
@@ -76,9 +80,10 @@ void Checker::check_satisfied(const std::string& name, const Service& service, i
     if (!told(service, "RESOURCE:MEMORY")) violated(name + " does not say that memory is short");
     return;
   }
-  violated(fmt::format("{} is not at rest: wanted {}, live {}, healthy of the PRIMARY {}, {} deployments, rollout {}, {}",
-                       name, desired, live, healthy_current, status.deployments.size(),
-                       records::name_of(primary.rollout), status.steady_announced ? "steady" : "not steady"));
+  violated(fmt::format(
+      "{} is not at rest: wanted {}, live {}, healthy of the PRIMARY {}, {} deployments, rollout {}, {}",
+      name, desired, live, healthy_current, status.deployments.size(), records::name_of(primary.rollout),
+      status.steady_announced ? "steady" : "not steady"));
 }
 
 void Checker::check_processes(const agent_simulated::Machine& machine) {
@@ -100,7 +105,8 @@ void Checker::at_rest(const agent_simulated::Machine& machine, TimeMs now_ms, in
     const bool bad_app = task.spec && !is_good(task.spec->revision);
     if (is_bad(task)) continue;  // on its way up or down, for ever
     const int processes = machine.running(path);
-    const bool running = task.status->state == TaskState::running && task.status->desired == DesiredStatus::running;
+    const bool running =
+        task.status->state == TaskState::running && task.status->desired == DesiredStatus::running;
     const bool stopped = task.status->state == TaskState::stopped;
     if (!running && !stopped && !bad_app)
       violated(fmt::format("a task is {} at rest: {}", records::name_of(task.status->state), path));
@@ -109,17 +115,20 @@ void Checker::at_rest(const agent_simulated::Machine& machine, TimeMs now_ms, in
     if (task.intent && !stopped) violated("the user stopped a task and it is not STOPPED: " + path);
   }
   for (const std::string& path : machine.tasks())
-    if (machine.running(path) > 0 && !tasks_.contains(path)) violated("it runs and nobody knows of it: " + path);
+    if (machine.running(path) > 0 && !tasks_.contains(path))
+      violated("it runs and nobody knows of it: " + path);
 }
 
 void Checker::at_the_end(const agent_simulated::Machine& machine, TimeMs now_ms) {
   now_ = now_ms;
   check_processes(machine);
   for (const auto& [path, task] : tasks_)
-    if (task.status && task.status->state == TaskState::stopped && now_ms - task.status->stopped_at_ms > 3'600'000)
+    if (task.status && task.status->state == TaskState::stopped &&
+        now_ms - task.status->stopped_at_ms > 3'600'000)
       violated("STOPPED for more than an hour and still there: " + path);
   for (const auto& [name, service] : services_)
-    if (service.spec && service.spec->deleted_at_ms != 0 && (!service.status || service.status->status != "INACTIVE"))
+    if (service.spec && service.spec->deleted_at_ms != 0 &&
+        (!service.status || service.status->status != "INACTIVE"))
       violated(name + " was deleted and is not INACTIVE");
 }
 

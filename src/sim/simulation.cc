@@ -15,22 +15,27 @@ namespace {
 constexpr TimeMs kBegan = 1'700'000'000'000;
 constexpr size_t kStoryMax = 400;
 constexpr int kRoundsAtOneMomentMax = 500;  // a system that never stops writing is not at rest
-constexpr agent_simulated::Conduct kGoodConduct{.pull = {0, 3000}, .start = {0, 300}, .end = {0, 2000}, .release = {0, 500}};
+constexpr agent_simulated::Conduct kGoodConduct{
+    .pull = {0, 3000}, .start = {0, 300}, .end = {0, 2000}, .release = {0, 500}};
 
 }  // namespace
 
 Simulation::Daemon::Daemon(Simulation& simulation, state::MemoryStore::Image image)
     : store(std::move(image)),
-      for_control(store, Author::control, [&simulation](const std::string& what) { simulation.violated(what); },
-                  [&simulation] { return !simulation.calm_ && simulation.random_.below(200) == 0; }),
-      for_agent(store, Author::agent, [&simulation](const std::string& what) { simulation.violated(what); },
-                [] { return false; }),
-      for_user(store, Author::user, [&simulation](const std::string& what) { simulation.violated(what); },
-               [] { return false; }),
+      for_control(
+          store, Author::control, [&simulation](const std::string& what) { simulation.violated(what); },
+          [&simulation] { return !simulation.calm_ && simulation.random_.below(200) == 0; }),
+      for_agent(
+          store, Author::agent, [&simulation](const std::string& what) { simulation.violated(what); },
+          [] { return false; }),
+      for_user(
+          store, Author::user, [&simulation](const std::string& what) { simulation.violated(what); },
+          [] { return false; }),
       index(store) {
   simulation.checker_.attach(store);
   loop = std::make_unique<control::Loop>(for_control, index, simulation.random_, simulation.settings());
-  agent = std::make_unique<agent_simulated::Agent>(for_agent, simulation.machine_, simulation.random_, simulation.faults());
+  agent = std::make_unique<agent_simulated::Agent>(for_agent, simulation.machine_, simulation.random_,
+                                                   simulation.faults());
 }
 
 Simulation::Simulation(uint64_t seed, Planted planted, std::map<std::string, int>& rare)
@@ -146,7 +151,8 @@ void Simulation::pass_time(int64_t ms) {
   while (!failed()) {
     const state::Revision before = daemon_->store.head();
     const auto next = round();
-    const bool quiet = daemon_->store.head() == before && !daemon_->store.something_queued() && !(next && *next <= now_);
+    const bool quiet =
+        daemon_->store.head() == before && !daemon_->store.something_queued() && !(next && *next <= now_);
     if (!quiet) {
       if (++at_this_moment > kRoundsAtOneMomentMax)
         return violated(fmt::format("no rest within {} rounds at one moment", kRoundsAtOneMomentMax));
@@ -214,9 +220,10 @@ void Simulation::end() {
   if (failed()) return;
   say("bad services are deleted, an hour passes");
   for (const auto& [key, before] : records::range<records::ServiceSpec>(daemon_->store, keys::kServiceSpec)) {
-    const auto status =
-        records::get<records::ServiceStatus>(daemon_->store, std::string(keys::kServiceStatus) + key.substr(keys::kServiceSpec.size()));
-    const bool good = status && !status->deployments.empty() && is_good(status->deployments.front().revision.revision);
+    const auto status = records::get<records::ServiceStatus>(
+        daemon_->store, std::string(keys::kServiceStatus) + key.substr(keys::kServiceSpec.size()));
+    const bool good =
+        status && !status->deployments.empty() && is_good(status->deployments.front().revision.revision);
     if (before->deleted_at_ms != 0 || good) continue;
     records::ServiceSpec spec = *before;
     spec.deleted_at_ms = now_;

@@ -1,5 +1,5 @@
-// One seeded run of the control plane: a user asks, things go wrong, then nothing goes wrong any more and the system must
-// come to rest. The same seed is the same run on every machine.
+// One seeded run of the control plane: a user asks, things go wrong, then nothing goes wrong any more and the
+// system must come to rest. The same seed is the same run on every machine.
 //
 //   trouble: steps of the user, kills, power losses, failing commits, a machine that misbehaves
 //   calm:    kRestMs in which all services must have come to rest, or say why not

@@ -82,7 +82,8 @@ std::vector<ContainerDefinition> containers_of(App app) {
     case App::not_served:
       return {container("app", "server")};
     case App::success_never:
-      return {helper(container("init", "exit:3+after:1s")), after(container("app", "server"), "init", Condition::success)};
+      return {helper(container("init", "exit:3+after:1s")),
+              after(container("app", "server"), "init", Condition::success)};
     case App::healthy_late: {
       ContainerDefinition base = checked(container("base", "healthy:60s"));
       base.start_timeout_s = 5;
@@ -148,19 +149,20 @@ void Workload::choose_bounds(records::ServiceSpec& spec) {
   struct Bounds {
     int minimum, maximum;
   };
-  static constexpr std::array<Bounds, 7> kBounds{{{100, 200}, {50, 200}, {50, 100}, {0, 100}, {100, 150}, {100, 100}, {75, 125}}};
+  static constexpr std::array<Bounds, 7> kBounds{
+      {{100, 200}, {50, 200}, {50, 100}, {0, 100}, {100, 150}, {100, 100}, {75, 125}}};
   const Bounds bounds = kBounds[random_.below(kBounds.size())];
   spec.deployment.minimum_healthy_percent = bounds.minimum;
   spec.deployment.maximum_percent = bounds.maximum;
-  spec.deployment.circuit_breaker = random_.chance(50);
-  spec.deployment.rollback = random_.chance(70);
+  spec.deployment.circuit_breaker = random_.chance(65);
+  spec.deployment.rollback = random_.chance(50);
   spec.health_check_grace_period_s = random_.chance(25) ? 10 : 0;
 }
 
 void Workload::put(state::Store& store, const records::ServiceSpec& spec, const std::string& what) {
-  say_(fmt::format("user: {} {} app:{} ×{} ({}/{} %{}{})", what, spec.name, spec.target.revision, spec.desired_count,
-                   spec.deployment.minimum_healthy_percent, spec.deployment.maximum_percent,
-                   spec.deployment.circuit_breaker ? ", breaker" : "",
+  say_(fmt::format("user: {} {} app:{} ×{} ({}/{} %{}{})", what, spec.name, spec.target.revision,
+                   spec.desired_count, spec.deployment.minimum_healthy_percent,
+                   spec.deployment.maximum_percent, spec.deployment.circuit_breaker ? ", breaker" : "",
                    spec.deployment.rollback ? ", rollback" : ""));
   state::Transaction transaction;
   records::put(transaction, keys::service(keys::kServiceSpec, {kScope, kCluster, spec.name}), spec);
@@ -211,10 +213,10 @@ void Workload::scale(state::Store& store) {
   // After a failed deployment a user scales down more often than chance would.
   for (size_t i = 0; i < services.size(); ++i) {
     const auto& name = services[i].second->name;
-    const auto status =
-        records::get<records::ServiceStatus>(store, keys::service(keys::kServiceStatus, {kScope, kCluster, name}));
+    const auto status = records::get<records::ServiceStatus>(
+        store, keys::service(keys::kServiceStatus, {kScope, kCluster, name}));
     if (!status || status->deployments.empty()) continue;
-    if (status->deployments.front().rollout != records::Rollout::failed || random_.chance(30)) continue;
+    if (status->deployments.front().rollout != records::Rollout::failed || random_.chance(10)) continue;
     chosen = i;
     count = static_cast<int>(random_.below(3));
   }
@@ -260,13 +262,15 @@ void Workload::stop_task(state::Store& store, TimeMs now_ms) {
   if (store.get(keys::task(keys::kTaskIntent, path))) return;
   say_("user: stops task " + path.id);
   state::Transaction transaction;
-  records::put(transaction, keys::task(keys::kTaskIntent, path), records::TaskIntent{now_ms, "Task stopped by user"});
+  records::put(transaction, keys::task(keys::kTaskIntent, path),
+               records::TaskIntent{now_ms, "Task stopped by user"});
   apply(store, std::move(transaction));
 }
 
 void Workload::bring_to_good(state::Store& store, TimeMs now_ms) {
   for (const auto& [key, before] : records::range<records::ServiceSpec>(store, keys::kServiceSpec)) {
-    // Tasks that live for seconds and are replaced at once cost much time to simulate, and never come to rest.
+    // Tasks that live for seconds and are replaced at once cost much time to simulate, and never come to
+    // rest.
     const App app = static_cast<App>(before->target.revision);
     const bool restless = app == App::crashes_late || app == App::turns_unhealthy;
     if (before->deleted_at_ms != 0 || (random_.chance(60) && !restless)) continue;

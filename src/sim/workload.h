@@ -1,5 +1,5 @@
-// What the user asks for: clusters, definitions good and bad, services, scaling, deployments, tasks. Every choice comes
-// from the run's chance.
+// What the user asks for: clusters, definitions good and bad, services, scaling, deployments, tasks. Every
+// choice comes from the run's chance.
 #pragma once
 
 #include <functional>
@@ -18,22 +18,39 @@ inline constexpr const char* kCluster = "default";
 inline constexpr int kTaskMemoryMib = 512;
 inline constexpr int kServicesMax = 3;
 
-// Revisions of the family "app". The good ones come up and stay up on a machine that behaves; what the bad ones do is
-// in their name.
+// Revisions of the family "app". The good ones come up and stay up on a machine that behaves; what the bad
+// ones do is in their name.
 enum class App : int64_t {
-  plain = 1, checked, chained, restarting, slow, deaf, last_good = deaf,
-  crashes, crashes_late, pull_fails, start_fails, out_of_memory, turns_unhealthy, not_served, success_never, healthy_late,
+  plain = 1,
+  checked,
+  chained,
+  restarting,
+  slow,
+  deaf,
+  last_good = deaf,
+  crashes,
+  crashes_late,
+  pull_fails,
+  start_fails,
+  out_of_memory,
+  turns_unhealthy,
+  not_served,
+  success_never,
+  healthy_late,
   last = healthy_late,
 };
-inline bool is_good(int64_t revision) { return revision <= static_cast<int64_t>(App::last_good); }
+inline bool is_good(int64_t revision) {
+  return revision <= static_cast<int64_t>(App::last_good);
+}
 
 class Workload {
  public:
   // `say` is told what the user does, for the story.
-  Workload(Random& random, std::function<void(const std::string&)> say) : random_(random), say_(std::move(say)) {}
+  Workload(Random& random, std::function<void(const std::string&)> say)
+      : random_(random), say_(std::move(say)) {}
 
-  void prepare(state::Store& store);                // cluster, subnets, definitions
-  void step(state::Store& store, TimeMs now_ms);    // one thing
+  void prepare(state::Store& store);              // cluster, subnets, definitions
+  void step(state::Store& store, TimeMs now_ms);  // one thing
   // Before the calm: services of bad definitions may be left as they are; chance decides.
   void bring_to_good(state::Store& store, TimeMs now_ms);
 

@@ -2,10 +2,12 @@
 //
 //   desired D, lower = ceil(D × minimum/100), upper = floor(D × maximum/100)
 //   start: while tasks of the PRIMARY deployment are fewer than D, and all live tasks fewer than upper
-//   stop:  what is not healthy of older deployments; what is healthy of them while the healthy stay at least lower
+//   stop:  what is not healthy of older deployments; what is healthy of them while the healthy stay at least
+//   lower
 //
-// A task is live until somebody has decided that it stops: one that is stopping counts neither for the lower bound nor for
-// the upper (ECS Developer Guide, "deployment parameters"). Value in, value out; plans are bounded, `again` asks for more.
+// A task is live until somebody has decided that it stops: one that is stopping counts neither for the lower
+// bound nor for the upper (ECS Developer Guide, "deployment parameters"). Value in, value out; plans are
+// bounded, `again` asks for more.
 #pragma once
 
 #include <memory>
@@ -28,23 +30,25 @@ namespace berth::control::deployment {
 // Mistakes that the simulator plants to see that its checkers catch them; `none` everywhere else.
 enum class PlantedBug {
   none,
-  above_maximum_percent,     // starts without looking at the upper bound
-  below_minimum_percent,     // stops old tasks without looking at the lower bound
-  stop_without_a_reason,     // scales in without code and text
-  one_task_short,            // is content with one task less than desired
-  no_start_back_off,         // starts again at once after every failure
-  count_failures_twice,      // does not mark failures as counted
-  breaker_never_trips,       // the circuit breaker counts and does nothing
-  never_replace_unhealthy,   // leaves unhealthy tasks alone
-  never_drain_deleted,       // a deleted service keeps its tasks
+  above_maximum_percent,    // starts without looking at the upper bound
+  below_minimum_percent,    // stops old tasks without looking at the lower bound
+  stop_without_a_reason,    // scales in without code and text
+  one_task_short,           // is content with one task less than desired
+  no_start_back_off,        // starts again at once after every failure
+  count_failures_twice,     // does not mark failures as counted
+  breaker_never_trips,      // the circuit breaker counts and does nothing
+  never_replace_unhealthy,  // leaves unhealthy tasks alone
+  never_drain_deleted,      // a deleted service keeps its tasks
 };
 
 struct Settings {
-  // AWS calls a task without a health check healthy 40 s after RUNNING; that wait is for its own infrastructure.
+  // AWS calls a task without a health check healthy 40 s after RUNNING; that wait is for its own
+  // infrastructure.
   int64_t healthy_after_running_ms = 0;
-  // A task that ends by itself sooner than this has proved nothing: starts back off, failures in a row are not forgotten.
+  // A task that ends by itself sooner than this has proved nothing: starts back off, failures in a row are
+  // not forgotten.
   int64_t short_run_ms = 10'000;
-  int64_t back_off_first_ms = 1'000;     // doubles with each failure in a row
+  int64_t back_off_first_ms = 1'000;  // doubles with each failure in a row
   int64_t back_off_max_ms = 15 * 60'000;
   int64_t event_repeat_ms = 6 * 3'600'000;  // the same event is not told again sooner
   int writes_max = 20;                      // starts and stops of one plan, each
@@ -65,13 +69,15 @@ struct ServiceSnapshot {
   const records::ServiceStatus* status = nullptr;  // null: never decided
   // Live and stopping tasks of the service, and those whose failure may not have been counted yet.
   std::vector<ServiceTask> tasks;
-  const records::TaskDefinition* target_definition = nullptr;  // of the revision that primary_revision() names
+  const records::TaskDefinition* target_definition =
+      nullptr;  // of the revision that primary_revision() names
   placement::Room room;
   bool cluster_active = true;
 };
 
 // The revision whose tasks the next decision would start: for which the snapshot needs the definition.
-const records::Revision& primary_revision(const records::ServiceSpec& spec, const records::ServiceStatus* status);
+const records::Revision& primary_revision(const records::ServiceSpec& spec,
+                                          const records::ServiceStatus* status);
 
 struct TaskStart {
   std::string id;
@@ -89,9 +95,9 @@ struct ServicePlan {
   std::vector<TaskStart> starts;
   std::vector<TaskStop> stops;
   std::vector<records::keys::TaskPath> counted;  // their failure_counted becomes true
-  bool again = false;              // more to do than one plan may hold
-  bool waits_for_room = false;     // decide again when memory is given back
-  TimeMs wake_at_ms = 0;           // 0: only when something changes
+  bool again = false;                            // more to do than one plan may hold
+  bool waits_for_room = false;                   // decide again when memory is given back
+  TimeMs wake_at_ms = 0;                         // 0: only when something changes
 };
 
 ServicePlan decide(const ServiceSnapshot& service, TimeMs now_ms, Random& random, const Settings& settings);

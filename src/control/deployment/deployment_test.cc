@@ -141,7 +141,8 @@ TEST_F(DeploymentTest, NumbersOfTasks) {
     status.deployments[0].rollout = Rollout::in_progress;
     tasks(c.current, c.old);
     const auto plan = decide();
-    const std::string name = fmt::format("{} of {}/{} with '{}' and '{}'", c.desired, c.minimum, c.maximum, c.current, c.old);
+    const std::string name =
+        fmt::format("{} of {}/{} with '{}' and '{}'", c.desired, c.minimum, c.maximum, c.current, c.old);
     EXPECT_EQ(static_cast<int>(plan.starts.size()), c.starts) << name;
     EXPECT_EQ(stops(plan, kNew), c.stops_current) << name;
     EXPECT_EQ(stops(plan, kOld), c.stops_old) << name;
@@ -200,8 +201,8 @@ TEST_F(DeploymentTest, CompletesAndIsSteadyOnce) {
 TEST_F(DeploymentTest, TellsStartsAndStops) {
   spec.desired_count = 2;
   auto plan = decide();
-  EXPECT_EQ(newest(), fmt::format("(service web) has started 2 tasks: (task {}) (task {}).", plan.starts[0].id,
-                                  plan.starts[1].id));
+  EXPECT_EQ(newest(), fmt::format("(service web) has started 2 tasks: (task {}) (task {}).",
+                                  plan.starts[0].id, plan.starts[1].id));
   spec.desired_count = 1;
   tasks("hh", "");
   decide();
@@ -239,12 +240,14 @@ TEST_F(DeploymentTest, UnhealthyTasksAreToldAndCounted) {
   EXPECT_EQ(plan.stops[0].reason, "Task failed container health checks");
   EXPECT_EQ(status.deployments[0].failed_tasks, 1);
   bool told = false;
-  for (const auto& event : status.events) told |= event.message == "(service web) (task t1) failed container health checks.";
+  for (const auto& event : status.events)
+    told |= event.message == "(service web) (task t1) failed container health checks.";
   EXPECT_TRUE(told);
 }
 
 TEST_F(DeploymentTest, BackOffDoublesUpToFifteenMinutes) {
-  const std::pair<int, int64_t> cases[] = {{0, 0}, {1, 1000}, {2, 2000}, {5, 16'000}, {10, 512'000}, {11, 900'000}, {1000, 900'000}};
+  const std::pair<int, int64_t> cases[] = {{0, 0},        {1, 1000},     {2, 2000},      {5, 16'000},
+                                           {10, 512'000}, {11, 900'000}, {1000, 900'000}};
   for (const auto& [failures, wait] : cases) EXPECT_EQ(back_off_ms(failures, {}), wait) << failures;
 }
 
@@ -318,9 +321,11 @@ TEST_F(DeploymentTest, BreakerWithAndWithoutAWayBack) {
     bool rollback, complete, old_tasks;
     std::string primary, failed_reason;
   };
-  for (const Case& c : {Case{false, true, true, kNew, "ECS deployment circuit breaker: tasks failed to start."},
-                        Case{true, false, false, kNew, "ECS deployment circuit breaker: tasks failed to start."},
-                        Case{true, true, true, kOld, "ECS deployment circuit breaker: rolling back to deploymentId " + kOld + "."}}) {
+  for (const Case& c :
+       {Case{false, true, true, kNew, "ECS deployment circuit breaker: tasks failed to start."},
+        Case{true, false, false, kNew, "ECS deployment circuit breaker: tasks failed to start."},
+        Case{true, true, true, kOld,
+             "ECS deployment circuit breaker: rolling back to deploymentId " + kOld + "."}}) {
     spec.desired_count = 1;
     spec.deployment = {100, 200, true, c.rollback};
     status.deployments.resize(1);
@@ -373,15 +378,20 @@ TEST_F(DeploymentTest, WhatItCannotDoItSays) {
   };
   const Case cases[] = {
       {[&] { status.deployments[0].revision.launch_type = "EC2"; },
-       "(service web) was unable to place a task because no container instance met all of its requirements. Reason: No "
-       "Container Instances were found in your cluster. For more information, see the Troubleshooting section of the "
+       "(service web) was unable to place a task because no container instance met all of its requirements. "
+       "Reason: No "
+       "Container Instances were found in your cluster. For more information, see the Troubleshooting "
+       "section of the "
        "Amazon ECS Developer Guide."},
-      {[&] { status.deployments[0].revision.launch_type = ""; }, "(service web) was unable to place a task because"},
+      {[&] { status.deployments[0].revision.launch_type = ""; },
+       "(service web) was unable to place a task because"},
       {[&] { has_definition = false; },
        "(service web) was unable to place a task. Reason: the task definition app:2 does not exist."},
-      {[&] { room = {600, 300}; }, "(service web) was unable to place a task. Reason: RESOURCE:MEMORY. A task needs 512 MiB "},
+      {[&] { room = {600, 300}; },
+       "(service web) was unable to place a task. Reason: RESOURCE:MEMORY. A task needs 512 MiB "},
       {[&] { spec.deployment = {100, 100, false, false}, tasks("", "h"); },
-       "(service web) was unable to stop or start tasks during a deployment because of the service deployment "
+       "(service web) was unable to stop or start tasks during a deployment because of the service "
+       "deployment "
        "configuration. Update the minimumHealthyPercent or maximumPercent value and try again."},
   };
   for (const Case& c : cases) {
@@ -450,9 +460,12 @@ TEST_F(DeploymentTest, TaskSpecOfAService) {
   };
   spec.tags = {{"team", "video"}};
   definition.tags = {{"from", "definition"}};
-  for (const Case& c : {Case{"NONE", false, {}}, Case{"SERVICE", false, {{"team", "video"}}},
-                        Case{"TASK_DEFINITION", false, {{"from", "definition"}}},
-                        Case{"SERVICE", true, {{"team", "video"}, {"aws:ecs:clusterName", "default"}, {"aws:ecs:serviceName", "web"}}}}) {
+  for (const Case& c :
+       {Case{"NONE", false, {}}, Case{"SERVICE", false, {{"team", "video"}}},
+        Case{"TASK_DEFINITION", false, {{"from", "definition"}}},
+        Case{"SERVICE",
+             true,
+             {{"team", "video"}, {"aws:ecs:clusterName", "default"}, {"aws:ecs:serviceName", "web"}}}}) {
     spec.propagate_tags = c.propagate;
     spec.enable_ecs_managed_tags = c.managed;
     EXPECT_EQ(task_spec(kPath, spec, status.deployments[0], definition, "", now, random).tags, c.tags);
@@ -464,7 +477,8 @@ TEST_F(DeploymentTest, TaskSpecOfAService) {
   EXPECT_EQ(task.platform_version, "1.4.0");
   EXPECT_EQ(task.memory_mib, 512);
   EXPECT_EQ(task.eni_id.size(), 21u);
-  EXPECT_EQ(task_spec(kPath, spec, status.deployments[0], definition, "FARGATE_SPOT", now, random).launch_type, "");
+  EXPECT_EQ(
+      task_spec(kPath, spec, status.deployments[0], definition, "FARGATE_SPOT", now, random).launch_type, "");
 }
 
 TEST_F(DeploymentTest, StrategyIsKeptAcrossPlans) {

@@ -12,13 +12,14 @@ namespace berth::control::deployment {
 
 class Events {
  public:
-  Events(std::vector<records::ServiceEvent>& events, const std::string& service, TimeMs now_ms, Random& random)
+  Events(std::vector<records::ServiceEvent>& events, const std::string& service, TimeMs now_ms,
+         Random& random)
       : events_(events), service_(service), now_ms_(now_ms), random_(random) {}
 
   // "(service NAME) " goes in front.
   void tell(const std::string& text);
-  // Not told where the same, or one that begins with `same_as`, was told less than `repeat_ms` ago and the service has
-  // not been steady since.
+  // Not told where the same, or one that begins with `same_as`, was told less than `repeat_ms` ago and the
+  // service has not been steady since.
   void tell_once(const std::string& text, int64_t repeat_ms, const std::string& same_as = {});
   static std::string tasks(const std::vector<std::string>& ids);  // "(task a) (task b)"
 

@@ -16,8 +16,9 @@ Reconcile::Reconcile(const ServiceSnapshot& service, TimeMs now_ms, Random& rand
       now_(now_ms),
       random_(random),
       settings_(settings),
-      plan_{service.status && service.status->incarnation == service.spec.incarnation ? *service.status
-                                                                                      : records::ServiceStatus{}},
+      plan_{service.status && service.status->incarnation == service.spec.incarnation
+                ? *service.status
+                : records::ServiceStatus{}},
       status_(plan_.status),
       events_(status_.events, service.path.name, now_ms, random) {
   status_.incarnation = service.spec.incarnation;
@@ -82,7 +83,8 @@ void Reconcile::take_over_spec() {
 
 // Settings that are kept and change nothing at run time: said once for each deployment that asks for them.
 void Reconcile::tell_what_does_nothing() {
-  const bool fresh = primary().generation == service_.spec.generation && primary().rollout == Rollout::in_progress;
+  const bool fresh =
+      primary().generation == service_.spec.generation && primary().rollout == Rollout::in_progress;
   if (!fresh) return;
   if (primary().revision.kept.find("serviceConnectConfiguration") != std::string::npos)
     events_.tell_once("serviceConnectConfiguration is kept, and does nothing yet: its tasks are not proxied.",
@@ -125,13 +127,17 @@ void Reconcile::settle_deployments() {
   };
   for (Deployment& deployment : deployments) {
     const int wanted = deployment.primary ? desired_ : live_of(deployment);
-    if (deployment.desired_count != wanted) deployment.desired_count = wanted, deployment.updated_at_ms = now_;
+    if (deployment.desired_count != wanted)
+      deployment.desired_count = wanted, deployment.updated_at_ms = now_;
   }
-  std::erase_if(deployments, [&](const Deployment& deployment) { return !deployment.primary && live_of(deployment) == 0; });
+  std::erase_if(deployments, [&](const Deployment& deployment) {
+    return !deployment.primary && live_of(deployment) == 0;
+  });
 
   const int short_by = settings_.bug == PlantedBug::one_task_short && desired_ > 1 ? 1 : 0;
   const int healthy = count([](const Task& task) { return task.current && task.healthy; });
-  const bool all_there = plan_.starts.empty() && !plan_.again && healthy == desired_ - short_by && live() == healthy;
+  const bool all_there =
+      plan_.starts.empty() && !plan_.again && healthy == desired_ - short_by && live() == healthy;
   if (!all_there) {
     status_.steady_announced = false;
     return;

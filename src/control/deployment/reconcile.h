@@ -60,7 +60,9 @@ class Reconcile {
   void settle_deployments();
   void tell_starts_and_stops();
 
-  int live() const { return count([](const Task&) { return true; }); }
+  int live() const {
+    return count([](const Task&) { return true; });
+  }
   template <class Predicate>
   int count(Predicate predicate) const {
     int n = 0;
@@ -82,10 +84,10 @@ class Reconcile {
   ServicePlan plan_;
   records::ServiceStatus& status_;
   Events events_;
-  std::vector<Task> tasks_;           // live ones
-  int not_stopped_ = 0;               // stopping ones included
+  std::vector<Task> tasks_;  // live ones
+  int not_stopped_ = 0;      // stopping ones included
   int desired_ = 0;
-  bool rolled_back_ = false;          // the snapshot's definition is of the deployment that failed
+  bool rolled_back_ = false;  // the snapshot's definition is of the deployment that failed
   std::vector<std::string> stopped_ids_;
 };
 

@@ -40,7 +40,8 @@ bool Reconcile::is_unhealthy(const ServiceTask& of) {
   return false;
 }
 
-// Healthy by a check, or up for long enough; and started since the last failures: only such a task ends a row of them.
+// Healthy by a check, or up for long enough; and started since the last failures: only such a task ends a row
+// of them.
 bool Reconcile::has_proved_itself(const Task& task) {
   if (!task.current || !task.healthy || task.summary->created_at_ms < status_.next_start_at_ms) return false;
   if (task.has_health_check) return true;
@@ -64,12 +65,14 @@ void Reconcile::look_at_tasks() {
   }
 }
 
-// Failures of tasks that ended by themselves. Those whose health check failed are counted when they are stopped.
+// Failures of tasks that ended by themselves. Those whose health check failed are counted when they are
+// stopped.
 void Reconcile::count_failures() {
   for (const ServiceTask& of : service_.tasks) {
     const TaskSummary* task = of.summary;
     if (task->desired != DesiredStatus::stopped || task->failure_counted) continue;
-    if (task->stop_code != StopCode::task_failed_to_start && task->stop_code != StopCode::essential_container_exited)
+    if (task->stop_code != StopCode::task_failed_to_start &&
+        task->stop_code != StopCode::essential_container_exited)
       continue;
     // The transaction marks each task it counts: what it cannot hold waits for the next.
     if (static_cast<int>(plan_.counted.size()) >= settings_.writes_max) {
@@ -94,8 +97,8 @@ void Reconcile::failed(Deployment& deployment, bool counts_for_breaker) {
   deployment.updated_at_ms = now_;
 }
 
-// Tasks that were started together fail together: while starts are already held back, another failure of the same
-// round does not lengthen the wait.
+// Tasks that were started together fail together: while starts are already held back, another failure of the
+// same round does not lengthen the wait.
 void Reconcile::back_off() {
   if (settings_.bug == PlantedBug::no_start_back_off) return;
   if (now_ < status_.next_start_at_ms) return note("failures of one round");
@@ -103,7 +106,8 @@ void Reconcile::back_off() {
   status_.next_start_at_ms = now_ + back_off_ms(status_.start_failures, settings_);
   if (status_.start_failures >= kFailuresToTell)
     events_.tell_once(
-        "is unable to consistently start tasks successfully. For more information, see the Troubleshooting section of "
+        "is unable to consistently start tasks successfully. For more information, see the Troubleshooting "
+        "section of "
         "the Amazon ECS Developer Guide.",
         settings_.event_repeat_ms);
 }
@@ -112,8 +116,8 @@ void Reconcile::forget_failures() {
   if (status_.start_failures == 0 && primary().failed_tasks == 0) return;
   // A failure counted just now is younger than any task that has proved itself.
   if (!plan_.counted.empty()) return;
-  const bool proved = std::any_of(tasks_.begin(), tasks_.end(),
-                                  [&](const Task& task) { return has_proved_itself(task); });
+  const bool proved =
+      std::any_of(tasks_.begin(), tasks_.end(), [&](const Task& task) { return has_proved_itself(task); });
   if (!proved) return;
   note("a healthy task ended a row of failures");
   status_.start_failures = 0;
@@ -125,7 +129,8 @@ void Reconcile::break_circuit() {
   const auto& configuration = service_.spec.deployment;
   Deployment& current = primary();
   if (!configuration.circuit_breaker || current.rollout != Rollout::in_progress) return;
-  if (current.failed_tasks < breaker_threshold(desired_) || settings_.bug == PlantedBug::breaker_never_trips) return;
+  if (current.failed_tasks < breaker_threshold(desired_) || settings_.bug == PlantedBug::breaker_never_trips)
+    return;
   // A roll-back is the last resort: it goes on trying, with back-off.
   if (current.generation != status_.generation) return note("circuit breaker leaves a roll-back alone");
   current.rollout = Rollout::failed;
@@ -139,7 +144,8 @@ void Reconcile::break_circuit() {
   plan_.again = true;  // what has been decided before in this plan was for a deployment in progress
 }
 
-// Back to the deployment that was complete, with the tasks that it still has; a new one of its revision where it is gone.
+// Back to the deployment that was complete, with the tasks that it still has; a new one of its revision where
+// it is gone.
 void Reconcile::roll_back() {
   auto& deployments = status_.deployments;
   deployments.front().primary = false;

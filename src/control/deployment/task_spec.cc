@@ -6,7 +6,8 @@ namespace berth::control::deployment {
 namespace {
 
 void add(records::Tags& tags, const std::string& key, const std::string& value) {
-  const auto found = std::find_if(tags.begin(), tags.end(), [&](const auto& tag) { return tag.first == key; });
+  const auto found =
+      std::find_if(tags.begin(), tags.end(), [&](const auto& tag) { return tag.first == key; });
   if (found == tags.end())
     tags.emplace_back(key, value);
   else

@@ -1,12 +1,14 @@
-// The life of a task, decided from what was asked, what was decided before and what the agent saw. Value in, value out.
+// The life of a task, decided from what was asked, what was decided before and what the agent saw. Value in,
+// value out.
 //
 //   PROVISIONING ─▶ PENDING ─▶ ACTIVATING ─▶ RUNNING ─▶ STOPPING ─▶ DEPROVISIONING ─▶ STOPPED ─▶ erased
 //   order=run       address    some of its   all that    order=stop  nothing of it    all given    an hour
 //                   is there   containers    must run                runs any more    back         later
 //                              have started  have started
 //
-// Nothing is registered anywhere when a task starts or stops (no load balancer, no discovery), so DEACTIVATING is left in
-// the decision that would enter it. A task that was never ordered to run goes to STOPPED at once. States only go forward.
+// Nothing is registered anywhere when a task starts or stops (no load balancer, no discovery), so
+// DEACTIVATING is left in the decision that would enter it. A task that was never ordered to run goes to
+// STOPPED at once. States only go forward.
 #pragma once
 
 #include <memory>
@@ -55,13 +57,13 @@ struct TaskSnapshot {
 struct TaskPlan {
   std::optional<records::TaskStatus> status;  // absent: as it was
   bool erase = false;                         // all keys of the task, in one transaction
-  TimeMs wake_at_ms = 0;                      // decide again then at the latest; 0: only when something changes
+  TimeMs wake_at_ms = 0;  // decide again then at the latest; 0: only when something changes
 };
 
 TaskPlan decide(const TaskSnapshot& task, TimeMs now_ms, Random& random, const Settings& settings);
 
-// The status after somebody (StopTask's intent, the service's controller) has decided that the task shall stop. Does not
-// change one that is being stopped already: the first reason is the one that is told.
+// The status after somebody (StopTask's intent, the service's controller) has decided that the task shall
+// stop. Does not change one that is being stopped already: the first reason is the one that is told.
 records::TaskStatus stopping(const records::TaskStatus& status, records::StopCode code, std::string reason,
                              TimeMs now_ms);
 

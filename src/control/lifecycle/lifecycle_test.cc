@@ -56,8 +56,13 @@ class LifecycleTest : public ::testing::Test {
     one.exit_code = code;
   }
   TaskPlan decide() {
-    TaskSnapshot snapshot{path, spec, intent ? &*intent : nullptr, status ? &*status : nullptr,
-                          observed ? &*observed : nullptr, has_definition ? &definition : nullptr, subnets};
+    TaskSnapshot snapshot{path,
+                          spec,
+                          intent ? &*intent : nullptr,
+                          status ? &*status : nullptr,
+                          observed ? &*observed : nullptr,
+                          has_definition ? &definition : nullptr,
+                          subnets};
     TaskPlan plan = lifecycle::decide(snapshot, now, random, {});
     if (plan.status) status = plan.status;
     return plan;
@@ -128,7 +133,9 @@ TEST_F(LifecycleTest, GoesThroughItsStates) {
 }
 
 TEST_F(LifecycleTest, WhatCannotBeginIsStoppedAtOnceAndSaysWhy) {
-  const auto fresh = [&] { status.reset(), has_definition = true, definition.not_served.clear(), intent.reset(); };
+  const auto fresh = [&] {
+    status.reset(), has_definition = true, definition.not_served.clear(), intent.reset();
+  };
   struct Case {
     std::function<void()> given;
     StopCode code;
@@ -278,9 +285,10 @@ TEST_F(LifecycleTest, StartTimeoutEndsTheWaiting) {
   EXPECT_EQ(status->desired, DesiredStatus::running);
   now += 1;
   decide();
-  EXPECT_EQ(status->stopped_reason,
-            "TaskDependencyError: container app cannot start: its dependency base did not reach HEALTHY within its "
-            "startTimeout of 5 seconds");
+  EXPECT_EQ(
+      status->stopped_reason,
+      "TaskDependencyError: container app cannot start: its dependency base did not reach HEALTHY within its "
+      "startTimeout of 5 seconds");
 }
 
 TEST_F(LifecycleTest, RestartPolicy) {
@@ -289,7 +297,8 @@ TEST_F(LifecycleTest, RestartPolicy) {
     int code;
     bool restarts;
   };
-  for (const Case& c : {Case{60'000, 1, true}, Case{59'999, 1, false}, Case{60'000, 42, false}, Case{90'000, 0, true}}) {
+  for (const Case& c :
+       {Case{60'000, 1, true}, Case{59'999, 1, false}, Case{60'000, 42, false}, Case{90'000, 0, true}}) {
     container("app").restart_policy = {{42}, 60};
     status.reset(), observed.reset();
     run();

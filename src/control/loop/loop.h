@@ -1,18 +1,19 @@
-// Watches what was asked and what was seen, lets the decisions decide, commits their plans and knows when it next has to
-// act. The same object runs in the daemon and in the simulator.
+// Watches what was asked and what was seen, lets the decisions decide, commits their plans and knows when it
+// next has to act. The same object runs in the daemon and in the simulator.
 //
 //   spec, intent, observed ─watch─▶ dirty tasks ─decide─▶ status ─┐
 //                                        ▲                        ▼
 //                                        └── new tasks ◀─decide─ dirty services ◀── memory given back
 //
-// Thread: the state thread, all of it. The driver calls run() after each settle() and at the latest when it said.
+// Thread: the state thread, all of it. The driver calls run() after each settle() and at the latest when it
+// said.
 //
-// Plans are derived transactions (but the decision that a task stops, see loop.cc) that carry what they read; one that
-// meets a conflict is decided again. Work follows what changed: a service is decided once a run, however many of its tasks
-// have changed, from the index and without ranging.
+// Plans are derived transactions (but the decision that a task stops, see loop.cc) that carry what they read;
+// one that meets a conflict is decided again. Work follows what changed: a service is decided once a run,
+// however many of its tasks have changed, from the index and without ranging.
 //
-// Status keys have no other writer, so they are not watched: after a failed commit every watch says `compacted`, and the
-// loop begins again from what the store holds, as it does at start.
+// Status keys have no other writer, so they are not watched: after a failed commit every watch says
+// `compacted`, and the loop begins again from what the store holds, as it does at start.
 #pragma once
 
 #include <map>
@@ -60,19 +61,20 @@ class Loop {
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
 
-  // Decides what is dirty or due. Returns when to be called again without a change: absent for never, `now_ms` or earlier
-  // for at once, after whatever else the state thread has to do.
+  // Decides what is dirty or due. Returns when to be called again without a change: absent for never,
+  // `now_ms` or earlier for at once, after whatever else the state thread has to do.
   std::optional<TimeMs> run(TimeMs now_ms);
 
-  // Services are not decided any more: the daemon is ending and takes its tasks along. What they want is still kept.
+  // Services are not decided any more: the daemon is ending and takes its tasks along. What they want is
+  // still kept.
   void hold_services() { services_held_ = true; }
 
   uint64_t decisions() const { return decisions_; }  // since construction; for tests of cost
 
  private:
   struct Service {
-    bool all_tasks = false;              // look at STOPPED ones too: failures may be uncounted
-    std::set<std::string> ended;         // ids of tasks whose end has been decided since the last look
+    bool all_tasks = false;       // look at STOPPED ones too: failures may be uncounted
+    std::set<std::string> ended;  // ids of tasks whose end has been decided since the last look
   };
   struct Timer {
     TimeMs at_ms;
@@ -95,9 +97,12 @@ class Loop {
   void decide_service(const std::string& path, Service work, TimeMs now_ms);
   bool apply_service_plan(const std::string& path, const deployment::ServicePlan& plan,
                           const std::optional<state::Entry>& status, const state::Entry& spec, TimeMs now_ms);
-  std::vector<deployment::ServiceTask> tasks_of(const records::keys::ServicePath& path, const Service& work) const;
-  std::vector<placement::SubnetUse> subnets_of(const records::Scope& scope, const records::TaskSpec& spec) const;
-  std::shared_ptr<const records::TaskDefinition> definition(const records::Scope& scope, const std::string& family,
+  std::vector<deployment::ServiceTask> tasks_of(const records::keys::ServicePath& path,
+                                                const Service& work) const;
+  std::vector<placement::SubnetUse> subnets_of(const records::Scope& scope,
+                                               const records::TaskSpec& spec) const;
+  std::shared_ptr<const records::TaskDefinition> definition(const records::Scope& scope,
+                                                            const std::string& family,
                                                             int64_t revision) const;
   void wake_those_who_wait_for_room();
   void note(std::string_view name) const { rare(settings_.rare, name); }
@@ -108,10 +113,10 @@ class Loop {
   const Settings settings_;
   std::vector<state::WatchId> watches_;
 
-  std::set<std::string> dirty_tasks_;          // "<account>/<region>/<cluster>/<id>"
+  std::set<std::string> dirty_tasks_;  // "<account>/<region>/<cluster>/<id>"
   std::map<std::string, Service> dirty_services_;
-  std::set<std::string> waiting_for_room_;     // services
-  int64_t reserved_mib_ = 0;                   // at the last look
+  std::set<std::string> waiting_for_room_;  // services
+  int64_t reserved_mib_ = 0;                // at the last look
   std::unordered_map<std::string, TimeMs> wake_;
   std::priority_queue<Timer, std::vector<Timer>, std::greater<>> timers_;
   uint64_t decisions_ = 0;

@@ -1,5 +1,5 @@
-// Where tasks go: which subnet, which capacity provider, and whether the machine has room. Pure functions, used by the
-// service controller and by RunTask.
+// Where tasks go: which subnet, which capacity provider, and whether the machine has room. Pure functions,
+// used by the service controller and by RunTask.
 #pragma once
 
 #include <cstdint>
@@ -20,8 +20,8 @@ struct Room {
   int64_t left_mib() const { return memory_mib > reserved_memory_mib ? memory_mib - reserved_memory_mib : 0; }
 };
 
-// How many of `wanted` tasks of this size there is room for; 0 and more. What does not fit is, for RunTask, a failure
-// with the reason "RESOURCE:MEMORY".
+// How many of `wanted` tasks of this size there is room for; 0 and more. What does not fit is, for RunTask, a
+// failure with the reason "RESOURCE:MEMORY".
 int64_t tasks_that_fit(const Room& room, int64_t task_memory_mib, int64_t wanted);
 
 struct SubnetUse {
@@ -36,8 +36,9 @@ const SubnetUse* choose_subnet(const std::vector<SubnetUse>& subnets, Random& ra
 // Tasks of one deployment (or of one RunTask call) by capacity provider, in the strategy's order.
 using ProviderCounts = std::vector<int64_t>;
 
-// Which item of the strategy gets the next task: bases first, then the one that is furthest below its share of the
-// weights, ties in the order of the list. Weight 0 gets nothing beyond its base. -1 where nothing may get one.
+// Which item of the strategy gets the next task: bases first, then the one that is furthest below its share
+// of the weights, ties in the order of the list. Weight 0 gets nothing beyond its base. -1 where nothing may
+// get one.
 int next_provider(const std::vector<records::StrategyItem>& strategy, const ProviderCounts& counts);
 
 // The providers of `count` tasks, one after the other.
