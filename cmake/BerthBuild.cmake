@@ -26,6 +26,9 @@ find_package(Threads REQUIRED)
 find_package(GTest REQUIRED)
 include(GoogleTest)
 
+# Everything that runs without root's rights and without other machines: what the sanitizers are for.
+add_custom_target(berth_unit_tests)
+
 function(berth_library name)
   cmake_parse_arguments(ARG "" "" "KNOWS;LINKS;EXCEPT" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
@@ -50,6 +53,7 @@ function(berth_library name)
   if(tests)
     add_executable(${name}_test ${tests})
     target_link_libraries(${name}_test PRIVATE berth_${name} GTest::gmock GTest::gtest_main)
+    add_dependencies(berth_unit_tests ${name}_test)
     gtest_discover_tests(${name}_test TEST_PREFIX ${name}: DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT 300)
   endif()
 endfunction()

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <fstream>
@@ -26,10 +27,7 @@
 #include "services/ec2/default_vpc.h"
 #include "services/ec2/ec2.h"
 #include "services/ecs/ecs.h"
-#if __has_include("services/logs/logs.h")
 #include "services/logs/logs.h"
-#define HAVE_LOGS 1
-#endif
 #include "services/sts/sts.h"
 #include "sigv4/sigv4.h"
 #include "state/sqlite_store.h"
@@ -102,9 +100,8 @@ class Daemon {
   Result<void> prepare_state();
   Result<void> prepare_agent();
   Result<void> prepare_server();
-  void serve_state();
   std::optional<TimeMs> decide(TimeMs now_ms);
-  void end(bool stop_tasks);
+  void maintain_logs(TimeMs now_ms);
   void clean_up();
 
   const Options options_;
@@ -117,6 +114,7 @@ class Daemon {
   RootKeys keys_;
   std::unique_ptr<World> world_;
   std::unique_ptr<logstore::LogStore> log_store_;
+  TimeMs logs_due_ms_ = 0;  // at once at start
 
   std::unique_ptr<agent_simulated::Machine> simulated_machine_;
   std::unique_ptr<agent_simulated::Agent> simulated_agent_;
@@ -182,9 +180,7 @@ Result<void> Daemon::prepare_server() {
   services::ecs::add_handlers(registry_);
   services::sts::add_handlers(registry_);
   services::ec2::add_handlers(registry_);
-#ifdef HAVE_LOGS
   services::logs::add_handlers(registry_, *log_store_);
-#endif
   api_ = std::make_unique<Api>(*world_, state_thread_, *workers_);
   api_->serve(dispatcher_, registry_);
   dispatcher_.on_batch_end([this] { state_thread_.kick(); });
@@ -232,7 +228,22 @@ std::optional<TimeMs> Daemon::decide(TimeMs now_ms) {
     if (next && (!due || *next < *due)) due = next;
   }
   admin_->look_whether_tasks_have_ended();
-  return due;
+  if (now_ms >= logs_due_ms_) maintain_logs(now_ms);
+  return due ? std::min(*due, logs_due_ms_) : logs_due_ms_;
+}
+
+// Retention, and what deleted groups left behind. A transaction is bounded: while there was one, there may be more to do.
+void Daemon::maintain_logs(TimeMs now_ms) {
+  constexpr int64_t kIntervalMs = 60 * 60 * 1000;
+  auto maintenance = services::logs::maintain(*store_, *log_store_, now_ms);
+  const bool more = !maintenance.transaction.empty();
+  logs_due_ms_ = more ? now_ms : now_ms + kIntervalMs;
+  const auto applied = store_->apply(std::move(maintenance.transaction));
+  if (!applied) return;  // somebody else came between; the next round looks again
+  if (maintenance.work)
+    store_->when_durable(*applied, [this, work = std::move(maintenance.work)](bool durable) {
+      if (durable) workers_->post(work);
+    });
 }
 
 int Daemon::run() {

@@ -102,7 +102,7 @@ void Task::start_containers() {
 void Task::take(TaskOrder order) {
   const bool idle = order_.status->order == Order::none;
   order_ = std::move(order);
-  if (phase_ == Phase::released || phase_ == Phase::releasing) return;
+  if (phase_ == Phase::released || phase_ == Phase::releasing) return give_back();
   if (idle && phase_ == Phase::preparing && preparing_ == 0) return begin();
   if (phase_ == Phase::supervised) {
     if (order_.status->order == Order::run) start_containers();
@@ -286,8 +286,16 @@ void Task::release() {
     observed_.stopped = true;
     observed_.stopped_at_ms = machine_.now_ms();
   }
-  machine_.remove(order_.path.id);
   report();
+  give_back();
+}
+
+// Only once control's decision to stop is durable: a directory that is gone while the state still says "run" would, after
+// power loss, look like a task that has not begun.
+void Task::give_back() {
+  if (given_back_ || order_.status->order != Order::stop) return;
+  given_back_ = true;
+  machine_.remove(order_.path.id);
   machine_.detach(order_, address(), [self = shared_from_this()] {
     self->phase_ = Phase::released;
     self->observed_.released = true;

@@ -56,6 +56,7 @@ class Task : public std::enable_shared_from_this<Task> {
   void stop_if_ordered();
   void fail(std::string why);
   void release();
+  void give_back();
   void note(const taskdir::Fact& fact);
   void started(uint32_t index, const taskdir::Fact& fact);
   void watch_health(uint32_t index, TimeMs since_ms, records::Health health);
@@ -73,6 +74,7 @@ class Task : public std::enable_shared_from_this<Task> {
   std::optional<std::pair<network::TaskNet, dataplane::Ipv4>> net_;
   int preparing_ = 0;          // answers that are still to come
   bool stop_sent_ = false;
+  bool given_back_ = false;
   bool resuming_ = false;
   std::optional<std::string> gone_while_resuming_;
   std::vector<int> starts_sent_;

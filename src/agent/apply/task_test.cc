@@ -134,6 +134,9 @@ TEST_F(TaskTest, AnImageThatCannotBePulledGivesTheNetworkBack) {
   machine.images_done(false);
   EXPECT_FALSE(observed.stopped);  // the network is still on its way
   machine.attach_done();
+  EXPECT_TRUE(observed.stopped);
+  EXPECT_EQ(machine.asked.back(), "attach");  // nothing is given back before control's word
+  task->take(order(Order::stop));
   machine.detach_done();
   EXPECT_EQ(observed.failure, "CannotPullContainerError: no such image");
   EXPECT_TRUE(observed.stopped && observed.released);
@@ -226,6 +229,7 @@ TEST_F(TaskTest, ADeadSupervisorStopsTheTaskWithAReason) {
   task->gone("killed by signal 9");
   EXPECT_EQ(observed.failure, "ContainerRuntimeError: killed by signal 9");
   EXPECT_FALSE(observed.containers[0].running);
+  task->take(order(Order::stop));
   EXPECT_EQ(machine.asked, (std::vector<std::string>{"remove", "detach"}));
 }
 
