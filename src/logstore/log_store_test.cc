@@ -538,6 +538,7 @@ TEST(LogFigures, ProbeLatencyUnderLoad) {
       for (int i = 0; i < static_cast<int>(duration * 500); ++i) {
         for (int k = 0; k < 10; ++k) (void)writer.append(now_ms(), now_ms(), line.data(), line.size());
         (void)writer.flush();
+        // No event: the pace is what is tested.
         usleep(2000);
       }
       _exit(0);
@@ -564,6 +565,7 @@ TEST(LogFigures, ProbeLatencyUnderLoad) {
     query.matches = [&](std::string_view message) { return message == text; };
     ASSERT_EQ(read_all(store, query).size(), 1u);
     latencies.push_back(since(start));
+    // No event: probes come at a pace too.
     usleep(20'000);
   }
   for (const pid_t child : writers) waitpid(child, nullptr, 0);
