@@ -63,7 +63,7 @@ def measure(bench):
             for run in range(bench.runs(5, 2)):
                 path = bench.work / "register"
                 write_requests(path, berth.signer("ecs"),
-                               register_calls(definition, f"run{run}", families, int(15_000 * seconds)))
+                               register_calls(definition, f"run{run}", families, int(10_000 * seconds)))
                 result = bench.load(berth.port, path, CONNECTIONS, seconds)
                 rates.append(result["per_second"])
                 acknowledged += result["requests"]
