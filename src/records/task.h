@@ -43,7 +43,7 @@ struct ContainerOverride {
 
 struct AwsvpcConfiguration {
   std::vector<std::string> subnets;
-  std::vector<std::string> security_groups;  // empty at creation means the VPC's default group, filled in by the handler
+  std::vector<std::string> security_groups;  // empty: the VPC's default group, which the agent takes
   bool assign_public_ip = false;
   bool operator==(const AwsvpcConfiguration&) const = default;
   template <class A>

@@ -87,6 +87,8 @@ void Bridge::find_network(TaskOrder& order) const {
     return;
   }
   order.subnet = *range;
+  order.security_groups = order.spec->network.security_groups;
+  if (order.security_groups.empty()) order.security_groups = {vpc->default_security_group_id};
   order.vpc.id = vpc->id;
   order.vpc.network = *whole;
   for (const auto& [key, other] : records::range<Subnet>(store_, keys::ec2("subnet", scope, "")))

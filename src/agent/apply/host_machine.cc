@@ -93,7 +93,7 @@ void HostMachine::attach(const TaskOrder& order, std::optional<dataplane::Ipv4> 
     });
     return;
   }
-  network::TaskNetSpec spec{order.path.id, order.vpc.id, *address, order.subnet, order.spec->network.security_groups,
+  network::TaskNetSpec spec{order.path.id, order.vpc.id, *address, order.subnet, order.security_groups,
                             order.spec->network.assign_public_ip};
   network_worker_.post([this, vpc = order.vpc, spec = std::move(spec), done = std::move(done), &addresses]() mutable {
     Result<network::TaskNet> net = fail("");

@@ -116,10 +116,6 @@ ApiResult<records::AwsvpcConfiguration> check_network(const Context& context, re
                       id));
     if (its_vpc != vpc) return invalid_parameter("Security groups and subnets must be in the same VPC.");
   }
-  if (network.security_groups.empty()) {
-    const auto record = records::get<records::Vpc>(context.store, records::keys::ec2("vpc", context.scope(), vpc));
-    if (record) network.security_groups = {record->default_security_group_id};
-  }
   return network;
 }
 
