@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <sqlite3.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -9,6 +11,7 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <cstdlib>
 #include <cstring>
 #include <mutex>
 #include <thread>
@@ -83,12 +86,18 @@ Result<Fd> lock_directory(const std::string& directory) {
   const std::string path = directory + "/lock";
   Fd lock(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   if (!lock) return fail(errno, "open " + path);
-  if (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+  int tries = 0;
+  while (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
     const int errno_value = errno;
     if (errno_value != EWOULDBLOCK) return fail(errno_value, "flock " + path);
     char pid[16] = {};
     const ssize_t got = pread(lock.get(), pid, sizeof pid - 1, 0);
     const std::string holder(pid, got > 0 ? strcspn(pid, "\n") : 0);
+    // Killed while it started a child, whose copy of the lock goes with its exec: that is a matter of milliseconds.
+    if (const int process = atoi(holder.c_str()); process > 0 && kill(process, 0) != 0 && errno == ESRCH && tries++ < 200) {
+      poll(nullptr, 0, 10);
+      continue;
+    }
     return fail("the state directory " + directory + " is in use by another berth" +
                 (holder.empty() ? "" : " (pid " + holder + ")") +
                 "; stop it, or use another --state directory");
