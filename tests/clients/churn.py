@@ -172,7 +172,8 @@ class Churn:
             assert found == [arn], f"{token} was asked for once and gave {found}"
         for arn in self.stopped:
             task = self.world.task(arn)
-            assert (task["lastStatus"], task["stoppedReason"]) == ("STOPPED", "churn"), task
+            assert (task["lastStatus"], task["stoppedReason"]) == ("STOPPED", "churn"), \
+                {k: task.get(k) for k in ("taskArn", "startedBy", "stopCode", "stoppedReason", "createdAt", "startedAt", "stoppedAt", "containers")}
 
     def check_definitions(self):
         for revision, value in self.revisions.items():

@@ -177,18 +177,13 @@ def mirror():
     return MIRROR
 
 
-@pytest.mark.parametrize("agent", ["simulated", "real"])
-def test_apply_an_empty_second_plan_and_destroy(mirror, request, agent, tmp_path):
-    world = request.getfixturevalue("own_simulated" if agent == "simulated" else "berth")
-    terraform = Terraform(tmp_path, world)
-    image = "busybox" if agent == "simulated" else "serving"
-    if agent == "real":
-        layout = request.getfixturevalue("busybox_layout")
-        copy = tmp_path / "layout"
-        shutil.copytree(layout, copy)
-        subprocess.run(["umoci", "config", "--image", f"{copy}:latest", "--config.cmd", "httpd", "--config.cmd", "-f"], check=True, timeout=60)
-        world.run("image", "load", f"oci:{copy}:latest", "--name", "serving")
-    image = f"-var=image={image}"
+def test_apply_an_empty_second_plan_and_destroy(mirror, berth, busybox_layout, tmp_path):
+    world, terraform = berth, Terraform(tmp_path, berth)
+    layout = tmp_path / "layout"
+    shutil.copytree(busybox_layout, layout)
+    subprocess.run(["umoci", "config", "--image", f"{layout}:latest", "--config.cmd", "httpd", "--config.cmd", "-f"], check=True, timeout=60)
+    world.run("image", "load", f"oci:{layout}:latest", "--name", "serving")
+    image = "-var=image=serving"
     terraform("init", f"-plugin-dir={mirror}")
     terraform("apply", "-auto-approve", image)
     ecs = world.client("ecs")
