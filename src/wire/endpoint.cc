@@ -111,6 +111,8 @@ auto Endpoint::find_target(const HttpRequest& request) const -> tl::expected<Tar
   };
   const std::string_view scoped = sigv4::peek_scope(request.headers).service;
   const model::Service* service = scoped.empty() ? service_by_shape(request) : model::find_service(scoped);
+  // A target of another service of ours outranks the scope: the check of the signature then says what the scope should have been.
+  if (const model::Service* named = service ? service_by_shape(request) : nullptr; named && options_.authenticate) service = named;
   if (!service && !scoped.empty()) {
     if (const model::ForeignService* foreign = model::find_foreign_service(scoped)) {
       return failed(nullptr, "UnknownOperationException",

@@ -134,7 +134,7 @@ TEST_F(EndpointTest, WhatIsNotServedIsNamed) {
   // In the manifest, but without a handler.
   EXPECT_THAT(ecs("ListTasks", "{}").body, HasSubstr("The operation ListTasks of Amazon EC2 Container Service is not served"));
   EXPECT_THAT(ecs("Nonsense", "{}").body, HasSubstr("'Nonsense' is no operation of Amazon EC2 Container Service 2014-11-13."));
-  EXPECT_THAT(send("ecs", {{"X-Amz-Target", "Logs_20140328.CreateLogGroup"}}, "{}").body, HasSubstr("names no operation of Amazon EC2"));
+  EXPECT_THAT(send("ecs", {{"X-Amz-Target", "Nobody_20140328.CreateLogGroup"}}, "{}").body, HasSubstr("names no operation of Amazon EC2"));
   EXPECT_THAT(send("ecs", {}, "{}").body, HasSubstr("UnknownOperationException"));
   EXPECT_THAT(form("ec2", "Action=RunInstances&Version=2016-11-15").body, HasSubstr("<Code>InvalidAction</Code><Message>The operation RunInstances of"));
   EXPECT_THAT(form("ec2", "Version=2016-11-15").body, HasSubstr("<Code>MissingAction</Code>"));
