@@ -10,8 +10,10 @@
 #include <csignal>
 #include <fstream>
 #include <memory>
+#include <optional>
 #include <thread>
 
+#include "agent/network/instance.h"
 #include "agent/network/network.h"
 #include "agent_simulated/agent.h"
 #include "base/log.h"
@@ -65,15 +67,33 @@ Result<void> make_state_directory(const std::string& path) {
   return {};
 }
 
+// The networks of an instance's VPCs, one a line, in its directory under /run: a VPC is made with its first task, but its network is
+// chosen before that, and another Berth must not choose it meanwhile.
+std::string claims_path(const network::Instance& instance) { return instance.directory() + "/claims"; }
+
+std::vector<dataplane::Route> claimed_by_others(const network::Instance& own) {
+  std::vector<dataplane::Route> out;
+  for (const network::SeenInstance& seen : network::list_instances(network::kRunRoot)) {
+    if (seen.instance.name == own.name || seen.state_gone) continue;
+    std::ifstream claims(claims_path(seen.instance));
+    for (std::string line; std::getline(claims, line);)
+      if (const auto claimed = dataplane::parse_network(line)) out.push_back({*claimed, true});
+  }
+  return out;
+}
+
 // Where default VPCs may lie on this host. A region that has its VPC keeps it, so the choice is for new ones only.
-Result<services::Network> choose_network(const Options& options, const state::Store& store) {
+Result<services::Network> choose_network(const Options& options, const state::Store& store,
+                                         const std::optional<network::Instance>& instance) {
   services::Network out;
   if (options.simulated_agent) {
     if (!options.vpc_cidr.empty()) out.first_cidr = options.vpc_cidr;
     return out;
   }
-  const auto routes = network::read_host_routes();
+  auto routes = network::read_host_routes();
   if (!routes) return tl::unexpected(routes.error());
+  if (instance)
+    for (const dataplane::Route& claimed : claimed_by_others(*instance)) routes->push_back(claimed);
   for (const dataplane::Route& route : *routes)
     if (route.destination.prefix > 0) out.taken.push_back(route.destination.to_string());
   const bool first = store.range("ec2/vpc/", {}, 1).empty();
@@ -141,7 +161,19 @@ Result<void> Daemon::prepare_state() {
   if (!keys) return tl::unexpected(keys.error());
   keys_ = std::move(*keys);
   tasks_ = std::make_unique<records::TaskIndex>(*store_);
-  auto network = choose_network(options_, *store_);
+  // Held from the look at what is taken to the claim, so that two daemons which start together choose different networks.
+  std::optional<network::Instance> instance;
+  Fd choosing;
+  if (!options_.simulated_agent && ::geteuid() == 0) {
+    auto mine = network::instance_of(options_.state_directory);
+    if (!mine) return tl::unexpected(mine.error());
+    if (auto made = network::prepare_instance(*mine, options_.state_directory); !made) return made;
+    auto lock = network::lock_file(std::string(network::kRunRoot) + "/lock", true);
+    if (!lock) return tl::unexpected(lock.error());
+    choosing = std::move(*lock);
+    instance = std::move(*mine);
+  }
+  auto network = choose_network(options_, *store_, instance);
   if (!network) return tl::unexpected(network.error());
   const services::Capacity capacity{
       static_cast<int64_t>(static_cast<double>(machine_memory_mib()) * options_.memory_overcommit),
@@ -154,6 +186,11 @@ Result<void> Daemon::prepare_state() {
                                                      random_, first);
   if (!vpc) return fail("the default VPC: " + vpc.error().message);
   if (!first.empty() && !store_->apply(std::move(first))) return fail("the default VPC could not be recorded");
+  if (instance) {
+    std::string claims;
+    for (const auto& [key, one] : records::range<records::Vpc>(*store_, "ec2/vpc/")) claims += one->cidr + "\n";
+    if (auto claimed = network::write_file(claims_path(*instance), claims); !claimed) return claimed;
+  }
   log_store_ = std::make_unique<logstore::LogStore>(options_.state_directory + "/logs");
   return {};
 }
@@ -185,6 +222,8 @@ Result<void> Daemon::prepare_server() {
   api_->serve(dispatcher_, registry_);
   dispatcher_.on_batch_end([this] { state_thread_.kick(); });
 
+  if (!options_.enforce_signatures)
+    log_warning("--auth off: any credential is accepted, and whoever reaches {} may do everything", options_.listen_address);
   Caller anonymous{options_.account, options_.region, fmt::format("arn:aws:iam::{}:root", options_.account), ""};
   key_lookup_ = std::make_unique<RootKeyLookup>(keys_, options_.account);
   endpoint_ = std::make_unique<wire::Endpoint>(dispatcher_, *key_lookup_, clock_, random_,
