@@ -4,6 +4,7 @@ run.py [--keep-log FILE]    needs root (for the root file system), qemu-system-x
 """
 import argparse
 import hashlib
+import inspect
 import os
 import pathlib
 import re
@@ -18,7 +19,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 CACHE = ROOT / ".cache/vm"
 WITHIN_S = 480
-PROGRAMS = ("berth", "berth-supervisor", "berth-unpack")
+BUILD = pathlib.Path(os.environ.get("BERTH_BUILD", ROOT / "build"))
 
 # Beside Berth's own runtime packages: a kernel, an init, and what the checks themselves use.
 MACHINE_PACKAGES = ["linux-image-cloud-amd64", "systemd-sysv", "udev", "dbus", "kmod", "make", "curl", "jq", "procps", "iproute2"]
@@ -55,7 +56,7 @@ def runtime_packages():
 
 def make_root(packages):
     """The machine's disk, its kernel and initrd, made once for each list of packages."""
-    key = hashlib.sha256(("\n".join(packages) + UNIT + pathlib.Path(__file__).read_text()).encode()).hexdigest()[:16]
+    key = hashlib.sha256(("\n".join(packages) + UNIT + inspect.getsource(make_root)).encode()).hexdigest()[:16]
     home = CACHE / key
     if (home / "root.img").exists():
         return home
@@ -96,8 +97,9 @@ def make_payload(directory):
     from berth_world import make_busybox_layout
     tree = directory / "payload"
     (tree / "berth/build").mkdir(parents=True)
-    for program in PROGRAMS:
-        source = ROOT / "build" / program
+    # What `make install` takes: the Makefile is the list.
+    for program in sorted(set(re.findall(r"build/(berth[a-z-]*)", (ROOT / "Makefile").read_text()))):
+        source = BUILD / program
         if not source.exists():
             fail(f"there is no {source}. Run: make build")
         run("strip", "-o", tree / "berth/build" / program, source.resolve())
