@@ -30,6 +30,10 @@ void Agent::order(TaskOrder order) {
   loop_.post([this, order = std::move(order)]() mutable { take(std::move(order)); });
 }
 
+void Agent::over(const records::keys::TaskPath& path) {
+  loop_.post([this, id = path.id] { tasks_.erase(id); });
+}
+
 void Agent::forget(const records::keys::TaskPath& path) {
   loop_.post([this, id = path.id] {
     tasks_.erase(id);

@@ -29,6 +29,7 @@ class Agent final : public OrderSink, public SupervisorEvents {
 
   void adopt(std::vector<TaskOrder> orders) override;
   void order(TaskOrder order) override;
+  void over(const records::keys::TaskPath& path) override;
   void forget(const records::keys::TaskPath& path) override;
   void resync() override;
 

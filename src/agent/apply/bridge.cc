@@ -42,7 +42,9 @@ void Bridge::follow(state::Revision from) {
       const keys::TaskPath path = keys::task_path(change.key);
       if (!change.value) {
         sink_.forget(path);
-      } else if (auto status = decoded<TaskStatus>(change.value); !over(*status)) {
+      } else if (auto status = decoded<TaskStatus>(change.value); over(*status)) {
+        sink_.over(path);
+      } else {
         sink_.order(compose(path, std::move(status)));
       }
     }

@@ -34,6 +34,8 @@ class OrderSink {
   virtual void adopt(std::vector<TaskOrder> orders) = 0;
   // The latest order counts; earlier ones need not have been carried out.
   virtual void order(TaskOrder order) = 0;
+  // The task is STOPPED: nothing more will be asked or said of it.
+  virtual void over(const records::keys::TaskPath& path) = 0;
   // The task's record is gone: what was kept for `berth logs` may go too.
   virtual void forget(const records::keys::TaskPath& path) = 0;
   // Writes were rolled back: report everything again.
