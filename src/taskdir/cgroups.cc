@@ -207,8 +207,11 @@ int make_task_cgroup(const Plan& plan, std::string* where) {
 int enter_supervisors_cgroup(const Plan& plan, std::string* where) {
   const std::string path = instance_cgroup(plan.instance) + "/supervisors";
   if (const int error = make_everywhere(plan, path, where)) return error;
+  // Version 1's `tasks` moves the calling thread at once. To move a process the kernel first stops forks everywhere, which
+  // takes an RCU grace period of some 13 ms; version 2 knows no other way.
+  const char* file = plan.cgroup_mode == CgroupMode::v2 ? "/cgroup.procs" : "/tasks";
   for (const std::string& directory : cgroup_directories(plan.cgroup_root, plan.cgroup_mode, path)) {
-    if (const int error = write_file(directory + "/cgroup.procs", "0")) {
+    if (const int error = write_file(directory + file, "0")) {
       *where = directory;
       return error;
     }

@@ -22,7 +22,7 @@ std::vector<std::string> cgroup_directories(const std::string& root, CgroupMode 
 
 // Makes the task's cgroup and sets its limits. Returns 0 or an errno, and then names the file in *where.
 int make_task_cgroup(const Plan& plan, std::string* where);
-// Moves the calling process to berth-<instance>/supervisors. 0 or an errno.
+// Moves the calling process, which must have one thread, to berth-<instance>/supervisors. 0 or an errno.
 int enter_supervisors_cgroup(const Plan& plan, std::string* where);
 // Kills everything in the task's cgroup and below. Returns how many processes were seen; 0: it is empty.
 int kill_task_cgroup(const Plan& plan);
