@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <string_view>
 
@@ -41,21 +42,42 @@ std::string common_parent(const std::vector<std::string>& paths) {
   return parent;
 }
 
-// Lets go of all network namespaces but `kept`; their mount points are in /proc/self/mountinfo: "36 35 0:4 net:[4026…] /run/x rw - nsfs nsfs rw".
-void detach_network_namespaces(const std::string& kept) {
-  const std::string text = read_whole_file("/proc/self/mountinfo", 8 * 1024 * 1024);
-  std::string_view rest = text;
-  while (!rest.empty()) {
-    const size_t end = rest.find('\n');
-    const std::string_view line = rest.substr(0, end);
-    rest = end == std::string_view::npos ? std::string_view() : rest.substr(end + 1);
-    if (line.find(" - nsfs ") == std::string_view::npos) continue;
-    size_t at = 0;
-    for (int field = 0; field < 4 && at != std::string_view::npos; ++field) at = line.find(' ', at + 1);
-    if (at == std::string_view::npos) continue;
-    const std::string target(line.substr(at + 1, line.find(' ', at + 1) - at - 1));
-    if (target != kept) umount2(target.c_str(), MNT_DETACH);
+// "36 35 0:4 net:[4026…] /run/x rw shared:1 - nsfs nsfs rw": the mount point is the fifth word.
+std::string_view mount_point_of(std::string_view line) {
+  size_t at = 0;
+  for (int field = 0; field < 4; ++field) {
+    at = line.find(' ', at);
+    if (at == std::string_view::npos) return {};
+    ++at;
   }
+  return line.substr(at, line.find(' ', at) - at);
+}
+
+// Binds the task's own network namespace below its directory and lets go of all others. Every umount(2) waits for an
+// RCU grace period, so Berth's directories of namespaces, a tmpfs each, are detached whole; the host may hold others.
+Trouble keep_own_network_namespace(const std::string& task_directory, const std::string& own) {
+  const std::string kept = task_directory + "/" + taskdir::kNetworkNamespaceFile;
+  if (!own.empty()) {
+    const Fd file(open(kept.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0400));
+    if (!file) return trouble(errno, "create " + kept);
+    if (mount(own.c_str(), kept.c_str(), nullptr, MS_BIND, nullptr) != 0) return trouble(errno, "bind " + own);
+  }
+  const std::string text = read_whole_file("/proc/self/mountinfo", 8 * 1024 * 1024);
+  std::vector<std::string> detached;
+  for (const char* kind : {" - tmpfs berth ", " - nsfs "}) {
+    std::string_view rest = text;
+    while (!rest.empty()) {
+      const size_t end = rest.find('\n');
+      const std::string_view line = rest.substr(0, end);
+      rest = end == std::string_view::npos ? std::string_view() : rest.substr(end + 1);
+      if (line.find(kind) == std::string_view::npos) continue;
+      const std::string target(mount_point_of(line));
+      const std::string parent = target.substr(0, target.rfind('/'));
+      if (target == kept || std::find(detached.begin(), detached.end(), parent) != detached.end()) continue;
+      if (umount2(target.c_str(), MNT_DETACH) == 0) detached.push_back(target);
+    }
+  }
+  return {};
 }
 
 }  // namespace
@@ -78,7 +100,7 @@ std::string read_whole_file(const char* path, size_t bytes_max) {
   return text;
 }
 
-Trouble enter_mount_namespace(const taskdir::Plan& plan) {
+Trouble enter_mount_namespace(const std::string& task_directory, const taskdir::Plan& plan) {
   if (unshare(CLONE_NEWNS) != 0) return trouble(errno, "unshare a mount namespace");
   if (mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0) return trouble(errno, "make mounts private");
   if (plan.cgroup_mode == taskdir::CgroupMode::hybrid) {
@@ -86,8 +108,7 @@ Trouble enter_mount_namespace(const taskdir::Plan& plan) {
     // EINVAL: it is no mount point, for somebody has unmounted it since the plan was made.
     if (umount2(unified.c_str(), MNT_DETACH) != 0 && errno != EINVAL) return trouble(errno, "unmount " + unified);
   }
-  detach_network_namespaces(plan.network_namespace);
-  return {};
+  return keep_own_network_namespace(task_directory, plan.network_namespace);
 }
 
 void shield_from_oom_killer() {

@@ -17,7 +17,8 @@ Trouble trouble(int error, std::string what);
 
 // A mount namespace of its own: the host's table does not grow by our overlays, and they go when we go. What the host
 // unmounts goes here too; other tasks' network namespaces, which mounts keep alive, are let go at once.
-Trouble enter_mount_namespace(const taskdir::Plan& plan);
+// The task's own is at kNetworkNamespaceFile from then on.
+Trouble enter_mount_namespace(const std::string& task_directory, const taskdir::Plan& plan);
 // The last process to be killed when memory is short.
 void shield_from_oom_killer();
 // Mounts the container's layers and its own writes on containers/<name>/root.

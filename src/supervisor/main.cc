@@ -40,7 +40,7 @@ int supervise(const char* directory) {
   umask(022);
   prctl(PR_SET_CHILD_SUBREAPER, 1);
   shield_from_oom_killer();
-  if (const Trouble t = enter_mount_namespace(*plan)) return give_up(fd, t.what);
+  if (const Trouble t = enter_mount_namespace(directory, *plan)) return give_up(fd, t.what);
   std::string where;
   if (const int error = taskdir::enter_supervisors_cgroup(*plan, &where)) {
     return give_up(fd, trouble(error, "enter cgroup " + where).what);

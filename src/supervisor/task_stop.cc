@@ -78,7 +78,9 @@ void Task::finish() {
         directory_ + "/" + taskdir::container_directory(plan_.containers[i].name) + "/root";
     umount2(root.c_str(), MNT_DETACH);
   }
-  if (!plan_.network_namespace.empty()) umount2(plan_.network_namespace.c_str(), MNT_DETACH);
+  if (!plan_.network_namespace.empty()) {
+    umount2((directory_ + "/" + taskdir::kNetworkNamespaceFile).c_str(), MNT_DETACH);
+  }
   unlinkat(directory_fd_.get(), taskdir::kSocketFile, 0);
   journal_.append({.kind = FactKind::finished});
   ring();

@@ -6,6 +6,7 @@
 //     journal                  facts, append-only (journal.h). The supervisor is its only writer
 //     socket                   SEQPACKET; one message a packet (message.h)
 //     trouble                  what the supervisor has to say when it cannot do its work; empty in good times
+//     netns                    where the task's network namespace is bound, in the supervisor's mount namespace only
 //     containers/<name>/
 //       config.json            the OCI bundle's description. Daemon, before the command that starts the container
 //       pid                    written by the OCI runtime
@@ -33,6 +34,7 @@ inline constexpr const char* kOwnerFile = "owner";
 inline constexpr const char* kJournalFile = "journal";
 inline constexpr const char* kSocketFile = "socket";
 inline constexpr const char* kTroubleFile = "trouble";
+inline constexpr const char* kNetworkNamespaceFile = "netns";
 inline constexpr const char* kContainersDirectory = "containers";
 inline constexpr const char* kVolumesDirectory = "volumes";
 

@@ -52,7 +52,8 @@ struct Plan {
   uint64_t cpu_quota_us = 0;         // per 100 ms; 0: none
   uint64_t processes_max = 0;        // 0: none
   std::vector<ContainerPlan> containers;
-  // Where the task's is mounted. Other tasks' are let go in the supervisor's mount namespace, lest it keep them alive.
+  // Where the daemon has bound the task's; its containers join it at kNetworkNamespaceFile (paths.h). Other tasks' are let
+  // go in the supervisor's mount namespace, lest it keep them alive. Empty: containers have none from the daemon.
   std::string network_namespace;
   bool operator==(const Plan&) const = default;
 };

@@ -1,19 +1,23 @@
 // What a task promises, with real containers.
 #include <gmock/gmock.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "agent/runtime/users.h"
 #include "agent/supervise/process.h"
 #include "supervise_world.h"
 #include "taskdir/cgroups.h"
 #include "taskdir/owner.h"
+#include "taskdir/paths.h"
 
 namespace berth::host_test {
 namespace {
@@ -413,6 +417,41 @@ TEST_F(SuperviseHostTest, TheSystemCallFilterGivesEpermAndForClone3Enosys) {
               ElementsAre("kexec_load 1", "mount 1", "unshare 1", "setns 1", "bpf 1", "keyctl 1", "userfaultfd 1",
                           "io_uring_setup 1", "clone_newuser 1", "clone3 38", "socket_vsock 1", "init_module 1",
                           "reboot 1", "swapon 1", "kcmp 0", "getpid 0", "socket_inet 0", "memfd_create 0"));
+}
+
+// The daemon's directory of namespaces, as network/instance.h draws it, with the task's and another's.
+TEST_F(SuperviseHostTest, JoinsItsNetworkNamespaceAndHoldsNoOther) {
+  const std::string namespaces = directory_ + "/netns";
+  std::filesystem::create_directory(namespaces);
+  ASSERT_EQ(mount("berth", namespaces.c_str(), "tmpfs", 0, "size=1m"), 0);
+  ASSERT_EQ(mount(nullptr, namespaces.c_str(), nullptr, MS_PRIVATE, nullptr), 0);
+  const std::string own = namespaces + "/own";
+  for (const std::string& path : {own, namespaces + "/other"}) {
+    std::ofstream(path).flush();
+    std::thread([&] {
+      EXPECT_EQ(unshare(CLONE_NEWNET), 0);
+      EXPECT_EQ(mount("/proc/thread-self/ns/net", path.c_str(), nullptr, MS_BIND, nullptr), 0);
+    }).join();
+  }
+  struct stat status {};
+  EXPECT_EQ(stat(own.c_str(), &status), 0);
+
+  const std::string task = new_task_id();
+  Container one = container("main", "readlink /proc/self/ns/net; exec sleep 100000");
+  one.spec.init_process = true;
+  one.spec.network_namespace = supervisors_->directory(task) + "/" + taskdir::kNetworkNamespaceFile;
+  taskdir::Plan plan = plan_of(task, {one});
+  plan.network_namespace = own;
+  EXPECT_TRUE(spawn(plan, {one}));
+  start(task, 0);
+  await(task, FactKind::container_started, 0);
+  const std::string mounts = read_file("/proc/" + std::to_string(await(task, FactKind::supervising).pid) + "/mountinfo");
+  EXPECT_THAT(mounts, HasSubstr(one.spec.network_namespace + " "));
+  EXPECT_THAT(mounts, testing::Not(HasSubstr(namespaces)));
+  stop(task);
+  EXPECT_TRUE(await_gone(task));
+  EXPECT_THAT(lines(task, "main"), ElementsAre("net:[" + std::to_string(status.st_ino) + "]"));
+  EXPECT_EQ(umount2(namespaces.c_str(), MNT_DETACH), 0);
 }
 
 TEST_F(SuperviseHostTest, RunsAsTheUserInItsDirectory) {

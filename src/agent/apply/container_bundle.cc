@@ -74,7 +74,7 @@ Result<runtime::ContainerSpec> container_spec(const TaskOrder& order, const std:
   spec.binds = binds_of(containers, container, place);
   // The layers are mounted by the supervisor, in its own mount namespace, at this place.
   spec.root = fmt::format("{}/{}/root", place.task_directory, taskdir::container_directory(container.name));
-  spec.network_namespace = place.network_namespace;
+  spec.network_namespace = fmt::format("{}/{}", place.task_directory, taskdir::kNetworkNamespaceFile);
   spec.cgroup = fmt::format("/berth-{}/{}/{}", place.instance, order.path.id, container.name);
   spec.init_program = place.init_program;
   spec.open_files_max = place.open_files_max;

@@ -17,7 +17,6 @@ struct BundlePlace {
   std::string task_directory;  // absolute
   std::string instance;
   std::string host_name;       // the interface's private DNS name
-  std::string network_namespace;
   std::string init_program;
   int64_t open_files_max = 0;  // see runtime::ContainerSpec
 };

@@ -148,7 +148,7 @@ Result<void> HostMachine::write_files(const Launch& launch) {
 Result<std::vector<Bundle>> HostMachine::bundles(const Launch& launch) const {
   const BundlePlace place{task_directory(launch.order.path.id), parts_.host.instance,
                           dataplane::private_dns_name(launch.address, launch.order.path.scope.region),
-                          launch.net.netns_path, parts_.init_program, parts_.host.open_files_max};
+                          parts_.init_program, parts_.host.open_files_max};
   std::vector<Bundle> out;
   for (size_t i = 0; i < launch.containers.size(); ++i) {
     const auto spec = container_spec(launch.order, launch.containers, i, launch.images[i], place);
