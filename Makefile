@@ -18,10 +18,10 @@ build demo demo-down test bench lint test-vm:
 	@scripts/$@
 
 # Takes the programs as they are: nothing is compiled here, so that it works on a machine without compilers. berth looks for its
-# helpers beside itself, so the three live in one folder and PATH gets a link.
+# helpers beside itself, so they live in one folder and PATH gets a link.
 install:
 	@test -x build/berth || { echo 'error: there is no build/berth. Run: make build' >&2; exit 1; }
-	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/lib/berth build/berth build/berth-supervisor build/berth-unpack
+	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/lib/berth build/berth build/berth-supervisor build/berth-unpack build/berth-seccomp
 	install -d $(DESTDIR)$(PREFIX)/bin
 	ln -sfn ../lib/berth/berth $(DESTDIR)$(PREFIX)/bin/berth
 	install -D -m 0644 packaging/berth.service $(DESTDIR)$(PREFIX)/lib/systemd/system/berth.service

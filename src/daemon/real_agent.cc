@@ -17,6 +17,7 @@
 #include "agent/apply/agent.h"
 #include "agent/apply/bridge.h"
 #include "agent/apply/host_machine.h"
+#include "agent/runtime/filters.h"
 #include "agent/runtime/probe.h"
 #include "agent/supervise/supervisors.h"
 #include "taskdir/cgroups.h"
@@ -65,6 +66,7 @@ struct RealAgent::Parts {
   agent::EventLoop loop;
   std::unique_ptr<agent::Agent> agent;
   std::unique_ptr<agent::Supervisors> supervisors;
+  runtime::Filters filters{program_beside("berth-seccomp")};
   std::unique_ptr<agent::HostMachine> machine;
   std::unique_ptr<agent::Bridge> bridge;
   std::thread thread;
@@ -114,7 +116,7 @@ Result<std::unique_ptr<RealAgent>> RealAgent::open(Needs needs) {
                          fmt::format("{}/runtime", p.network->instance().directory()), p.runtime.cgroup_mode,
                          static_cast<int>(std::thread::hardware_concurrency()), p.runtime.open_files_max};
   p.machine = std::make_unique<agent::HostMachine>(agent::HostMachine::Parts{
-      p.loop, *p.supervisors, *p.images, *p.network, p.needs.clock, host, state, supervisor});
+      p.loop, *p.supervisors, *p.images, *p.network, p.needs.clock, host, state, supervisor, p.filters});
   p.agent->use(*p.machine, *p.supervisors);
   p.bridge = std::make_unique<agent::Bridge>(p.needs.store, *p.agent, p.needs.clock, p.needs.random, state + "/logs");
   return std::unique_ptr<RealAgent>(new RealAgent(std::move(parts)));

@@ -410,13 +410,40 @@ TEST_F(SuperviseHostTest, TheSystemCallFilterRefusesTheDangerousAndLetsTheRestWo
 TEST_F(SuperviseHostTest, TheSystemCallFilterGivesEpermAndForClone3Enosys) {
   const std::string probe = directory_ + "/layer/bin/calls";
   std::filesystem::copy_file(BERTH_SYSTEM_CALLS, probe);
-  Container one = container("main", "exec /bin/calls");
-  one.spec.capabilities_add = {"SYS_PTRACE"};
-  run_to_end(one);
-  EXPECT_THAT(last_lines(),
-              ElementsAre("kexec_load 1", "mount 1", "unshare 1", "setns 1", "bpf 1", "keyctl 1", "userfaultfd 1",
-                          "io_uring_setup 1", "clone_newuser 1", "clone3 38", "socket_vsock 1", "init_module 1",
-                          "reboot 1", "swapon 1", "kcmp 0", "getpid 0", "socket_inet 0", "memfd_create 0"));
+  for (const bool compiled : {true, false}) {
+    SCOPED_TRACE(compiled);
+    compiled_filters_ = compiled;
+    Container one = container("main", "exec /bin/calls");
+    one.spec.capabilities_add = {"SYS_PTRACE"};
+    run_to_end(one);
+    EXPECT_THAT(last_lines(),
+                ElementsAre("kexec_load 1", "mount 1", "unshare 1", "setns 1", "bpf 1", "keyctl 1", "userfaultfd 1",
+                            "io_uring_setup 1", "clone_newuser 1", "clone3 38", "socket_vsock 1", "init_module 1",
+                            "reboot 1", "swapon 1", "kcmp 0", "getpid 0", "socket_inet 0", "memfd_create 0"));
+  }
+}
+
+// Instruction for instruction, so that nothing has to be shown of the one that is not shown of the other.
+TEST_F(SuperviseHostTest, TheCompiledFilterIsTheOneThatTheRuntimeMakes) {
+  if (runtime_.name != "crun") GTEST_SKIP() << "only crun keeps what it made";
+  for (const char* added : {"CHOWN", "SYS_PTRACE", "SYS_ADMIN"}) {
+    SCOPED_TRACE(added);
+    std::string made[2];
+    for (const bool compiled : {true, false}) {
+      compiled_filters_ = compiled;
+      Container one = idle("main");
+      one.spec.capabilities_add = {added};
+      const std::string task = run({one});
+      await(task, taskdir::FactKind::container_started, 0);
+      made[compiled] = read_file(directory_ + "/runtime/" + taskdir::runtime_id(task, "main") + "/seccomp.bpf");
+      const auto reply = execute(task, {"grep", "Seccomp:", "/proc/self/status"}, 10'000);
+      EXPECT_EQ(reply.output, "Seccomp:\t2\n");
+      stop(task);
+      EXPECT_TRUE(await_gone(task));
+    }
+    EXPECT_FALSE(made[false].empty());
+    EXPECT_TRUE(made[true] == made[false]) << made[true].size() << " bytes, and " << made[false].size();
+  }
 }
 
 // The daemon's directory of namespaces, as network/instance.h draws it, with the task's and another's.

@@ -161,6 +161,9 @@ Result<void> SuperviseWorld::spawn(const taskdir::Plan& plan, std::vector<Contai
     const std::string bundle = supervisors_->directory(plan.task_id) + "/" + taskdir::container_directory(c.plan.name);
     c.spec.root = bundle + "/root";
     c.spec.cgroup = "/" + taskdir::task_cgroup(plan) + "/" + c.plan.name;
+    const auto capabilities = runtime::capabilities_of(c.spec.capabilities_add, c.spec.capabilities_drop);
+    if (!capabilities) return tl::unexpected(capabilities.error());
+    if (compiled_filters_) c.spec.compiled_filter = filters_.of(*capabilities);
     auto config = runtime::oci_config(c.spec);
     if (!config) return tl::unexpected(config.error());
     bundles.push_back({c.plan.name, *config});

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "agent/runtime/container_spec.h"
+#include "agent/runtime/filters.h"
 #include "agent/runtime/probe.h"
 #include "agent/supervise/supervisors.h"
 
@@ -72,6 +73,8 @@ class SuperviseWorld : public testing::Test, public agent::SupervisorEvents {
   std::string instance_;
   std::string image_;       // a layer
   runtime::Runtime runtime_;
+  runtime::Filters filters_{BERTH_SECCOMP};
+  bool compiled_filters_ = true;  // false: the runtime makes its filter of the profile
   std::unique_ptr<agent::EventLoop> loop_;
   std::unique_ptr<agent::Supervisors> supervisors_;
   std::deque<Seen> facts_;

@@ -151,8 +151,11 @@ Result<std::vector<Bundle>> HostMachine::bundles(const Launch& launch) const {
                           parts_.init_program, parts_.host.open_files_max};
   std::vector<Bundle> out;
   for (size_t i = 0; i < launch.containers.size(); ++i) {
-    const auto spec = container_spec(launch.order, launch.containers, i, launch.images[i], place);
+    auto spec = container_spec(launch.order, launch.containers, i, launch.images[i], place);
     if (!spec) return tl::unexpected(spec.error());
+    const auto capabilities = runtime::capabilities_of(spec->capabilities_add, spec->capabilities_drop);
+    if (!capabilities) return tl::unexpected(capabilities.error());
+    spec->compiled_filter = parts_.filters.of(*capabilities);
     auto config = runtime::oci_config(*spec);
     if (!config) return tl::unexpected(config.error());
     out.push_back({launch.containers[i].name, std::move(*config)});

@@ -18,6 +18,7 @@
 #include "agent/event_loop.h"
 #include "agent/images/image_store.h"
 #include "agent/network/network.h"
+#include "agent/runtime/filters.h"
 #include "agent/supervise/supervisors.h"
 #include "base/clock.h"
 #include "base/workers.h"
@@ -36,6 +37,7 @@ class HostMachine final : public Machine {
     Host host;
     std::string state_directory;
     std::string init_program;
+    runtime::Filters& filters;  // the agent's thread only
   };
   explicit HostMachine(Parts parts);
 

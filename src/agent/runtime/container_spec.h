@@ -74,6 +74,7 @@ struct ContainerSpec {
   std::string network_namespace;   // path; empty: a new, empty one
   std::string cgroup;              // path below the hierarchy's root, with a leading slash
   std::string init_program;        // berth-supervisor, for init_process
+  std::string compiled_filter;     // of filters.h, for the capabilities; empty: the runtime compiles the profile
 };
 
 }  // namespace berth::runtime

@@ -258,6 +258,10 @@ Result<std::string> oci_config(const ContainerSpec& spec) {
   if (!spec.hostname.empty()) w.member("hostname", spec.hostname);
   write_mounts(w, spec);
   write_linux(w, spec, *capabilities);
+  // crun's; it then leaves linux.seccomp alone, which stands for whoever does not know the annotation.
+  if (!spec.compiled_filter.empty()) {
+    w.key("annotations").begin_object().member("run.oci.seccomp_bpf_data", spec.compiled_filter).end_object();
+  }
   w.end_object();
   return out;
 }
