@@ -104,6 +104,21 @@ class Meeting:
     def status(browser):
         return browser.execute_script("return document.getElementById('status').textContent")
 
+    def everybody_says_hello(self, timeout=30):
+        """In the chat, which is Prosody's: waits until each page shows what all have written."""
+        for name, browser in self.browsers.items():
+            browser.find_element("id", "toggle-chat").click()
+            field = browser.find_element("id", "chat-field")
+            WebDriverWait(browser, timeout, 0.2).until(lambda _: field.is_enabled(), f"{name}'s chat does not open")
+            field.send_keys(f"hello from {name}")
+            field.submit()
+        wanted = {f"hello from {name}" for name in NAMES}
+        for name, browser in self.browsers.items():
+            WebDriverWait(browser, timeout, 0.2).until(
+                lambda b: {item.text.splitlines()[-1] for item in b.find_elements("css selector", "#messages li")} == wanted,
+                f"{name}'s chat does not show what everybody wrote")
+        self.say("everybody reads what everybody wrote")
+
     def growth(self, seconds):
         """Watches for so long; returns the number of frames that each of the streams gained in each second."""
         seen = [self._flat()]
