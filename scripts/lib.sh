@@ -7,6 +7,9 @@ cache=$root/.cache
 logs=$cache/logs
 berth=$root/build/berth
 
+# What one clone has compiled, another finds again: paths below the clone are no part of a file's identity.
+export CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=1
+
 profile=jitsi-video-hosting-170473530355
 cluster=jitsi-video-platform-cluster
 service=jitsi-video-platform-service
