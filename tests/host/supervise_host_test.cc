@@ -275,7 +275,12 @@ TEST_F(SuperviseHostTest, DirectoriesThatAreNotUnderstoodAreSetAside) {
   std::filesystem::create_directories(tasks + "elsewhere");
   std::ofstream(tasks + "elsewhere/plan") << taskdir::encode_plan(plan_of("another", {container("main", "")}));
   std::ofstream(tasks + "file");
-  EXPECT_EQ(restart_daemon().set_aside, 5u);
+  std::filesystem::create_directories(tasks + "prepared");
+  std::ofstream(tasks + "prepared/plan") << taskdir::encode_plan(plan_of("prepared", {container("main", "")}));
+  const auto report = restart_daemon();
+  EXPECT_EQ(report.set_aside, 4u);
+  EXPECT_EQ(report.never_begun, 2u);  // "empty" and "prepared": a launch that was cut short is no riddle
+  EXPECT_FALSE(std::filesystem::exists(tasks + "prepared"));
   EXPECT_TRUE(std::filesystem::exists(tasks + ".aside/garbage/plan"));
   EXPECT_EQ(restart_daemon().set_aside, 0u);
 }
@@ -464,8 +469,7 @@ TEST_F(SuperviseHostTest, JoinsItsNetworkNamespaceAndHoldsNoOther) {
   EXPECT_EQ(stat(own.c_str(), &status), 0);
 
   const std::string task = new_task_id();
-  Container one = container("main", "readlink /proc/self/ns/net; exec sleep 100000");
-  one.spec.init_process = true;
+  Container one = idle("main");
   one.spec.network_namespace = supervisors_->directory(task) + "/" + taskdir::kNetworkNamespaceFile;
   taskdir::Plan plan = plan_of(task, {one});
   plan.network_namespace = own;
@@ -475,9 +479,10 @@ TEST_F(SuperviseHostTest, JoinsItsNetworkNamespaceAndHoldsNoOther) {
   const std::string mounts = read_file("/proc/" + std::to_string(await(task, FactKind::supervising).pid) + "/mountinfo");
   EXPECT_THAT(mounts, HasSubstr(one.spec.network_namespace + " "));
   EXPECT_THAT(mounts, testing::Not(HasSubstr(namespaces)));
+  EXPECT_EQ(execute(task, {"readlink", "/proc/self/ns/net"}, 10'000).output,
+            "net:[" + std::to_string(status.st_ino) + "]\n");
   stop(task);
   EXPECT_TRUE(await_gone(task));
-  EXPECT_THAT(lines(task, "main"), ElementsAre("net:[" + std::to_string(status.st_ino) + "]"));
   EXPECT_EQ(umount2(namespaces.c_str(), MNT_DETACH), 0);
 }
 

@@ -83,21 +83,19 @@ void Agent::adopt_now(std::vector<TaskOrder> orders) {
   }
   std::set<std::string> live;
   for (const auto& task : resumed) {
-    const std::string& id = task->order().path.id;
-    if (supervisors_->knows(id)) {
+    live.insert(task->order().path.id);
+    if (supervisors_->knows(task->order().path.id))
       task->resumed();
-    } else {
-      task->lost("ContainerRuntimeError: the daemon ended while the task was being started");
-    }
-    if (!task->released()) live.insert(id);
+    else
+      rest.push_back(make(task->order()));  // its launch was only prepared
   }
   for (const auto& task : rest) {
     const auto& observed = task->order().observed;
+    live.insert(task->order().path.id);
     if (observed && (observed->provisioned || observed->stopped))
       task->lost("ContainerRuntimeError: nothing of the task was left when the daemon started");
     else
       task->begin();
-    live.insert(task->order().path.id);
   }
   machine_->collect_network(std::move(live));
 }

@@ -3,7 +3,7 @@
 // At start, before any order: what supervisors left in task directories is matched with what the state knows.
 //   task known, supervisor alive            adopted; it never noticed
 //   task known, supervisor dead or rebooted it stops with a reason; control replaces it
-//   task known, nothing begun here          it begins
+//   task known, nothing begun here          it begins (also where only its launch had been prepared)
 //   directory of a task nobody knows        killed and taken away
 #pragma once
 

@@ -238,11 +238,29 @@ AdoptReport Supervisors::adopt(const std::function<uint64_t(const std::string&)>
   return report;
 }
 
+namespace {
+
+// No supervisor has ever taken this plan: it would hold the lock, have said who it is, or have written to the journal. The
+// daemon died while it prepared the launch, and nothing of the task has run.
+bool never_taken(const std::string& path) {
+  struct stat journal{};
+  const bool written = stat((path + "/" + taskdir::kJournalFile).c_str(), &journal) == 0 && journal.st_size > 0;
+  return !written && !read_owner(path) && !is_locked(path + "/" + taskdir::kPlanFile);
+}
+
+}  // namespace
+
 void Supervisors::adopt_one(const std::string& name, uint64_t journal_from, AdoptReport& report) {
   const std::string path = directory(name);
   auto bytes = read_small_file(path + "/" + taskdir::kPlanFile, kPlanBytesMax);
   const auto plan = bytes ? taskdir::decode_plan(*bytes) : std::nullopt;
-  if (!plan || plan->task_id != name || plan->instance != options_.instance) {
+  const bool ours = plan && plan->task_id == name && plan->instance == options_.instance;
+  if (bytes ? ours && never_taken(path) : bytes.error().errno_value == ENOENT) {
+    ++report.never_begun;
+    remover_->remove(name);
+    return;
+  }
+  if (!ours) {
     set_aside(name);
     ++report.set_aside;
     return;
