@@ -123,7 +123,8 @@ std::vector<network::Check> check_runtime() {
   const char* modes[] = {"", "version 1", "version 2", "version 1 with an empty version 2 beside it"};
   out.push_back({"cgroups", network::Health::ok, "limit and end tasks", modes[static_cast<int>(runtime.cgroup_mode)], ""});
   for (const auto& [program, purpose] : {std::pair{"berth-supervisor", "outlives the daemon with each task"},
-                                         {"berth-unpack", "unpacks image layers, confined"}}) {
+                                         {"berth-unpack", "unpacks image layers, confined"},
+                                         {"berth-seccomp", "compiles the system call filter once"}}) {
     const std::string path = program_beside(program);
     const bool there = ::access(path.c_str(), X_OK) == 0;
     out.push_back({program, there ? network::Health::ok : network::Health::fail, purpose, there ? path : path + " is missing",

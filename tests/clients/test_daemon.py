@@ -232,7 +232,7 @@ def as_nobody(*words, **options):
 def public_programs(new_directory):
     target = new_directory / "programs"
     target.mkdir()
-    for name in ("berth", "berth-supervisor", "berth-unpack"):
+    for name in ("berth", "berth-supervisor", "berth-unpack", "berth-seccomp"):
         shutil.copy(program().parent / name, target / name)
     own = new_directory / "own"
     own.mkdir()
