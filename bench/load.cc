@@ -38,9 +38,7 @@ namespace {
 
 constexpr size_t kAnswerBytesMax = 64 << 20;
 
-int64_t now_ns() {
-  return std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1);
-}
+int64_t now_ns() { return std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1); }
 
 [[noreturn]] void die(const std::string& what) {
   std::fprintf(stderr, "berth-load: %s\n", what.c_str());
@@ -63,12 +61,18 @@ Options parse_options(int argc, char** argv) {
     const std::string_view name = argv[i];
     if (i + 1 == argc) die("value missing after " + std::string(name));
     const char* value = argv[i + 1];
-    if (name == "--host") options.host = value;
-    else if (name == "--port") options.port = static_cast<uint16_t>(std::atoi(value));
-    else if (name == "--requests") options.requests = value;
-    else if (name == "--connections") options.connections = std::strtoul(value, nullptr, 10);
-    else if (name == "--seconds") options.seconds = std::atof(value);
-    else die("unknown option " + std::string(name));
+    if (name == "--host")
+      options.host = value;
+    else if (name == "--port")
+      options.port = static_cast<uint16_t>(std::atoi(value));
+    else if (name == "--requests")
+      options.requests = value;
+    else if (name == "--connections")
+      options.connections = std::strtoul(value, nullptr, 10);
+    else if (name == "--seconds")
+      options.seconds = std::atof(value);
+    else
+      die("unknown option " + std::string(name));
   }
   if (options.port == 0 || options.requests.empty() || options.connections == 0)
     die("usage: berth-load --port P --requests FILE --connections N [--host A] [--seconds S]");
@@ -153,8 +157,7 @@ std::optional<Answer> parse_answer(std::string_view in, bool at_eof) {
   Answer answer;
   if (head.size() > 12) std::from_chars(head.data() + 9, head.data() + 12, answer.status);
   answer.closes = head.starts_with("HTTP/1.0");
-  if (const auto connection = header(head, "connection"))
-    answer.closes = equal_ignoring_case(*connection, "close");
+  if (const auto connection = header(head, "connection")) answer.closes = equal_ignoring_case(*connection, "close");
 
   const size_t body = head_end + 4;
   if (const auto encoding = header(head, "transfer-encoding"); encoding && equal_ignoring_case(*encoding, "chunked")) {
@@ -186,7 +189,9 @@ struct Connection {
 class Load {
  public:
   Load(const Options& options, std::vector<Request> requests)
-      : options_(options), requests_(std::move(requests)), connections_(std::min(options.connections, requests_.size())) {
+      : options_(options),
+        requests_(std::move(requests)),
+        connections_(std::min(options.connections, requests_.size())) {
     latencies_us_.reserve(requests_.size());
     epoll_ = ::epoll_create1(EPOLL_CLOEXEC);
     if (epoll_ < 0) die_errno("epoll_create1");
@@ -218,7 +223,8 @@ class Load {
     std::sort(latencies_us_.begin(), latencies_us_.end());
     const auto quantile = [&](double q) {
       if (latencies_us_.empty()) return uint32_t{0};
-      return latencies_us_[std::min(latencies_us_.size() - 1, static_cast<size_t>(q * static_cast<double>(latencies_us_.size())))];
+      return latencies_us_[std::min(latencies_us_.size() - 1,
+                                    static_cast<size_t>(q * static_cast<double>(latencies_us_.size())))];
     };
     const double seconds = static_cast<double>(finished_ns_ - started_ns_) / 1e9;
     rusage usage{};

@@ -39,7 +39,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         if (entry.kind == berth::unpack::Kind::hardlink) check_path(entry.target);
         require((entry.mode & ~07777u) == 0);
         require(entry.size <= limits.bytes_max);
-        for (const auto& [name, value] : entry.xattrs) require(name == "security.capability" || name.starts_with("user."));
+        for (const auto& [name, value] : entry.xattrs)
+          require(name == "security.capability" || name.starts_with("user."));
         std::string_view bytes;
         uint64_t offset = 0;
         while (true) {

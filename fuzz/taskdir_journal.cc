@@ -39,7 +39,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   Encoder(owned).u32(crc32(bytes));
   owned += bytes;
   if (const auto owner = decode_owner(owned); owner && decode_owner(encode_owner(*owner)) != owner) abort();
-  if (const auto command = decode_command(bytes); command && decode_command(encode_command(*command)) != command) abort();
+  if (const auto command = decode_command(bytes); command && decode_command(encode_command(*command)) != command)
+    abort();
   if (const auto reply = decode_reply(bytes);
       reply && reply->output.size() <= kExecuteOutputBytesMax && decode_reply(encode_reply(*reply)) != reply) {
     abort();

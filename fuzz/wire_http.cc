@@ -53,7 +53,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static NoKeys keys;
   static FakeClock clock;
   static Prng random(1);
-  static wire::Endpoint open(dispatcher(), keys, clock, random, {.authenticate = false, .anonymous = {"1", "r", "a", "k"}});
+  static wire::Endpoint open(dispatcher(), keys, clock, random,
+                             {.authenticate = false, .anonymous = {"1", "r", "a", "k"}});
   static wire::Endpoint closed(dispatcher(), keys, clock, random, {});
   const size_t step = size_t{data[0]} + 1;
   const std::string text(reinterpret_cast<const char*>(data) + 1, size - 1);

@@ -9,7 +9,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace berth::model;
   static const std::vector<const Operation*> operations = [] {
     std::vector<const Operation*> all;
-    for (const Service* service : services()) all.insert(all.end(), service->operations.begin(), service->operations.end());
+    for (const Service* service : services())
+      all.insert(all.end(), service->operations.begin(), service->operations.end());
     return all;
   }();
   if (size == 0) return 0;

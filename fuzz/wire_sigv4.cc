@@ -11,7 +11,8 @@ using namespace berth::sigv4;
 class OneKey final : public KeyLookup {
  public:
   std::shared_ptr<const Key> find(std::string_view id) override { return id == key->access_key_id ? key : nullptr; }
-  const std::shared_ptr<const Key> key = std::make_shared<Key>(Key{"AKID", "s3cr3t that is nowhere in the corpus", "", 0, "1", "a"});
+  const std::shared_ptr<const Key> key =
+      std::make_shared<Key>(Key{"AKID", "s3cr3t that is nowhere in the corpus", "", 0, "1", "a"});
 };
 
 }  // namespace

@@ -16,9 +16,6 @@ service=jitsi-video-platform-service
 log_group=/ecs/jitsi-video-platform
 state=/var/lib/berth
 
-# Compiled files are found again by a clone at another place: paths below it are hashed as relative ones.
-export CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=1
-
 say() { printf '%s\n' "$*"; }
 die() {
   printf 'error: %s\n' "$*" >&2

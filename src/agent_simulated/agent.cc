@@ -14,9 +14,7 @@ using records::TaskObserved;
 using records::TaskState;
 
 namespace {
-std::string key_of(std::string_view kind, const std::string& path) {
-  return std::string(kind) + path;
-}
+std::string key_of(std::string_view kind, const std::string& path) { return std::string(kind) + path; }
 }  // namespace
 
 Agent::Agent(state::Store& store, Machine& machine, Random& random, Faults faults)
@@ -28,17 +26,14 @@ Agent::Agent(state::Store& store, Machine& machine, Random& random, Faults fault
                         [this](const state::WatchBatch& batch) { on_status(batch); });
 }
 
-Agent::~Agent() {
-  store_.cancel(watch_);
-}
+Agent::~Agent() { store_.cancel(watch_); }
 
 // At start, and after commits have failed. What is not committed yet comes by the watch when it is.
 void Agent::read_all() {
   statuses_.clear();
   for (const state::Entry& entry : store_.range(keys::kTaskStatus))
     if (entry.mod_revision <= store_.durable())
-      statuses_[entry.key.substr(keys::kTaskStatus.size())] =
-          records::decoded<records::TaskStatus>(entry.value);
+      statuses_[entry.key.substr(keys::kTaskStatus.size())] = records::decoded<records::TaskStatus>(entry.value);
   for (const std::string& path : machine_.tasks()) reports_.insert(path);
   look_at_all();
 }
@@ -82,8 +77,7 @@ std::optional<TimeMs> Agent::run(TimeMs now_ms) {
   for (const std::string& path : reports) {
     if (happens(faults_.delays)) {
       rare(faults_.rare, "agent reported late");
-      late_[path] =
-          now_ms + 1 + static_cast<int64_t>(random_.below(static_cast<uint64_t>(faults_.delay_max_ms)));
+      late_[path] = now_ms + 1 + static_cast<int64_t>(random_.below(static_cast<uint64_t>(faults_.delay_max_ms)));
       continue;
     }
     report(path, now_ms);
@@ -110,8 +104,7 @@ void Agent::follow(const std::string& path, TimeMs now_ms) {
   if (machine_.has(path) && !store_.get(key_of(keys::kTaskObserved, path))) reports_.insert(path);
   if (!machine_.has(path) && faults_.bug != PlantedBug::starts_again_after_restart) {
     const auto before = records::get<TaskObserved>(store_, key_of(keys::kTaskObserved, path));
-    if (before ||
-        status->order == Order::stop) {  // it ran on a machine that is no more, or never came to run
+    if (before || status->order == Order::stop) {  // it ran on a machine that is no more, or never came to run
       TaskObserved gone = before ? *before : TaskObserved{};
       if (gone.released) return;
       if (!gone.stopped && status->order == Order::run)
@@ -121,8 +114,7 @@ void Agent::follow(const std::string& path, TimeMs now_ms) {
       gone.stopped = gone.released = true;
       state::Transaction transaction;
       records::put(transaction, key_of(keys::kTaskObserved, path), gone);
-      (void)store_.apply(
-          std::move(transaction));  // without reads there is no conflict, and one write is not too large
+      (void)store_.apply(std::move(transaction));  // without reads there is no conflict, and one write is not too large
       return;
     }
   }
@@ -130,8 +122,8 @@ void Agent::follow(const std::string& path, TimeMs now_ms) {
   const auto spec = records::get<records::TaskSpec>(store_, key_of(keys::kTaskSpec, path));
   if (!spec) return;
   const keys::TaskPath task = keys::task_path(key_of(keys::kTaskSpec, path));
-  const auto definition = records::get<records::TaskDefinition>(
-      store_, keys::task_definition(task.scope, spec->family, spec->revision));
+  const auto definition =
+      records::get<records::TaskDefinition>(store_, keys::task_definition(task.scope, spec->family, spec->revision));
   if (!definition) return;
   machine_.order_run(path, *spec, *definition, status->starts, now_ms);
 }

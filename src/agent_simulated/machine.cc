@@ -14,16 +14,13 @@ namespace {
 void earliest(TimeMs& at, TimeMs candidate) {
   if (candidate != 0 && (at == 0 || candidate < at)) at = candidate;
 }
-bool is_due(TimeMs at, TimeMs now) {
-  return at != 0 && at <= now;
-}
+bool is_due(TimeMs at, TimeMs now) { return at != 0 && at <= now; }
 
 }  // namespace
 
 int64_t Machine::pick(Conduct::Range range) {
   if (range.max_ms <= range.min_ms) return range.min_ms;
-  return range.min_ms +
-         static_cast<int64_t>(random_.below(static_cast<uint64_t>(range.max_ms - range.min_ms + 1)));
+  return range.min_ms + static_cast<int64_t>(random_.below(static_cast<uint64_t>(range.max_ms - range.min_ms + 1)));
 }
 
 void Machine::create(const std::string& path, Task& task, const records::TaskSpec& spec, TimeMs now_ms) {
@@ -45,8 +42,7 @@ void Machine::create(const std::string& path, Task& task, const records::TaskSpe
   task.observed.mac = fmt::format("02:00:ac:1f:{:02x}:{:02x}", addresses_ / 250 % 256, addresses_ % 250 + 4);
   task.observed.connectivity_at_ms = task.observed.pull_started_at_ms = now_ms;
   task.provisioned_at_ms = now_ms + pick(conduct_.pull) + slowest_pull;
-  if (happens(conduct_.supervisor_lost))
-    task.lost_at_ms = task.provisioned_at_ms + pick(conduct_.crash_within);
+  if (happens(conduct_.supervisor_lost)) task.lost_at_ms = task.provisioned_at_ms + pick(conduct_.crash_within);
   changed_.insert(path);
 }
 
@@ -82,8 +78,7 @@ void Machine::forget(const std::string& path) {
 
 void Machine::reboot(TimeMs now_ms) {
   for (auto& [path, task] : tasks_) {
-    if (!task.observed.stopped)
-      fail(task, "TaskVanishedError: the machine restarted while the task ran", now_ms);
+    if (!task.observed.stopped) fail(task, "TaskVanishedError: the machine restarted while the task ran", now_ms);
     schedule(path, task);
     changed_.insert(path);
   }
@@ -104,8 +99,7 @@ int Machine::running(const std::string& path) const {
   const auto found = tasks_.find(path);
   if (found == tasks_.end()) return 0;
   const auto& containers = found->second.observed.containers;
-  return static_cast<int>(
-      std::count_if(containers.begin(), containers.end(), [](const auto& c) { return c.running; }));
+  return static_cast<int>(std::count_if(containers.begin(), containers.end(), [](const auto& c) { return c.running; }));
 }
 
 void Machine::advance(TimeMs now_ms) {
@@ -259,8 +253,7 @@ void Machine::exit(Task& task, size_t i, TimeMs now_ms) {
   container.exit_at_ms = container.healthy_at_ms = container.unhealthy_at_ms = 0;
   // The supervisor ends the rest when an essential container is over; whether one is restarted is for control
   // to say.
-  if (task.stop || (container.definition->essential && !container.definition->restart_policy))
-    stop_all(task, now_ms);
+  if (task.stop || (container.definition->essential && !container.definition->restart_policy)) stop_all(task, now_ms);
 }
 
 void Machine::stop_all(Task& task, TimeMs now_ms) {
@@ -273,8 +266,7 @@ void Machine::stop_all(Task& task, TimeMs now_ms) {
     running = true;
     if (!first) continue;
     const bool ignores = container.script.ignores_term;
-    const TimeMs at =
-        now_ms + (ignores ? int64_t{container.definition->stop_timeout_s} * 1000 : pick(conduct_.end));
+    const TimeMs at = now_ms + (ignores ? int64_t{container.definition->stop_timeout_s} * 1000 : pick(conduct_.end));
     if (container.exit_at_ms != 0 && container.exit_at_ms <= at) continue;
     container.exit_at_ms = at;
     container.exit_code = ignores ? 137 : 143;

@@ -46,9 +46,8 @@ class Machine {
   void set_conduct(const Conduct& conduct) { conduct_ = conduct; }
 
   // Orders, as often as the agent likes: each only goes forward. `path` is records::keys::TaskPath::str().
-  void order_run(const std::string& path, const records::TaskSpec& spec,
-                 const records::TaskDefinition& definition, const std::map<std::string, int>& starts,
-                 TimeMs now_ms);
+  void order_run(const std::string& path, const records::TaskSpec& spec, const records::TaskDefinition& definition,
+                 const std::map<std::string, int>& starts, TimeMs now_ms);
   void order_stop(const std::string& path, TimeMs now_ms);
   void forget(const std::string& path);  // what is left of it goes, whatever it was
   void reboot(TimeMs now_ms);            // every process is gone; task directories are not

@@ -6,5 +6,4 @@ namespace berth {
 [[noreturn]] void assertion_failed(const char* expression, const char* file, int line);
 }
 
-#define BERTH_ASSERT(expression) \
-  ((expression) ? (void)0 : ::berth::assertion_failed(#expression, __FILE__, __LINE__))
+#define BERTH_ASSERT(expression) ((expression) ? (void)0 : ::berth::assertion_failed(#expression, __FILE__, __LINE__))

@@ -11,8 +11,8 @@ using TimeMs = int64_t;
 class Clock {
  public:
   virtual ~Clock() = default;
-  virtual TimeMs now_ms() const = 0;        // wall clock; may jump
-  virtual int64_t monotonic_ms() const = 0; // for timers; arbitrary origin
+  virtual TimeMs now_ms() const = 0;         // wall clock; may jump
+  virtual int64_t monotonic_ms() const = 0;  // for timers; arbitrary origin
 };
 
 class SystemClock final : public Clock {

@@ -212,7 +212,8 @@ void append_quoted(std::string& out, std::string_view text) {
       plain = i + 1;
       continue;
     }
-    if (c >= 0x20 && c != '"' && c != '\\') [[likely]] continue;
+    if (c >= 0x20 && c != '"' && c != '\\') [[likely]]
+      continue;
     out.append(text, plain, i - plain);
     plain = i + 1;
     switch (c) {

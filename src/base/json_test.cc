@@ -49,7 +49,15 @@ TEST(Json, NumbersSurvive) {
 TEST(Json, WriterPlacesCommas) {
   std::string out;
   Writer writer(out);
-  writer.begin_object().member("a", "x").key("b").begin_array().number(int64_t{1}).null().begin_object().end_object().end_array();
+  writer.begin_object()
+      .member("a", "x")
+      .key("b")
+      .begin_array()
+      .number(int64_t{1})
+      .null()
+      .begin_object()
+      .end_object()
+      .end_array();
   writer.member("c", true).key("d").raw("[2]").end_object();
   EXPECT_EQ(out, R"({"a":"x","b":[1,null,{}],"c":true,"d":[2]})");
 }

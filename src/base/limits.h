@@ -10,12 +10,13 @@ inline constexpr size_t kHttpHeaderBytesMax = 16 * 1024;
 inline constexpr size_t kHttpBodyBytesMax = 2 * 1024 * 1024;  // PutLogEvents: 1 MiB of events and their JSON escapes
 inline constexpr size_t kHttpHeadersMax = 100;
 inline constexpr size_t kHttpConnectionsMax = 4096;
-inline constexpr int64_t kHttpIdleMaxMs = 120 * 1000;    // between two requests; SDKs keep connections for a minute or so
+inline constexpr int64_t kHttpIdleMaxMs = 120 * 1000;  // between two requests; SDKs keep connections for a minute or so
 inline constexpr int64_t kHttpReceiveMaxMs = 20 * 1000;  // from a request's first byte to its last
 inline constexpr int64_t kHttpSendMaxMs = 20 * 1000;     // without any progress
 inline constexpr int kJsonDepthMax = 64;
 inline constexpr size_t kQueryParametersMax = 4096;
-inline constexpr size_t kRequestElementsMax = 20'000;  // of all lists and maps of a request; PutLogEvents may have 10,000
+inline constexpr size_t kRequestElementsMax =
+    20'000;  // of all lists and maps of a request; PutLogEvents may have 10,000
 inline constexpr int64_t kClockSkewMaxMs = 5 * 60 * 1000;  // SigV4: AWS refuses signatures older or newer than this
 
 }  // namespace berth::limits

@@ -20,10 +20,9 @@ void log_write(LogLevel level, std::string_view line) {
   clock_gettime(CLOCK_REALTIME, &t);
   tm parts{};
   gmtime_r(&t.tv_sec, &parts);
-  const std::string text =
-      fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z {} {}\n", parts.tm_year + 1900, parts.tm_mon + 1,
-                  parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec, t.tv_nsec / 1'000'000,
-                  kNames[static_cast<int>(level)], line);
+  const std::string text = fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z {} {}\n", parts.tm_year + 1900,
+                                       parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec,
+                                       t.tv_nsec / 1'000'000, kNames[static_cast<int>(level)], line);
   // A log that cannot be written has nowhere to be reported.
   [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, text.data(), text.size());
 }

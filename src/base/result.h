@@ -38,9 +38,7 @@ using ApiResult = tl::expected<T, ApiError>;
 inline tl::unexpected<Error> fail(int errno_value, std::string what) {
   return tl::unexpected<Error>(Error::system(errno_value, std::move(what)));
 }
-inline tl::unexpected<Error> fail(std::string what) {
-  return tl::unexpected<Error>(Error::message(std::move(what)));
-}
+inline tl::unexpected<Error> fail(std::string what) { return tl::unexpected<Error>(Error::message(std::move(what))); }
 inline tl::unexpected<ApiError> refuse(std::string type, std::string message) {
   return tl::unexpected<ApiError>(ApiError{std::move(type), std::move(message)});
 }

@@ -70,7 +70,7 @@ Result<void> write_text(std::string path, const std::string& text, const Owner& 
     path = real;
     std::free(real);
   }
-  struct stat before{};
+  struct stat before {};
   const bool existed = ::stat(path.c_str(), &before) == 0;
   const std::string directory = path.substr(0, path.rfind('/'));
   if (::mkdir(directory.c_str(), 0700) == 0) {
@@ -82,10 +82,11 @@ Result<void> write_text(std::string path, const std::string& text, const Owner& 
   {
     Fd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
     if (!fd) return fail(errno, "open " + temporary);
-    const bool written = ::write(fd.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
-                         ::fchmod(fd.get(), existed ? before.st_mode & 07777 : 0600) == 0 &&
-                         ::fchown(fd.get(), existed ? before.st_uid : owner.uid, existed ? before.st_gid : owner.gid) == 0 &&
-                         ::fsync(fd.get()) == 0;
+    const bool written =
+        ::write(fd.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
+        ::fchmod(fd.get(), existed ? before.st_mode & 07777 : 0600) == 0 &&
+        ::fchown(fd.get(), existed ? before.st_uid : owner.uid, existed ? before.st_gid : owner.gid) == 0 &&
+        ::fsync(fd.get()) == 0;
     if (!written) {
       const int reason = errno;
       ::unlink(temporary.c_str());
@@ -135,8 +136,7 @@ Result<void> add_profile(const Owner& owner, const std::string& profile, const s
 }  // namespace
 
 int configure(const std::vector<std::string>& argv) {
-  const auto arguments =
-      Arguments::parse(argv, {{"profile", true}, {"remove", false}, {"state", true}});
+  const auto arguments = Arguments::parse(argv, {{"profile", true}, {"remove", false}, {"state", true}});
   if (!arguments) return misused("configure", arguments.error().context);
   if (arguments->has("help")) return fmt::print("{}", kHelp), 0;
   if (!arguments->operands().empty()) return misused("configure", "takes no operands");

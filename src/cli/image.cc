@@ -85,8 +85,8 @@ int list(const Arguments& arguments, const std::string& state) {
   if (arguments.has("json")) return fmt::print("{}\n", json::to_pretty_string(*answer)), 0;
   fmt::print("{:<50}  {:<19}  {:>9}\n", "NAME", "DIGEST", "SIZE");
   for (const json::Value& image : (*answer)["images"].array_or_empty())
-    fmt::print("{:<50}  {:<19}  {:>6} MB\n", image["name"].string_or(""),
-               image["digest"].string_or("").substr(0, 19), image["sizeBytes"].int_or(0) / 1'000'000);
+    fmt::print("{:<50}  {:<19}  {:>6} MB\n", image["name"].string_or(""), image["digest"].string_or("").substr(0, 19),
+               image["sizeBytes"].int_or(0) / 1'000'000);
   return 0;
 }
 

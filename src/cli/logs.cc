@@ -37,7 +37,8 @@ struct Source {
   logstore::Query query;
 };
 
-Result<std::vector<Source>> sources_of(const std::string& state, const std::string& task, const std::string& container) {
+Result<std::vector<Source>> sources_of(const std::string& state, const std::string& task,
+                                       const std::string& container) {
   const auto answer = ask_daemon(state, "GET", "/tasks/" + task + "/logs");
   if (!answer) return tl::unexpected(answer.error());
   std::vector<Source> out;
@@ -60,8 +61,8 @@ std::string time_text(TimeMs ms) {
   const time_t seconds = ms / 1000;
   tm parts{};
   gmtime_r(&seconds, &parts);
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z ", parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday,
-                     parts.tm_hour, parts.tm_min, parts.tm_sec, ms % 1000);
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z ", parts.tm_year + 1900, parts.tm_mon + 1,
+                     parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec, ms % 1000);
 }
 
 struct Line {

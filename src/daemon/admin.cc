@@ -115,10 +115,11 @@ void Admin::task_logs(CallPtr call) {
     if (container.logs) {
       const Scope scope{found->scope.account, container.logs->region};
       const auto group = get<LogGroup>(needs_.world.store, keys::log_group(scope, container.logs->group));
-      const auto stream = group ? get<LogStream>(needs_.world.store,
-                                                 keys::log_stream(scope, group->uid,
-                                                                  agent::stream_name(*container.logs, container.name, found->id)))
-                                : nullptr;
+      const auto stream =
+          group ? get<LogStream>(needs_.world.store,
+                                 keys::log_stream(scope, group->uid,
+                                                  agent::stream_name(*container.logs, container.name, found->id)))
+                : nullptr;
       if (!stream) continue;
       entry.set("root", needs_.state_directory + "/logs");
       entry.set("group", group->uid);
@@ -163,7 +164,8 @@ Result<json::Value> Admin::pull_image(const json::Value& body) {
 }
 
 Result<json::Value> Admin::remove_image(const json::Value& body) {
-  if (auto removed = needs_.images->remove(body["name"].string_or("")); !removed) return tl::unexpected(removed.error());
+  if (auto removed = needs_.images->remove(body["name"].string_or("")); !removed)
+    return tl::unexpected(removed.error());
   json::Value out;
   out.set("name", body["name"]);
   return out;

@@ -41,7 +41,8 @@ class Admin {
   using CallPtr = std::shared_ptr<wire::AdminCall>;
   void on_state_thread(wire::AdminEndpoint& endpoint, const char* method, const char* path,
                        void (Admin::*handler)(CallPtr));
-  void on_worker(wire::AdminEndpoint& endpoint, const char* path, Result<json::Value> (Admin::*handler)(const json::Value&));
+  void on_worker(wire::AdminEndpoint& endpoint, const char* path,
+                 Result<json::Value> (Admin::*handler)(const json::Value&));
 
   void about(CallPtr call);
   void tasks(CallPtr call);

@@ -20,9 +20,10 @@ std::string random_text(Random& random, size_t length, std::string_view alphabet
 }
 
 Result<RootKeys> read_keys(int fd, const std::string& path) {
-  struct stat about{};
+  struct stat about {};
   if (::fstat(fd, &about) != 0) return fail(errno, "stat " + path);
-  if (about.st_mode & 077) return fail(fmt::format("{} can be read by others; chmod 600 it, or remove it for new keys", path));
+  if (about.st_mode & 077)
+    return fail(fmt::format("{} can be read by others; chmod 600 it, or remove it for new keys", path));
   char buffer[4096];
   const ssize_t got = ::read(fd, buffer, sizeof buffer);
   if (got < 0) return fail(errno, "read " + path);

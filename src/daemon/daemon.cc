@@ -182,8 +182,8 @@ Result<void> Daemon::prepare_state() {
       World{*store_, *tasks_, clock_, random_, capacity, std::move(*network), options_.simulated_agent});
   state::Transaction first;
   first.durability = state::Durability::acknowledged;
-  const auto vpc = services::ec2::ensure_default_vpc(*store_, {options_.account, options_.region}, world_->network,
-                                                     random_, first);
+  const auto vpc =
+      services::ec2::ensure_default_vpc(*store_, {options_.account, options_.region}, world_->network, random_, first);
   if (!vpc) return fail("the default VPC: " + vpc.error().message);
   if (!first.empty() && !store_->apply(std::move(first))) return fail("the default VPC could not be recorded");
   if (instance) {
@@ -223,7 +223,8 @@ Result<void> Daemon::prepare_server() {
   dispatcher_.on_batch_end([this] { state_thread_.kick(); });
 
   if (!options_.enforce_signatures)
-    log_warning("--auth off: any credential is accepted, and whoever reaches {} may do everything", options_.listen_address);
+    log_warning("--auth off: any credential is accepted, and whoever reaches {} may do everything",
+                options_.listen_address);
   Caller anonymous{options_.account, options_.region, fmt::format("arn:aws:iam::{}:root", options_.account), ""};
   key_lookup_ = std::make_unique<RootKeyLookup>(keys_, options_.account);
   endpoint_ = std::make_unique<wire::Endpoint>(dispatcher_, *key_lookup_, clock_, random_,

@@ -108,7 +108,8 @@ int clean(const std::string& state_directory) {
   if (!cleaned) return cli::complain(cleaned.error().context);
   for (const std::string& directory : cleaned->removed) fmt::print("Took away what {} had made.\n", directory);
   for (const std::string& directory : cleaned->left_alone)
-    fmt::print("Left alone {}: its daemon runs ('berth stop --stop-tasks --state {}' ends it).\n", directory, directory);
+    fmt::print("Left alone {}: its daemon runs ('berth stop --stop-tasks --state {}' ends it).\n", directory,
+               directory);
   if (cleaned->removed.empty() && cleaned->left_alone.empty()) fmt::print("There was nothing to take away.\n");
   return 0;
 }
@@ -121,14 +122,15 @@ std::vector<network::Check> check_runtime() {
                  good ? fmt::format("{} {} at {}", runtime.name, runtime.version, runtime.path) : runtime.problem,
                  good ? "" : "apt-get install crun"});
   const char* modes[] = {"", "version 1", "version 2", "version 1 with an empty version 2 beside it"};
-  out.push_back({"cgroups", network::Health::ok, "limit and end tasks", modes[static_cast<int>(runtime.cgroup_mode)], ""});
+  out.push_back(
+      {"cgroups", network::Health::ok, "limit and end tasks", modes[static_cast<int>(runtime.cgroup_mode)], ""});
   for (const auto& [program, purpose] : {std::pair{"berth-supervisor", "outlives the daemon with each task"},
                                          {"berth-unpack", "unpacks image layers, confined"},
                                          {"berth-seccomp", "compiles the system call filter once"}}) {
     const std::string path = program_beside(program);
     const bool there = ::access(path.c_str(), X_OK) == 0;
-    out.push_back({program, there ? network::Health::ok : network::Health::fail, purpose, there ? path : path + " is missing",
-                   there ? "" : "make build, or make install"});
+    out.push_back({program, there ? network::Health::ok : network::Health::fail, purpose,
+                   there ? path : path + " is missing", there ? "" : "make build, or make install"});
   }
   return out;
 }

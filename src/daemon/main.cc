@@ -53,6 +53,7 @@ int main(int argc, char** argv) {
   if (command == "doctor") return berth::daemon::doctor(words);
   if (command == "--version" || command == "version") return fmt::print("berth {}\n", kVersion), 0;
   if (command == "--help" || command == "-h" || command == "help") return fmt::print("{}", kHelp), 0;
-  fmt::print(stderr, "{}", command.empty() ? kHelp : fmt::format("berth: no command '{}'\nTry 'berth --help'.\n", command));
+  fmt::print(stderr, "{}",
+             command.empty() ? kHelp : fmt::format("berth: no command '{}'\nTry 'berth --help'.\n", command));
   return 2;
 }

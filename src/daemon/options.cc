@@ -86,9 +86,14 @@ Result<void> take_values(const cli::Arguments& arguments, Options& out) {
 }  // namespace
 
 Result<Options> parse_options(const std::vector<std::string>& argv) {
-  const auto arguments = cli::Arguments::parse(
-      argv, {{"listen", true}, {"state", true}, {"account", true}, {"region", true}, {"auth", true},
-             {"memory-overcommit", true}, {"vpc-cidr", true}, {"agent", true}});
+  const auto arguments = cli::Arguments::parse(argv, {{"listen", true},
+                                                      {"state", true},
+                                                      {"account", true},
+                                                      {"region", true},
+                                                      {"auth", true},
+                                                      {"memory-overcommit", true},
+                                                      {"vpc-cidr", true},
+                                                      {"agent", true}});
   if (!arguments) return tl::unexpected(arguments.error());
   if (!arguments->operands().empty()) return fail("takes no operands");
   Options out;

@@ -78,7 +78,8 @@ RealAgent::~RealAgent() { stop(); }
 
 Result<std::unique_ptr<RealAgent>> RealAgent::open(Needs needs) {
   if (::geteuid() != 0)
-    return fail("running containers needs root: use sudo, or --agent simulated to serve the API without running anything");
+    return fail(
+        "running containers needs root: use sudo, or --agent simulated to serve the API without running anything");
   runtime::Runtime runtime = runtime::probe();
   if (runtime.path.empty()) return fail(runtime.problem);
   auto parts = std::make_unique<Parts>(std::move(needs), std::move(runtime));
@@ -112,9 +113,12 @@ Result<std::unique_ptr<RealAgent>> RealAgent::open(Needs needs) {
   options.cgroup_mode = p.runtime.cgroup_mode;
   const std::string supervisor = options.program;
   p.supervisors = std::make_unique<agent::Supervisors>(p.loop, options, *p.agent);
-  const agent::Host host{options.instance, p.runtime.path,
-                         fmt::format("{}/runtime", p.network->instance().directory()), p.runtime.cgroup_mode,
-                         static_cast<int>(std::thread::hardware_concurrency()), p.runtime.open_files_max};
+  const agent::Host host{options.instance,
+                         p.runtime.path,
+                         fmt::format("{}/runtime", p.network->instance().directory()),
+                         p.runtime.cgroup_mode,
+                         static_cast<int>(std::thread::hardware_concurrency()),
+                         p.runtime.open_files_max};
   p.machine = std::make_unique<agent::HostMachine>(agent::HostMachine::Parts{
       p.loop, *p.supervisors, *p.images, *p.network, p.needs.clock, host, state, supervisor, p.filters});
   p.agent->use(*p.machine, *p.supervisors);

@@ -25,11 +25,11 @@ class StateThread {
 
   explicit StateThread(const Clock& clock) : clock_(clock) {}
 
-  void post(Job job);         // any thread; wakes at once
-  void post_quietly(Job job); // any thread; waits for the next kick, so that a batch costs one wake-up
-  void kick();                // any thread
-  void committed();           // the store's `wake`: any thread
-  void end();                 // run() returns after the jobs posted before
+  void post(Job job);          // any thread; wakes at once
+  void post_quietly(Job job);  // any thread; waits for the next kick, so that a batch costs one wake-up
+  void kick();                 // any thread
+  void committed();            // the store's `wake`: any thread
+  void end();                  // run() returns after the jobs posted before
 
   void run(const Duties& duties);  // the calling thread becomes the state thread
 

@@ -31,7 +31,7 @@ class AddressAllocator {
 
  private:
   Ipv4Network subnet_;
-  uint32_t first_;     // first assignable
+  uint32_t first_;  // first assignable
   uint32_t capacity_;
   uint32_t next_ = 0;  // offset from first_
   uint32_t used_count_ = 0;

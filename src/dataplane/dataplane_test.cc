@@ -20,7 +20,8 @@ Ipv4 ip(const char* text) { return *parse_ipv4(text); }
 
 TEST(Ipv4, ReadsWhatItWritesAndNothingElse) {
   for (const char* text : {"0.0.0.0", "172.31.16.5", "255.255.255.255"}) EXPECT_EQ(ip(text).to_string(), text);
-  for (const char* text : {"", "1.2.3", "1.2.3.4.5", "256.0.0.1", "01.2.3.4", " 1.2.3.4", "1.2.3.4 ", "1..2.3", "a.b.c.d", "1.2.3.-4"}) {
+  for (const char* text :
+       {"", "1.2.3", "1.2.3.4.5", "256.0.0.1", "01.2.3.4", " 1.2.3.4", "1.2.3.4 ", "1..2.3", "a.b.c.d", "1.2.3.-4"}) {
     EXPECT_FALSE(parse_ipv4(text)) << text;
   }
   for (const char* text : {"0.0.0.0/0", "172.31.0.0/16", "10.0.0.1/32"}) EXPECT_EQ(net(text).to_string(), text);
@@ -91,7 +92,8 @@ TEST(AddressAllocator, IsRebuiltFromLiveTasks) {
   AddressAllocator allocator(net("10.0.0.0/28"));
   EXPECT_TRUE(allocator.take(ip("10.0.0.7")));
   EXPECT_FALSE(allocator.take(ip("10.0.0.7")));
-  for (const char* reserved : {"10.0.0.0", "10.0.0.3", "10.0.0.15", "10.0.1.4"}) EXPECT_FALSE(allocator.take(ip(reserved)));
+  for (const char* reserved : {"10.0.0.0", "10.0.0.3", "10.0.0.15", "10.0.1.4"})
+    EXPECT_FALSE(allocator.take(ip(reserved)));
   allocator.continue_after(ip("10.0.0.6"));
   EXPECT_EQ(allocator.allocate(), ip("10.0.0.8"));
   allocator.release(ip("10.0.0.3"));
@@ -105,11 +107,13 @@ TEST(TaskFiles, AreThoseOfAnEcsTask) {
   EXPECT_EQ(private_dns_name(address, "us-east-1"), "ip-172-31-16-5.ec2.internal");
   EXPECT_EQ(render_hosts(address, "us-east-1"), "127.0.0.1 localhost\n172.31.16.5 ip-172-31-16-5.ec2.internal\n");
   EXPECT_EQ(render_hostname(address, "us-east-1"), "ip-172-31-16-5.ec2.internal\n");
-  EXPECT_EQ(render_resolv_conf(ip("172.31.0.2"), "eu-west-1"), "search eu-west-1.compute.internal\nnameserver 172.31.0.2\n");
+  EXPECT_EQ(render_resolv_conf(ip("172.31.0.2"), "eu-west-1"),
+            "search eu-west-1.compute.internal\nnameserver 172.31.0.2\n");
 }
 
 TEST(Upstream, ReadsTheHostsResolvConf) {
-  const Upstreams two = parse_resolv_conf("# x\nsearch a b\nnameserver 10.0.0.1 # trailing\n\nnameserver\t10.0.0.2\r\noptions x");
+  const Upstreams two =
+      parse_resolv_conf("# x\nsearch a b\nnameserver 10.0.0.1 # trailing\n\nnameserver\t10.0.0.2\r\noptions x");
   EXPECT_THAT(two.usable, ElementsAre(ip("10.0.0.1"), ip("10.0.0.2")));
   EXPECT_TRUE(parse_resolv_conf("nameserver 127.0.0.53").loopback_only);
   EXPECT_TRUE(parse_resolv_conf("nameserver ::1\nnameserver fe80::1").loopback_only);
@@ -119,7 +123,8 @@ TEST(Upstream, ReadsTheHostsResolvConf) {
 }
 
 TEST(Ruleset, HasNoChainOfATask) {
-  const std::string text = render_vpc_ruleset({net("172.31.0.0/16"), {{"sg-0123456789abcdef0", true}, {"sg-1", false}}, ip("9.9.9.9")});
+  const std::string text =
+      render_vpc_ruleset({net("172.31.0.0/16"), {{"sg-0123456789abcdef0", true}, {"sg-1", false}}, ip("9.9.9.9")});
   EXPECT_THAT(text, HasSubstr("set sg_0123456789abcdef0 { type ipv4_addr; }"));
   EXPECT_THAT(text, HasSubstr("ip daddr @sg_0123456789abcdef0 ip saddr @sg_0123456789abcdef0 accept"));
   EXPECT_THAT(text, Not(HasSubstr("@sg_1 accept")));
@@ -134,7 +139,8 @@ TEST(Ruleset, GivesAGroupsSetANameThatNftablesTakes) {
 }
 
 TEST(Ruleset, OfTheHostOpensOnlyItsOwnResolver) {
-  const std::string text = render_host_ruleset({"berth_a", "beav", {net("172.31.0.0/16"), net("172.30.0.0/16")}, {ip("192.0.2.2")}});
+  const std::string text =
+      render_host_ruleset({"berth_a", "beav", {net("172.31.0.0/16"), net("172.30.0.0/16")}, {ip("192.0.2.2")}});
   EXPECT_THAT(text, HasSubstr("ip saddr { 172.31.0.0/16, 172.30.0.0/16 } oifname != \"beav*\" masquerade"));
   EXPECT_THAT(text, HasSubstr("ip daddr 192.0.2.2 udp dport 53 accept"));
   EXPECT_THAT(render_host_ruleset({"berth_a", "beav", {}, {}}), Not(HasSubstr("masquerade")));

@@ -16,8 +16,8 @@ struct Ipv4 {
 };
 
 struct Ipv4Network {
-  Ipv4 base;            // host bits are zero
-  int prefix = 0;       // 0 to 32
+  Ipv4 base;       // host bits are zero
+  int prefix = 0;  // 0 to 32
   auto operator<=>(const Ipv4Network&) const = default;
   std::string to_string() const;
   uint64_t size() const { return uint64_t{1} << (32 - prefix); }

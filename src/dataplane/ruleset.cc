@@ -43,9 +43,9 @@ std::string render_vpc_ruleset(const VpcRules& rules) {
   std::string resolver;
   if (rules.upstream_resolver) {
     for (std::string_view protocol : {"udp", "tcp"}) {
-      resolver += fmt::format("    iifname != \"{}\" ip daddr {} {} dport 53 dnat to {}\n", kVpcUplink,
-                              resolver_address(rules.network).to_string(), protocol,
-                              rules.upstream_resolver->to_string());
+      resolver +=
+          fmt::format("    iifname != \"{}\" ip daddr {} {} dport 53 dnat to {}\n", kVpcUplink,
+                      resolver_address(rules.network).to_string(), protocol, rules.upstream_resolver->to_string());
     }
   }
   return fmt::format(
@@ -93,8 +93,8 @@ std::string render_host_ruleset(const HostRules& rules) {
   }
   std::string masquerade;
   if (!rules.vpcs.empty()) {
-    masquerade = fmt::format("    ip saddr {{ {} }} oifname != \"{}*\" masquerade\n", join(rules.vpcs),
-                             rules.link_prefix);
+    masquerade =
+        fmt::format("    ip saddr {{ {} }} oifname != \"{}*\" masquerade\n", join(rules.vpcs), rules.link_prefix);
   }
   return fmt::format(
       "table ip {table} {{\n"

@@ -14,8 +14,8 @@
 namespace berth::dataplane {
 
 inline constexpr std::string_view kVpcTable = "berth";
-inline constexpr std::string_view kPublicSet = "public";   // tasks with assignPublicIp
-inline constexpr std::string_view kVpcUplink = "host";     // the VPC's end of its link to the host
+inline constexpr std::string_view kPublicSet = "public";  // tasks with assignPublicIp
+inline constexpr std::string_view kVpcUplink = "host";    // the VPC's end of its link to the host
 
 // sg-0123… → sg_0123…: the set of a group's members, and its chain's name with "_in". At most 32 bytes (nftables' bound
 // is 255, sets' names in older kernels 32).

@@ -21,9 +21,7 @@ std::string render_hosts(Ipv4 address, std::string_view region) {
   return fmt::format("127.0.0.1 localhost\n{} {}\n", address.to_string(), private_dns_name(address, region));
 }
 
-std::string render_hostname(Ipv4 address, std::string_view region) {
-  return private_dns_name(address, region) + "\n";
-}
+std::string render_hostname(Ipv4 address, std::string_view region) { return private_dns_name(address, region) + "\n"; }
 
 std::string render_resolv_conf(Ipv4 resolver, std::string_view region) {
   return fmt::format("search {}\nnameserver {}\n", private_dns_domain(region), resolver.to_string());

@@ -9,9 +9,9 @@
 namespace berth::dataplane {
 
 struct Upstreams {
-  std::vector<Ipv4> usable;       // in the order of the file
-  bool loopback_only = false;     // servers are named, but all of them on 127.0.0.0/8 or ::1
-  bool ipv6_only = false;         // servers are named, but none over IPv4
+  std::vector<Ipv4> usable;    // in the order of the file
+  bool loopback_only = false;  // servers are named, but all of them on 127.0.0.0/8 or ::1
+  bool ipv6_only = false;      // servers are named, but none over IPv4
 };
 
 // The text of a resolv.conf(5).

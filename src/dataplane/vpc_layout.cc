@@ -40,9 +40,10 @@ std::string named(const Route& route) {
 
 Result<void> check_overlap(const std::vector<Route>& routes, const Ipv4Network& network) {
   if (const Route* route = overlapping(routes, network, false)) {
-    return fail(fmt::format("the VPC's network {} overlaps this machine's route to {}; choose another private network "
-                            "with --vpc-cidr, such as 10.200.0.0/16",
-                            network.to_string(), named(*route)));
+    return fail(
+        fmt::format("the VPC's network {} overlaps this machine's route to {}; choose another private network "
+                    "with --vpc-cidr, such as 10.200.0.0/16",
+                    network.to_string(), named(*route)));
   }
   return {};
 }
@@ -51,15 +52,17 @@ Result<Ipv4Network> choose_vpc_network(const std::vector<Route>& routes, std::st
   if (!requested.empty()) {
     const auto network = parse_network(requested);
     if (!network || network->prefix < kVpcPrefixMin || network->prefix > kVpcPrefixMax) {
-      return fail(fmt::format("'{}' is no network for a VPC: it is written like 10.200.0.0/16, with a prefix from /{} "
-                              "to /{} and no bits beyond it",
-                              requested, kVpcPrefixMin, kVpcPrefixMax));
+      return fail(
+          fmt::format("'{}' is no network for a VPC: it is written like 10.200.0.0/16, with a prefix from /{} "
+                      "to /{} and no bits beyond it",
+                      requested, kVpcPrefixMin, kVpcPrefixMax));
     }
     if (auto free = check_overlap(routes, *network); !free) return tl::unexpected(free.error());
     if (const Route* route = overlapping(routes, *network, true)) {
-      return fail(fmt::format("the VPC's network {} overlaps {}, which another Berth on this machine uses; choose "
-                              "another with --vpc-cidr",
-                              network->to_string(), named(*route)));
+      return fail(
+          fmt::format("the VPC's network {} overlaps {}, which another Berth on this machine uses; choose "
+                      "another with --vpc-cidr",
+                      network->to_string(), named(*route)));
     }
     return *network;
   }
@@ -70,7 +73,8 @@ Result<Ipv4Network> choose_vpc_network(const std::vector<Route>& routes, std::st
     if (auto free = check_overlap(routes, network); !free) return tl::unexpected(free.error());
     return network;
   }
-  return fail("sixteen VPCs of Berth use all of 172.16.0.0/12; choose another network with --vpc-cidr, such as 10.200.0.0/16");
+  return fail(
+      "sixteen VPCs of Berth use all of 172.16.0.0/12; choose another network with --vpc-cidr, such as 10.200.0.0/16");
 }
 
 }  // namespace berth::dataplane

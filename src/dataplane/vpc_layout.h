@@ -37,7 +37,7 @@ inline constexpr std::string_view kHostMac = "06:be:00:00:00:02";
 // What a host already routes, for choosing and refusing.
 struct Route {
   Ipv4Network destination;
-  bool berth = false;     // made by some instance of Berth
+  bool berth = false;       // made by some instance of Berth
   std::string device = {};  // for the message; empty where the route has none
 };
 

@@ -36,9 +36,7 @@ std::optional<EventId> EventId::parse(std::string_view text) {
   return EventId{*stream, *writer, *sequence, *offset};
 }
 
-std::string Position::to_string() const {
-  return fmt::format("{}.{}.{}", timestamp_ms, ingestion_ms, id.to_string());
-}
+std::string Position::to_string() const { return fmt::format("{}.{}.{}", timestamp_ms, ingestion_ms, id.to_string()); }
 
 std::optional<Position> Position::parse(std::string_view text) {
   const size_t first = text.find('.');
@@ -56,8 +54,7 @@ Position Position::before_all(TimeMs timestamp_ms) {
 }
 
 Position Position::after_all(TimeMs timestamp_ms) {
-  return {timestamp_ms, std::numeric_limits<TimeMs>::max(),
-          EventId{UINT64_MAX, kWriterIdMax, UINT32_MAX, UINT32_MAX}};
+  return {timestamp_ms, std::numeric_limits<TimeMs>::max(), EventId{UINT64_MAX, kWriterIdMax, UINT32_MAX, UINT32_MAX}};
 }
 
 std::optional<uint64_t> parse_uid(std::string_view uid) {
@@ -65,8 +62,6 @@ std::optional<uint64_t> parse_uid(std::string_view uid) {
   return parse_number<uint64_t>(uid, 16);
 }
 
-std::string uid_to_string(uint64_t uid) {
-  return fmt::format("{:016x}", uid);
-}
+std::string uid_to_string(uint64_t uid) { return fmt::format("{:016x}", uid); }
 
 }  // namespace berth::logstore

@@ -26,9 +26,7 @@ constexpr int64_t kHeaderlessNs = 60'000'000'000;
 constexpr TimeMs kAheadMonotonicMs = 60 * 1000;
 constexpr TimeMs kAheadMs = 2 * 60 * 60 * 1000 + 60 * 1000;
 
-int64_t nanoseconds(const timespec& time) {
-  return int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
-}
+int64_t nanoseconds(const timespec& time) { return int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec; }
 
 int64_t now_ns() {
   timespec now{};
@@ -37,9 +35,7 @@ int64_t now_ns() {
 }
 
 // The mtime to remember: 0, which never matches, where it may still hide changes.
-int64_t settled(int64_t mtime_ns, int64_t before_ns) {
-  return before_ns - mtime_ns > kUnsettledNs ? mtime_ns : 0;
-}
+int64_t settled(int64_t mtime_ns, int64_t before_ns) { return before_ns - mtime_ns > kUnsettledNs ? mtime_ns : 0; }
 
 template <class F>
 void each_entry(const std::string& directory, F&& function) {
@@ -79,7 +75,7 @@ TimeMs Segment::latest_ms() const {
 }
 
 void Segment::look(bool try_lock) {
-  struct stat status{};
+  struct stat status {};
   if (header_read && !try_lock) {
     if (stat(path.c_str(), &status) != 0) return;
   } else {
@@ -143,7 +139,7 @@ uint64_t Segment::index() {
 
 void GroupIndex::refresh() {
   const int64_t before = now_ns();
-  struct stat status{};
+  struct stat status {};
   if (stat(path_.c_str(), &status) != 0) {
     streams_.clear();
     active_.clear();
@@ -180,7 +176,7 @@ void GroupIndex::list_streams() {
 void GroupIndex::list_segments(uint64_t uid, Stream& stream) {
   const std::string directory = path_ + "/" + uid_to_string(uid);
   const int64_t before = now_ns();
-  struct stat status{};
+  struct stat status {};
   if (stat(directory.c_str(), &status) != 0 || nanoseconds(status.st_mtim) == stream.listed_ns) return;
   stream.listed_ns = settled(nanoseconds(status.st_mtim), before);
   auto old = std::exchange(stream.segments, {});
@@ -207,8 +203,7 @@ size_t GroupIndex::expire(TimeMs older_than_ms) {
       Segment& segment = *entry.second;
       if (!segment.sealed) return false;
       if (segment.earliest_ms() >= older_than_ms) return false;
-      if (segment.latest_ms() >= older_than_ms)
-        segment.index();  // by the file's own time it might be too young
+      if (segment.latest_ms() >= older_than_ms) segment.index();  // by the file's own time it might be too young
       if (segment.latest_ms() >= older_than_ms) return false;
       return unlink(segment.path.c_str()) == 0 || errno == ENOENT;
     });

@@ -90,8 +90,7 @@ struct LogStore::Scan {
                    [this](const Cursor& a, const Cursor& b) { return earlier(b.key, a.key); });
   }
   Cursor pop() {
-    std::pop_heap(heap.begin(), heap.end(),
-                  [this](const Cursor& a, const Cursor& b) { return earlier(b.key, a.key); });
+    std::pop_heap(heap.begin(), heap.end(), [this](const Cursor& a, const Cursor& b) { return earlier(b.key, a.key); });
     Cursor cursor = std::move(heap.back());
     heap.pop_back();
     return cursor;
@@ -198,10 +197,8 @@ struct LogStore::Scan {
       }
     }
     Page page;
-    if (stopped)
-      std::erase_if(events, [&](const Event& event) { return !earlier(event.position, *stopped); });
-    std::sort(events.begin(), events.end(),
-              [](const Event& a, const Event& b) { return a.position < b.position; });
+    if (stopped) std::erase_if(events, [&](const Event& event) { return !earlier(event.position, *stopped); });
+    std::sort(events.begin(), events.end(), [](const Event& a, const Event& b) { return a.position < b.position; });
     page.events = std::move(events);
     if (bound && (!stopped || earlier(*bound, *stopped))) {
       // At least one event was kept, because what goes first is what is furthest along.
@@ -220,8 +217,7 @@ Result<Page> LogStore::read(const Query& query) {
   return scan.run();
 }
 
-std::shared_ptr<LogStore::PutStream> LogStore::put_stream(const std::string& group_uid,
-                                                          const std::string& stream_uid) {
+std::shared_ptr<LogStore::PutStream> LogStore::put_stream(const std::string& group_uid, const std::string& stream_uid) {
   std::lock_guard guard(mutex_);
   auto& found = put_streams_[group_uid + "/" + stream_uid];
   if (!found) found = std::make_shared<PutStream>();
@@ -229,9 +225,8 @@ std::shared_ptr<LogStore::PutStream> LogStore::put_stream(const std::string& gro
   std::shared_ptr<PutStream> stream = found;
   if (put_streams_.size() > kPutStreamsMax) {
     // One in use elsewhere lives on there, and closes its segment when it is done.
-    put_streams_.erase(
-        std::min_element(put_streams_.begin(), put_streams_.end(),
-                         [](const auto& a, const auto& b) { return a.second->used < b.second->used; }));
+    put_streams_.erase(std::min_element(put_streams_.begin(), put_streams_.end(),
+                                        [](const auto& a, const auto& b) { return a.second->used < b.second->used; }));
   }
   return stream;
 }
@@ -252,8 +247,7 @@ Result<void> LogStore::put(const std::string& group_uid, const std::string& stre
   for (const NewEvent& event : events) bytes += event.message.size() + sizeof(RecordHeader);
   int error = events.empty() ? 0 : writer.reserve(bytes, events.back().timestamp_ms);
   for (size_t i = 0; i < events.size() && error == 0; ++i) {
-    error = writer.append(events[i].timestamp_ms, ingestion_ms, events[i].message.data(),
-                          events[i].message.size());
+    error = writer.append(events[i].timestamp_ms, ingestion_ms, events[i].message.data(), events[i].message.size());
   }
   if (error == 0) error = writer.sync();
   if (error == 0) return {};
@@ -261,8 +255,7 @@ Result<void> LogStore::put(const std::string& group_uid, const std::string& stre
   return fail(error, "write to " + path);
 }
 
-std::vector<StreamFacts> LogStore::facts(const std::string& group_uid,
-                                         const std::vector<std::string>& stream_uids) {
+std::vector<StreamFacts> LogStore::facts(const std::string& group_uid, const std::vector<std::string>& stream_uids) {
   const auto index = group(group_uid);
   std::lock_guard guard(index->mutex);
   index->refresh();

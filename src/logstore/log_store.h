@@ -33,9 +33,8 @@ struct Query {
   // Go on from here, exclusive: what comes after it when forward, before it when backward.
   std::optional<Position> from = {};
   size_t events_max = 10'000;
-  size_t bytes_max = 1024 * 1024;  // of messages and 26 bytes each, as CloudWatch counts
-  size_t scan_bytes_max =
-      64u << 20;  // a page with fewer events, perhaps none, rather than more reading than this
+  size_t bytes_max = 1024 * 1024;     // of messages and 26 bytes each, as CloudWatch counts
+  size_t scan_bytes_max = 64u << 20;  // a page with fewer events, perhaps none, rather than more reading than this
   std::function<bool(std::string_view message)> matches = {};
 };
 
@@ -66,8 +65,8 @@ class LogStore {
   Result<Page> read(const Query& query);
   // PutLogEvents: sorted events, on the disk for good when this returns. On failure some may have been
   // written.
-  Result<void> put(const std::string& group_uid, const std::string& stream_uid,
-                   const std::vector<NewEvent>& events, TimeMs ingestion_ms);
+  Result<void> put(const std::string& group_uid, const std::string& stream_uid, const std::vector<NewEvent>& events,
+                   TimeMs ingestion_ms);
   // One for each asked for; of streams without events only the uid is set.
   std::vector<StreamFacts> facts(const std::string& group_uid, const std::vector<std::string>& stream_uids);
   uint64_t stored_bytes(const std::string& group_uid);

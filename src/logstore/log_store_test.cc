@@ -30,13 +30,10 @@ using ::testing::IsEmpty;
 const std::string kGroup = "00000000000000aa";
 const std::string kStream = "0000000000000001";
 
-std::string stream_uid(uint64_t number) {
-  return uid_to_string(number);
-}
+std::string stream_uid(uint64_t number) { return uid_to_string(number); }
 
 TimeMs now_ms() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(
-             std::chrono::system_clock::now().time_since_epoch())
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
       .count();
 }
 
@@ -104,14 +101,12 @@ TEST(EventIds, AreFiftySixDigitsAndComeBack) {
     EXPECT_EQ(EventId::parse(id.to_string()), id);
   }
   EXPECT_EQ(EventId{}.to_string(), "3" + std::string(55, '0'));
-  for (const char* text :
-       {"", "3", "x", "30000000000000000000000000000000000000000000000000000000000000000"}) {
+  for (const char* text : {"", "3", "x", "30000000000000000000000000000000000000000000000000000000000000000"}) {
     EXPECT_FALSE(EventId::parse(text));
   }
   EXPECT_FALSE(EventId::parse("3" + std::string(55, '9')));
   EXPECT_FALSE(EventId::parse("3" + std::string(54, '0') + "-"));
-  for (const char* text : {"", "1", "1.2", "1.2.3", "..", "1.2.x"})
-    EXPECT_FALSE(Position::parse(text)) << text;
+  for (const char* text : {"", "1", "1.2", "1.2.3", "..", "1.2.x"}) EXPECT_FALSE(Position::parse(text)) << text;
 }
 
 TEST_F(Logs, AnEventIsSeenAfterFlush) {
@@ -162,8 +157,7 @@ TEST_F(Logs, TheTotalIsKeptAndNotMuchMore) {
     for (int i = 0; i < 5000; ++i) append(writer, i, std::string(76, 'x'));
   }
   uint64_t bytes = 0;
-  for (const std::string& file : root_.files())
-    bytes += std::filesystem::file_size(root_.stream() + "/" + file);
+  for (const std::string& file : root_.files()) bytes += std::filesystem::file_size(root_.stream() + "/" + file);
   EXPECT_GE(bytes, 100'000u);
   EXPECT_LE(bytes, 130'000u);
   const auto events = read_all(store_);
@@ -219,8 +213,8 @@ TEST_F(Logs, TornTailsAtEveryByte) {
     for (size_t size = 0; size <= whole.size(); ++size) {
       std::ofstream(path, std::ios::binary) << whole.substr(0, size) << zeroes;
       LogStore fresh(root_.path);
-      const auto expected = static_cast<size_t>(
-          std::count_if(ends.begin(), ends.end(), [&](size_t end) { return end <= size; }));
+      const auto expected =
+          static_cast<size_t>(std::count_if(ends.begin(), ends.end(), [&](size_t end) { return end <= size; }));
       ASSERT_EQ(read_all(fresh).size(), expected) << "cut at " << size;
     }
   }
@@ -260,8 +254,7 @@ TEST_F(Logs, PagesOfAnyShapeGiveEverythingOnce) {
       if (!limits.monotonic) time = 1'000'000 + static_cast<TimeMs>(random.below(3000));
       for (int i = 0; i < 25; ++i) {
         time += static_cast<TimeMs>(random.below(5));
-        std::string message =
-            std::to_string(number++) + std::string(random.below(i == 7 ? 30'000 : 300), 'm');
+        std::string message = std::to_string(number++) + std::string(random.below(i == 7 ? 30'000 : 300), 'm');
         append(writer, time, message, 5);
         written.push_back({time, stream, std::move(message)});
       }
@@ -307,8 +300,8 @@ TEST_F(Logs, WhatIsNewCostsWhatIsNew) {
   }
   for (const auto& entry : std::filesystem::recursive_directory_iterator(root_.path)) {
     if (entry.is_regular_file()) {
-      std::filesystem::last_write_time(
-          entry.path(), std::filesystem::file_time_type::clock::now() - std::chrono::minutes(50));
+      std::filesystem::last_write_time(entry.path(),
+                                       std::filesystem::file_time_type::clock::now() - std::chrono::minutes(50));
     }
   }
   LogWriter writer;
@@ -447,8 +440,7 @@ TEST_F(Logs, ManyPutStreamsDoNotHoldManyFiles) {
   }
   EXPECT_EQ(read_all(store_).size(), 400u);
   size_t open_files = 0;
-  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator("/proc/self/fd"))
-    ++open_files;
+  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) ++open_files;
   EXPECT_LT(open_files, 160u);
 }
 
@@ -507,9 +499,7 @@ TEST(LogFigures, WriterThroughput) {
   const std::string line(100, 'w');
   const int lines = getenv("BERTH_BENCH_SECONDS") ? 5'000'000 : 200'000;
   auto start = std::chrono::steady_clock::now();
-  const auto seconds = [&] {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  };
+  const auto seconds = [&] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(); };
   for (int i = 0; i < lines; ++i) {
     ASSERT_EQ(writer.append(1000 + i / 100, 1, line.data(), line.size()), 0);
     if (i % 100 == 99) {
@@ -571,8 +561,7 @@ TEST(LogFigures, ProbeLatencyUnderLoad) {
   for (const pid_t child : writers) waitpid(child, nullptr, 0);
   std::sort(latencies.begin(), latencies.end());
   printf("a probe under 50,000 lines/s is found within: p50 %.1f ms, p99 %.1f ms, max %.1f ms (%zu probes)\n",
-         latencies[latencies.size() / 2], latencies[latencies.size() * 99 / 100], latencies.back(),
-         latencies.size());
+         latencies[latencies.size() / 2], latencies[latencies.size() * 99 / 100], latencies.back(), latencies.size());
 }
 
 }  // namespace

@@ -17,8 +17,7 @@ bool parse_hex(std::string_view text, T& value) {
 std::optional<SegmentName> parse_segment_name(std::string_view file_name) {
   SegmentName name;
   if (file_name.size() != 25 || file_name[12] != '-' || file_name.substr(21) != ".seg") return std::nullopt;
-  if (!parse_hex(file_name.substr(0, 12), name.writer) ||
-      !parse_hex(file_name.substr(13, 8), name.sequence)) {
+  if (!parse_hex(file_name.substr(0, 12), name.writer) || !parse_hex(file_name.substr(13, 8), name.sequence)) {
     return std::nullopt;
   }
   return name;

@@ -101,11 +101,11 @@ struct Member {
 // regular-expression library in the daemon. Bytes from 0x80 up are one class: a pattern cannot tell letters outside
 // ASCII apart.
 struct Pattern {
-  std::string_view text;                // as the model writes it, for messages
-  const uint8_t* byte_class;            // [256]
+  std::string_view text;      // as the model writes it, for messages
+  const uint8_t* byte_class;  // [256]
   uint32_t classes;
-  const uint16_t* next;                 // [state * classes + class]; state 0 is dead, 1 the start
-  const uint8_t* accepting;             // [state]
+  const uint16_t* next;      // [state * classes + class]; state 0 is dead, 1 the start
+  const uint8_t* accepting;  // [state]
 };
 bool matches(const Pattern& pattern, std::string_view text);
 
@@ -120,13 +120,13 @@ struct Shape {
   int64_t max = kNoMaximum;
   const Pattern* pattern = nullptr;
   std::span<const std::string_view> enumeration = {};
-  std::span<const Member> members = {};    // structure, in the model's order
-  const Shape* element = nullptr;          // list, and the values of a map
-  const Shape* key = nullptr;              // the keys of a map
-  const VectorOps* vector = nullptr;       // list
-  std::string_view element_name = {};      // list in XML and query: "member", "item", …
-  bool flattened = false;                  // list in query: no element name between
-  bool validated = false;                  // something below has a constraint, a required member or a refusal
+  std::span<const Member> members = {};  // structure, in the model's order
+  const Shape* element = nullptr;        // list, and the values of a map
+  const Shape* key = nullptr;            // the keys of a map
+  const VectorOps* vector = nullptr;     // list
+  std::string_view element_name = {};    // list in XML and query: "member", "item", …
+  bool flattened = false;                // list in query: no element name between
+  bool validated = false;                // something below has a constraint, a required member or a refusal
 };
 
 // An error that an operation may answer.
@@ -159,7 +159,7 @@ struct Operation {
   std::string_view name;
   const Shape* input;
   std::shared_ptr<void> (*make_input)();
-  const Shape* output;             // null: an empty answer
+  const Shape* output;              // null: an empty answer
   std::string_view result_wrapper;  // query: <GetCallerIdentityResult>
   std::span<const ErrorShape> errors;
   Paginator paginator;
@@ -178,8 +178,8 @@ struct Service {
   std::string_view target_prefix;  // X-Amz-Target: prefix.Operation
   std::string_view xml_namespace;
   ValidationStyle validation_style;
-  std::span<const Operation* const> operations;       // served, by name
-  std::span<const std::string_view> not_served;       // the rest of the model, by name
+  std::span<const Operation* const> operations;  // served, by name
+  std::span<const std::string_view> not_served;  // the rest of the model, by name
 };
 
 // A service of AWS that Berth does not serve, so that its name and the form of its errors are known.

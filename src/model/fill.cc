@@ -23,7 +23,9 @@ class Filler {
       case Kind::long_integer: *static_cast<int64_t*>(object) = number(shape); break;
       case Kind::real: *static_cast<double*>(object) = static_cast<double>(number(shape)) + 0.5; break;
       case Kind::boolean: *static_cast<bool*>(object) = random_.chance(50); break;
-      case Kind::timestamp: *static_cast<TimeMs*>(object) = 1'700'000'000'000 + static_cast<TimeMs>(random_.below(1'000'000'000)); break;
+      case Kind::timestamp:
+        *static_cast<TimeMs*>(object) = 1'700'000'000'000 + static_cast<TimeMs>(random_.below(1'000'000'000));
+        break;
       case Kind::document: static_cast<Document*>(object)->json = R"({"a":[1,"x",null,true,2.5]})"; break;
       case Kind::structure: structure(shape, object); break;
       case Kind::list: {
@@ -82,7 +84,8 @@ class Filler {
   int64_t number(const Shape& shape) {
     const int64_t least = shape.min == kNoMinimum ? 1 : shape.min;
     const int64_t most = shape.max == kNoMaximum ? std::max<int64_t>(least, 1) + 1000 : shape.max;
-    return least + static_cast<int64_t>(random_.below(static_cast<uint64_t>(std::min<int64_t>(most - least, 1'000'000)) + 1));
+    return least +
+           static_cast<int64_t>(random_.below(static_cast<uint64_t>(std::min<int64_t>(most - least, 1'000'000)) + 1));
   }
 
   std::string text(const Shape& shape) {
@@ -113,7 +116,8 @@ std::string text_for(const Pattern& pattern, size_t min, size_t max, Random& ran
       std::string choices;
       for (int c = 0x21; c < 0x7f; ++c) {
         const bool letter = kLetters.find(static_cast<char>(c)) != kLetters.npos;
-        if (pattern.next[state * pattern.classes + pattern.byte_class[c]] != 0 && (letter || tries % 2 == 1)) choices += static_cast<char>(c);
+        if (pattern.next[state * pattern.classes + pattern.byte_class[c]] != 0 && (letter || tries % 2 == 1))
+          choices += static_cast<char>(c);
       }
       if (choices.empty()) break;
       const char c = choices[random.below(choices.size())];
@@ -125,6 +129,8 @@ std::string text_for(const Pattern& pattern, size_t min, size_t max, Random& ran
   BERTH_ASSERT(!"no text was found for a pattern");
 }
 
-void fill(const Shape& shape, void* object, Random& random, const FillOptions& options) { Filler(random, options).value(shape, object); }
+void fill(const Shape& shape, void* object, Random& random, const FillOptions& options) {
+  Filler(random, options).value(shape, object);
+}
 
 }  // namespace berth::model

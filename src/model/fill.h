@@ -11,8 +11,8 @@
 namespace berth::model {
 
 struct FillOptions {
-  size_t list_length = 2;      // within the shape's own bounds
-  bool refused_too = false;    // also what the manifest refuses
+  size_t list_length = 2;    // within the shape's own bounds
+  bool refused_too = false;  // also what the manifest refuses
   // Leaves a member out where it says so (members that exclude each other).
   std::function<bool(const Shape& structure, const Member& member)> skip = {};
 };

@@ -32,8 +32,8 @@ struct ReadProblem {
 
 // Fills `object` (default-constructed, of the shape's type). `missing` gets the required members that the text leaves
 // out; whether that is an error is the caller's to say. An empty text reads as {}.
-tl::expected<void, ReadProblem> read_json(std::string_view text, const Shape& shape, void* object, std::vector<Path>* missing,
-                                          int depth_max = limits::kJsonDepthMax);
+tl::expected<void, ReadProblem> read_json(std::string_view text, const Shape& shape, void* object,
+                                          std::vector<Path>* missing, int depth_max = limits::kJsonDepthMax);
 
 // Appends the object. Timestamps are seconds; bytes that are not UTF-8 come out as U+FFFD.
 void append_json(std::string& out, const Shape& shape, const void* object);

@@ -110,57 +110,66 @@ class StructReader {
 
   bool on_number_part(Text, error_code&) { return true; }
   bool on_int64(int64_t value, Text, error_code& error) {
-    return scalar("NUMBER_VALUE", error, [&] { document_.number(value); }, [&](const Slot& slot) {
-      switch (slot.shape->kind) {
-        case Kind::integer:
-          if (value < INT32_MIN || value > INT32_MAX) return false;
-          *static_cast<int32_t*>(slot.object) = static_cast<int32_t>(value);
-          return true;
-        case Kind::long_integer: *static_cast<int64_t*>(slot.object) = value; return true;
-        case Kind::real: *static_cast<double*>(slot.object) = static_cast<double>(value); return true;
-        case Kind::timestamp:
-          if (std::abs(static_cast<double>(value)) > kSecondsMax) return false;
-          *static_cast<TimeMs*>(slot.object) = value * 1000;
-          return true;
-        default: return false;
-      }
-    });
+    return scalar(
+        "NUMBER_VALUE", error, [&] { document_.number(value); },
+        [&](const Slot& slot) {
+          switch (slot.shape->kind) {
+            case Kind::integer:
+              if (value < INT32_MIN || value > INT32_MAX) return false;
+              *static_cast<int32_t*>(slot.object) = static_cast<int32_t>(value);
+              return true;
+            case Kind::long_integer: *static_cast<int64_t*>(slot.object) = value; return true;
+            case Kind::real: *static_cast<double*>(slot.object) = static_cast<double>(value); return true;
+            case Kind::timestamp:
+              if (std::abs(static_cast<double>(value)) > kSecondsMax) return false;
+              *static_cast<TimeMs*>(slot.object) = value * 1000;
+              return true;
+            default: return false;
+          }
+        });
   }
-  bool on_uint64(uint64_t value, Text text, error_code& error) { return on_double(static_cast<double>(value), text, error); }
+  bool on_uint64(uint64_t value, Text text, error_code& error) {
+    return on_double(static_cast<double>(value), text, error);
+  }
   bool on_double(double value, Text, error_code& error) {
-    return scalar("NUMBER_VALUE", error, [&] { document_.number(value); }, [&](const Slot& slot) {
-      // Some clients write 1e3: a whole number however written is a whole number.
-      const bool whole = std::trunc(value) == value;
-      switch (slot.shape->kind) {
-        case Kind::integer:
-          if (!whole || value < INT32_MIN || value > INT32_MAX) return false;
-          *static_cast<int32_t*>(slot.object) = static_cast<int32_t>(value);
-          return true;
-        case Kind::long_integer:
-          if (!whole || std::abs(value) > 9007199254740992.0) return false;
-          *static_cast<int64_t*>(slot.object) = static_cast<int64_t>(value);
-          return true;
-        case Kind::real: *static_cast<double*>(slot.object) = value; return true;
-        case Kind::timestamp:
-          if (std::abs(value) > kSecondsMax) return false;
-          *static_cast<TimeMs*>(slot.object) = std::llround(value * 1000);
-          return true;
-        default: return false;
-      }
-    });
+    return scalar(
+        "NUMBER_VALUE", error, [&] { document_.number(value); },
+        [&](const Slot& slot) {
+          // Some clients write 1e3: a whole number however written is a whole number.
+          const bool whole = std::trunc(value) == value;
+          switch (slot.shape->kind) {
+            case Kind::integer:
+              if (!whole || value < INT32_MIN || value > INT32_MAX) return false;
+              *static_cast<int32_t*>(slot.object) = static_cast<int32_t>(value);
+              return true;
+            case Kind::long_integer:
+              if (!whole || std::abs(value) > 9007199254740992.0) return false;
+              *static_cast<int64_t*>(slot.object) = static_cast<int64_t>(value);
+              return true;
+            case Kind::real: *static_cast<double*>(slot.object) = value; return true;
+            case Kind::timestamp:
+              if (std::abs(value) > kSecondsMax) return false;
+              *static_cast<TimeMs*>(slot.object) = std::llround(value * 1000);
+              return true;
+            default: return false;
+          }
+        });
   }
   bool on_bool(bool value, error_code& error) {
-    return scalar(value ? "TRUE_VALUE" : "FALSE_VALUE", error, [&] { document_.boolean(value); }, [&](const Slot& slot) {
-      if (slot.shape->kind != Kind::boolean) return false;
-      *static_cast<bool*>(slot.object) = value;
-      return true;
-    });
+    return scalar(
+        value ? "TRUE_VALUE" : "FALSE_VALUE", error, [&] { document_.boolean(value); },
+        [&](const Slot& slot) {
+          if (slot.shape->kind != Kind::boolean) return false;
+          *static_cast<bool*>(slot.object) = value;
+          return true;
+        });
   }
   bool on_null(error_code& error) {
     if (skipped_ > 0) return true;
     if (document_depth_ > 0) return document_.null(), true;
     if (frames_.empty()) return refuse("Expected structure, not null", error);
-    if (frames_.back().shape->kind == Kind::list) return refuse("Null found where a list's element was expected", error);
+    if (frames_.back().shape->kind == Kind::list)
+      return refuse("Null found where a list's element was expected", error);
     if (frames_.back().shape->kind == Kind::map) return refuse("Null found where a map's value was expected", error);
     return true;  // absent
   }
@@ -240,13 +249,15 @@ class StructReader {
   }
 
   bool set_string(error_code& error) {
-    return scalar("STRING_VALUE", error, [&] { document_.string(text_); }, [&](const Slot& slot) {
-      if (slot.shape->kind == Kind::string) {
-        *static_cast<std::string*>(slot.object) = text_;
-        return true;
-      }
-      return slot.shape->kind == Kind::blob && decode_base64(*static_cast<std::string*>(slot.object));
-    });
+    return scalar(
+        "STRING_VALUE", error, [&] { document_.string(text_); },
+        [&](const Slot& slot) {
+          if (slot.shape->kind == Kind::string) {
+            *static_cast<std::string*>(slot.object) = text_;
+            return true;
+          }
+          return slot.shape->kind == Kind::blob && decode_base64(*static_cast<std::string*>(slot.object));
+        });
   }
 
   bool decode_base64(std::string& out) {
@@ -254,7 +265,8 @@ class StructReader {
     base64_decode_init(&context);
     out.resize(BASE64_DECODE_LENGTH(text_.size()));
     size_t length = out.size();
-    if (!base64_decode_update(&context, &length, reinterpret_cast<uint8_t*>(out.data()), text_.size(), text_.data())) return false;
+    if (!base64_decode_update(&context, &length, reinterpret_cast<uint8_t*>(out.data()), text_.size(), text_.data()))
+      return false;
     if (!base64_decode_final(&context)) return false;
     out.resize(length);
     return true;
@@ -289,7 +301,8 @@ class StructReader {
       case Kind::long_integer: return refuse(fmt::format("{} can not be converted to a Long", token), error);
       case Kind::real: return refuse(fmt::format("{} can not be converted to a Double", token), error);
       case Kind::boolean: return refuse(fmt::format("{} can not be converted to a Boolean", token), error);
-      case Kind::timestamp: return refuse(fmt::format("{} can not be converted to milliseconds since epoch", token), error);
+      case Kind::timestamp:
+        return refuse(fmt::format("{} can not be converted to milliseconds since epoch", token), error);
       case Kind::list: return refuse("Expected list or null", error);
       case Kind::map: return refuse("Expected map or null", error);
       default: return refuse("Expected structure or null", error);
@@ -350,8 +363,8 @@ std::string to_string(const Path& path) {
   return out;
 }
 
-tl::expected<void, ReadProblem> read_json(std::string_view text, const Shape& shape, void* object, std::vector<Path>* missing,
-                                          int depth_max) {
+tl::expected<void, ReadProblem> read_json(std::string_view text, const Shape& shape, void* object,
+                                          std::vector<Path>* missing, int depth_max) {
   if (text.empty()) text = "{}";
   boost::json::parse_options options;
   options.max_depth = static_cast<size_t>(depth_max);
@@ -359,9 +372,11 @@ tl::expected<void, ReadProblem> read_json(std::string_view text, const Shape& sh
   error_code error;
   const size_t used = parser.write_some(false, text.data(), text.size(), error);
   if (!parser.handler().problem().empty()) return tl::unexpected(ReadProblem{parser.handler().problem()});
-  if (error) return tl::unexpected(ReadProblem{fmt::format("The body is not JSON: {} at byte {}", error.message(), used)});
+  if (error)
+    return tl::unexpected(ReadProblem{fmt::format("The body is not JSON: {} at byte {}", error.message(), used)});
   if (used < text.size()) {
-    return tl::unexpected(ReadProblem{fmt::format("The body is not JSON: more text after the value, at byte {}", used)});
+    return tl::unexpected(
+        ReadProblem{fmt::format("The body is not JSON: more text after the value, at byte {}", used)});
   }
   return {};
 }

@@ -100,12 +100,18 @@ TEST(Json, WrongTypesAreRefused) {
   EXPECT_EQ(problem<Register>(R"({"containerDefinitions":"x"})"), "Expected list or null");
   EXPECT_EQ(problem<Register>(R"({"containerDefinitions":[1]})"), "Expected structure or null");
   EXPECT_EQ(problem<Register>(R"({"containerDefinitions":[null]})"), "Null found where a list's element was expected");
-  EXPECT_EQ(problem<Register>(R"({"containerDefinitions":[{"cpu":"1"}]})"), "STRING_VALUE can not be converted to an Integer");
-  EXPECT_EQ(problem<Register>(R"({"containerDefinitions":[{"cpu":1.5}]})"), "NUMBER_VALUE can not be converted to an Integer");
-  EXPECT_EQ(problem<Register>(R"({"containerDefinitions":[{"cpu":2147483648}]})"), "NUMBER_VALUE can not be converted to an Integer");
-  EXPECT_EQ(problem<Register>(R"({"containerDefinitions":[{"essential":"true"}]})"), "STRING_VALUE can not be converted to a Boolean");
-  EXPECT_EQ(problem<Register>(R"({"containerDefinitions":[{"dockerLabels":[]}]})"), "Start of list found where not expected");
-  EXPECT_EQ(problem<Register>(R"({"containerDefinitions":[{"dockerLabels":{"a":1}}]})"), "NUMBER_VALUE can not be converted to a String");
+  EXPECT_EQ(problem<Register>(R"({"containerDefinitions":[{"cpu":"1"}]})"),
+            "STRING_VALUE can not be converted to an Integer");
+  EXPECT_EQ(problem<Register>(R"({"containerDefinitions":[{"cpu":1.5}]})"),
+            "NUMBER_VALUE can not be converted to an Integer");
+  EXPECT_EQ(problem<Register>(R"({"containerDefinitions":[{"cpu":2147483648}]})"),
+            "NUMBER_VALUE can not be converted to an Integer");
+  EXPECT_EQ(problem<Register>(R"({"containerDefinitions":[{"essential":"true"}]})"),
+            "STRING_VALUE can not be converted to a Boolean");
+  EXPECT_EQ(problem<Register>(R"({"containerDefinitions":[{"dockerLabels":[]}]})"),
+            "Start of list found where not expected");
+  EXPECT_EQ(problem<Register>(R"({"containerDefinitions":[{"dockerLabels":{"a":1}}]})"),
+            "NUMBER_VALUE can not be converted to a String");
   EXPECT_EQ(problem<Register>("[]"), "Expected structure");
   EXPECT_EQ(problem<Register>("null"), "Expected structure, not null");
   EXPECT_EQ(problem<Register>("\"x\""), "Expected structure");
@@ -128,7 +134,8 @@ TEST(Json, UnknownMembersAreSkippedAndNullMeansAbsent) {
 }
 
 TEST(Json, OfEqualNamesTheLastCounts) {
-  const auto input = from_json<ecs::DescribeServicesRequest>(R"({"services":["a","b"],"services":["c"],"cluster":"x","cluster":"y"})");
+  const auto input =
+      from_json<ecs::DescribeServicesRequest>(R"({"services":["a","b"],"services":["c"],"cluster":"x","cluster":"y"})");
   ASSERT_TRUE(input);
   EXPECT_THAT(input->services, ElementsAre("c"));
   EXPECT_EQ(input->cluster, "y");
@@ -148,7 +155,8 @@ TEST(Json, ElementsHaveALimit) {
     return text + "]}";
   };
   EXPECT_EQ(problem<ecs::RegisterTaskDefinitionRequest>(body(limits::kRequestElementsMax)), "");
-  EXPECT_EQ(problem<ecs::RegisterTaskDefinitionRequest>(body(limits::kRequestElementsMax + 1)), "The request has more than 20000 elements");
+  EXPECT_EQ(problem<ecs::RegisterTaskDefinitionRequest>(body(limits::kRequestElementsMax + 1)),
+            "The request has more than 20000 elements");
 }
 
 TEST(Json, TimesAreSeconds) {
@@ -191,30 +199,41 @@ TEST(Validate, EcsWords) {
   EXPECT_EQ(text(ecs::kDescribeServices, "{}"), "InvalidParameterException: Services cannot be empty.");
   EXPECT_EQ(text(ecs::kRunTask, R"({"taskDefinition":"a","launchType":"LAMBDA"})"),
             "InvalidParameterException: launch type should be one of [EC2,FARGATE,EXTERNAL,MANAGED_INSTANCES]");
-  EXPECT_EQ(text(ecs::kRegisterTaskDefinition, R"({"family":"a","containerDefinitions":[{"dependsOn":[{"condition":"START"}]}]})"),
+  EXPECT_EQ(text(ecs::kRegisterTaskDefinition,
+                 R"({"family":"a","containerDefinitions":[{"dependsOn":[{"condition":"START"}]}]})"),
             "ClientException: containerDefinitions[0].dependsOn[0].containerName can not be blank.");
-  EXPECT_EQ(text(ecs::kRunTask, R"({"taskDefinition":"a","capacityProviderStrategy":[{"capacityProvider":"F","weight":1001}]})"),
+  EXPECT_EQ(text(ecs::kRunTask,
+                 R"({"taskDefinition":"a","capacityProviderStrategy":[{"capacityProvider":"F","weight":1001}]})"),
             "InvalidParameterException: capacityProviderStrategy[0].weight must be between 0 and 1000, but was 1001.");
 }
 
 TEST(Validate, SmithyWords) {
-  EXPECT_EQ(text(logs::kCreateLogGroup, "{}"),
-            "InvalidParameterException: 1 validation error detected: Value null at 'logGroupName' failed to satisfy constraint: Member "
-            "must not be null");
-  EXPECT_EQ(text(logs::kCreateLogGroup, R"({"logGroupName":"a b"})"),
-            "InvalidParameterException: 1 validation error detected: Value 'a b' at 'logGroupName' failed to satisfy constraint: Member "
-            "must satisfy regular expression pattern: [\\.\\-_/#A-Za-z0-9]+");
-  EXPECT_THAT(text(logs::kCreateLogGroup, R"({"logGroupName":""})"),
-              HasSubstr("2 validation errors detected: Value '' at 'logGroupName' failed to satisfy constraint: Member must have length "
-                        "greater than or equal to 1; "));
+  EXPECT_EQ(
+      text(logs::kCreateLogGroup, "{}"),
+      "InvalidParameterException: 1 validation error detected: Value null at 'logGroupName' failed to satisfy constraint: Member "
+      "must not be null");
+  EXPECT_EQ(
+      text(logs::kCreateLogGroup, R"({"logGroupName":"a b"})"),
+      "InvalidParameterException: 1 validation error detected: Value 'a b' at 'logGroupName' failed to satisfy constraint: Member "
+      "must satisfy regular expression pattern: [\\.\\-_/#A-Za-z0-9]+");
+  EXPECT_THAT(
+      text(logs::kCreateLogGroup, R"({"logGroupName":""})"),
+      HasSubstr(
+          "2 validation errors detected: Value '' at 'logGroupName' failed to satisfy constraint: Member must have length "
+          "greater than or equal to 1; "));
   EXPECT_THAT(text(logs::kCreateLogGroup, R"({"logGroupName":")" + std::string(513, 'a') + R"("})"),
               HasSubstr("Member must have length less than or equal to 512"));
-  EXPECT_THAT(text(logs::kDescribeLogGroups, R"({"limit":51})"),
-              HasSubstr("Value '51' at 'limit' failed to satisfy constraint: Member must have value less than or equal to 50"));
-  EXPECT_THAT(text(logs::kPutLogEvents, R"({"logGroupName":"a","logStreamName":"b","logEvents":[{"timestamp":1,"message":"x"},{"timestamp":-1}]})"),
-              HasSubstr("Value null at 'logEvents.2.member.message'"));
-  EXPECT_THAT(text(logs::kDescribeLogStreams, R"({"logGroupName":"a","orderBy":"Size"})"),
-              HasSubstr("Value 'Size' at 'orderBy' failed to satisfy constraint: Member must satisfy enum value set: [LogStreamName, LastEventTime]"));
+  EXPECT_THAT(
+      text(logs::kDescribeLogGroups, R"({"limit":51})"),
+      HasSubstr("Value '51' at 'limit' failed to satisfy constraint: Member must have value less than or equal to 50"));
+  EXPECT_THAT(
+      text(logs::kPutLogEvents,
+           R"({"logGroupName":"a","logStreamName":"b","logEvents":[{"timestamp":1,"message":"x"},{"timestamp":-1}]})"),
+      HasSubstr("Value null at 'logEvents.2.member.message'"));
+  EXPECT_THAT(
+      text(logs::kDescribeLogStreams, R"({"logGroupName":"a","orderBy":"Size"})"),
+      HasSubstr(
+          "Value 'Size' at 'orderBy' failed to satisfy constraint: Member must satisfy enum value set: [LogStreamName, LastEventTime]"));
 }
 
 TEST(Validate, LengthsAreInCharacters) {
@@ -225,7 +244,8 @@ TEST(Validate, LengthsAreInCharacters) {
 }
 
 TEST(Validate, Ec2Words) {
-  EXPECT_EQ(text(ec2::kDescribeVpcAttribute, R"({"VpcId":"vpc-1"})"), "MissingParameter: The request must contain the parameter Attribute");
+  EXPECT_EQ(text(ec2::kDescribeVpcAttribute, R"({"VpcId":"vpc-1"})"),
+            "MissingParameter: The request must contain the parameter Attribute");
   EXPECT_THAT(text(ec2::kDescribeVpcs, R"({"MaxResults":1})"),
               HasSubstr("InvalidParameterValue: Value (1) for parameter MaxResults is invalid."));
 }
@@ -253,7 +273,8 @@ TEST(Refused, MembersThatWouldLie) {
   EXPECT_EQ(text(ecs::kCreateService, "{" + service + R"(,"deploymentController":{"type":"ECS"}})"), "");
   EXPECT_EQ(text(ecs::kCreateService, "{" + service + R"(,"deploymentController":{"type":"CODE_DEPLOY"}})"),
             "InvalidParameterException: Only the deployment controller ECS is served.");
-  EXPECT_EQ(text(ecs::kRegisterTaskDefinition, R"({"family":"a","containerDefinitions":[],"trustedExecutionConfiguration":{}})"),
+  EXPECT_EQ(text(ecs::kRegisterTaskDefinition,
+                 R"({"family":"a","containerDefinitions":[],"trustedExecutionConfiguration":{}})"),
             "InvalidParameterException: trustedExecutionConfiguration is not served.");
 }
 
@@ -324,13 +345,16 @@ TEST_F(Paging, AnyChangeIsNoticed) {
 }
 
 TEST(Compatibility, PageIsCurrent) {
-  const std::string command = std::string(BERTH_PYTHON) + " " BERTH_SOURCE_DIR "/src/model/generator/compatibility.py --data " BERTH_BOTOCORE_DATA
-                              " --manifest " BERTH_SOURCE_DIR "/src/model/manifest --check " BERTH_SOURCE_DIR "/docs/compatibility.md";
+  const std::string command = std::string(BERTH_PYTHON) +
+                              " " BERTH_SOURCE_DIR "/src/model/generator/compatibility.py --data " BERTH_BOTOCORE_DATA
+                              " --manifest " BERTH_SOURCE_DIR "/src/model/manifest --check " BERTH_SOURCE_DIR
+                              "/docs/compatibility.md";
   EXPECT_EQ(::system(command.c_str()), 0) << "run: src/model/generator/compatibility.py --write docs/compatibility.md";
 }
 
 TEST(Generator, RefusesAMemberWithoutClass) {
-  const std::string command = std::string(BERTH_PYTHON) + " " BERTH_SOURCE_DIR "/src/model/generator/generate_test.py --data " BERTH_BOTOCORE_DATA
+  const std::string command = std::string(BERTH_PYTHON) +
+                              " " BERTH_SOURCE_DIR "/src/model/generator/generate_test.py --data " BERTH_BOTOCORE_DATA
                               " --manifest " BERTH_SOURCE_DIR "/src/model/manifest";
   EXPECT_EQ(::system(command.c_str()), 0);
 }

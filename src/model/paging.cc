@@ -22,9 +22,11 @@ std::string bound(const Operation& operation, const Caller& caller, const void* 
   part(caller.account);
   part(caller.region);
   for (const Member& member : operation.input->members) {
-    const bool page = operation.paginator.input_token.empty()
-                          ? member.name == "nextToken" || member.name == "NextToken" || member.name == "maxResults" || member.name == "MaxResults"
-                          : member.name == operation.paginator.input_token || member.name == operation.paginator.limit_key;
+    const bool page =
+        operation.paginator.input_token.empty()
+            ? member.name == "nextToken" || member.name == "NextToken" || member.name == "maxResults" ||
+                  member.name == "MaxResults"
+            : member.name == operation.paginator.input_token || member.name == operation.paginator.limit_key;
     const void* place = static_cast<const char*>(input) + member.offset;
     const void* value = member.presence ? member.presence->get(place) : place;
     if (page || !value) continue;
@@ -48,7 +50,8 @@ std::string mac(const std::string& key, const std::string& text) {
 
 }  // namespace
 
-std::string PageTokens::seal_raw(const Operation& operation, const Caller& caller, const void* input, std::string_view cursor) const {
+std::string PageTokens::seal_raw(const Operation& operation, const Caller& caller, const void* input,
+                                 std::string_view cursor) const {
   std::string raw(1, kVersion);
   raw += mac(key_, bound(operation, caller, input, cursor));
   raw += cursor;

@@ -23,12 +23,15 @@ class PageTokens {
   }
   // The cursor; nothing where the token is not one that seal() made for the same question.
   template <class T>
-  std::optional<std::string> open(const Operation& operation, const Caller& caller, const T& input, std::string_view token) const {
+  std::optional<std::string> open(const Operation& operation, const Caller& caller, const T& input,
+                                  std::string_view token) const {
     return open_raw(operation, caller, &input, token);
   }
 
-  std::string seal_raw(const Operation& operation, const Caller& caller, const void* input, std::string_view cursor) const;
-  std::optional<std::string> open_raw(const Operation& operation, const Caller& caller, const void* input, std::string_view token) const;
+  std::string seal_raw(const Operation& operation, const Caller& caller, const void* input,
+                       std::string_view cursor) const;
+  std::optional<std::string> open_raw(const Operation& operation, const Caller& caller, const void* input,
+                                      std::string_view token) const;
 
  private:
   std::string key_;

@@ -10,7 +10,7 @@
 namespace berth::model {
 namespace {
 
-constexpr size_t kViolationsMax = 10;     // enough to tell; a body of a megabyte could hold a million
+constexpr size_t kViolationsMax = 10;    // enough to tell; a body of a megabyte could hold a million
 constexpr size_t kShownValueMax = 1024;  // bytes of the caller's value that an answer repeats
 
 struct Violation {
@@ -88,7 +88,9 @@ class Checker {
   }
 
  private:
-  void add(Violation::Kind kind, const Shape& shape, const void* value) { violations_.push_back({kind, path_, &shape, value}); }
+  void add(Violation::Kind kind, const Shape& shape, const void* value) {
+    violations_.push_back({kind, path_, &shape, value});
+  }
 
   void check_members(const Shape& shape, const void* object) {
     for (const Member& member : shape.members) {
@@ -189,9 +191,10 @@ std::string smithy_constraint(const Violation& violation) {
       return fmt::format("Member must have length less than or equal to {}", shape.max);
     }
     case Violation::Kind::range: {
-      const double number = shape.kind == Kind::integer        ? *static_cast<const int32_t*>(violation.value)
-                            : shape.kind == Kind::long_integer ? static_cast<double>(*static_cast<const int64_t*>(violation.value))
-                                                               : *static_cast<const double*>(violation.value);
+      const double number = shape.kind == Kind::integer ? *static_cast<const int32_t*>(violation.value)
+                            : shape.kind == Kind::long_integer
+                                ? static_cast<double>(*static_cast<const int64_t*>(violation.value))
+                                : *static_cast<const double*>(violation.value);
       if (shape.min != kNoMinimum && number < static_cast<double>(shape.min)) {
         return fmt::format("Member must have value greater than or equal to {}", shape.min);
       }
@@ -201,14 +204,16 @@ std::string smithy_constraint(const Violation& violation) {
       return fmt::format("Member must satisfy regular expression pattern: {}", shape.pattern->text);
     case Violation::Kind::enumeration:
       return fmt::format("Member must satisfy enum value set: {}", enumeration_text(shape, ", "));
-    case Violation::Kind::map_key: return "Map keys must satisfy constraint: [Member must satisfy the key's constraints]";
+    case Violation::Kind::map_key:
+      return "Map keys must satisfy constraint: [Member must satisfy the key's constraints]";
     case Violation::Kind::missing: break;
   }
   return {};
 }
 
 std::string smithy_text(const std::vector<Violation>& violations) {
-  std::string out = fmt::format("{} validation error{} detected: ", violations.size(), violations.size() == 1 ? "" : "s");
+  std::string out =
+      fmt::format("{} validation error{} detected: ", violations.size(), violations.size() == 1 ? "" : "s");
   for (size_t i = 0; i < violations.size(); ++i) {
     const Violation& violation = violations[i];
     if (i) out += "; ";
@@ -248,8 +253,9 @@ std::string ecs_text(const Violation& violation) {
   const Shape* shape = violation.shape;
   switch (violation.kind) {
     case Violation::Kind::missing:
-      return violation.path.back().member->shape->kind == Kind::string ? words(violation.path, true) + " can not be blank."
-                                                                       : words(violation.path, true) + " cannot be empty.";
+      return violation.path.back().member->shape->kind == Kind::string
+                 ? words(violation.path, true) + " can not be blank."
+                 : words(violation.path, true) + " cannot be empty.";
     case Violation::Kind::length:
       if (shape->kind == Kind::list && shape->vector->size(violation.value) > 0) {
         return fmt::format("{} can have at most {} items.", words(violation.path, false), shape->max);
@@ -261,8 +267,8 @@ std::string ecs_text(const Violation& violation) {
                          shown(*shape, violation.value));
     case Violation::Kind::pattern:
     case Violation::Kind::map_key:
-      return fmt::format("{} must match {}, but was {}", words(violation.path, true), shape->pattern ? shape->pattern->text : "",
-                         shown(*shape, violation.value));
+      return fmt::format("{} must match {}, but was {}", words(violation.path, true),
+                         shape->pattern ? shape->pattern->text : "", shown(*shape, violation.value));
     case Violation::Kind::enumeration:
       return fmt::format("{} should be one of {}", words(violation.path, false), enumeration_text(*shape, ","));
   }
@@ -284,7 +290,8 @@ ApiError ec2_error(const Operation& operation, const Violation& violation) {
   const std::string value = shown(shape, violation.value);
   if (violation.kind == Violation::Kind::enumeration) {
     return {std::string(operation.validation_error),
-            fmt::format("Value ({}) for parameter {} is invalid. Valid values: {}", value, name, fmt::join(shape.enumeration, ", "))};
+            fmt::format("Value ({}) for parameter {} is invalid. Valid values: {}", value, name,
+                        fmt::join(shape.enumeration, ", "))};
   }
   return {std::string(operation.validation_error),
           fmt::format("Value ({}) for parameter {} is invalid. {}", value, name, smithy_constraint(violation))};

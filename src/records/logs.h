@@ -9,7 +9,7 @@ namespace berth::records {
 
 struct LogGroup {
   std::string name;
-  std::string uid;  // 16 hex; names the directory, so that a group of the same name made later starts empty
+  std::string uid;         // 16 hex; names the directory, so that a group of the same name made later starts empty
   int retention_days = 0;  // 0: never expires
   Tags tags;
   std::string log_group_class = "STANDARD";

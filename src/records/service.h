@@ -27,7 +27,7 @@ struct DeploymentConfiguration {
 struct Revision {
   std::string family;
   int64_t revision = 0;
-  std::string launch_type;                    // FARGATE, EC2 or empty with a strategy
+  std::string launch_type;  // FARGATE, EC2 or empty with a strategy
   std::vector<StrategyItem> strategy;
   std::string platform_version = "LATEST";
   AwsvpcConfiguration network;
@@ -45,7 +45,8 @@ struct ServiceSpec {
   Revision target;
   // Grows with each change that starts a deployment (forceNewDeployment included); control compares it with what it has.
   int64_t generation = 1;
-  std::string deployment_id;  // of this generation: "ecs-svc/<19 digits>", made by the handler so that its answer can show it
+  // Of this generation: "ecs-svc/<19 digits>", made by the handler so that its answer can show it.
+  std::string deployment_id;
   TimeMs deployment_created_at_ms = 0;
   int desired_count = 0;
   std::string scheduling_strategy = "REPLICA";
@@ -59,7 +60,8 @@ struct ServiceSpec {
   std::string created_by;
   TimeMs created_at_ms = 0;
   TimeMs deleted_at_ms = 0;  // not 0: DeleteService was accepted; control drains it
-  std::string incarnation;   // uuid: a name may be used again after INACTIVE; statuses and tasks of another one are not ours
+  // A uuid: a name may be used again after INACTIVE; statuses and tasks of another one are not ours.
+  std::string incarnation;
 
   template <class A>
   void fields(A& a) {
@@ -108,14 +110,14 @@ struct Deployment {
 struct ServiceStatus {
   std::string status = "ACTIVE";  // DRAINING, INACTIVE
   std::string incarnation;
-  int64_t generation = 0;             // of the spec that was last taken over
+  int64_t generation = 0;               // of the spec that was last taken over
   std::vector<Deployment> deployments;  // newest first; [0] is PRIMARY
   std::vector<ServiceEvent> events;     // newest first, at most 100
   // The revision of the last COMPLETED deployment: where a circuit breaker with rollback goes back to.
   std::vector<Revision> last_completed;  // none or one
   bool steady_announced = false;
-  int start_failures = 0;           // in a row; back-off of starts
-  TimeMs next_start_at_ms = 0;      // 0: at once
+  int start_failures = 0;       // in a row; back-off of starts
+  TimeMs next_start_at_ms = 0;  // 0: at once
   TimeMs inactive_at_ms = 0;
 
   bool operator==(const ServiceStatus&) const = default;

@@ -17,13 +17,16 @@
 
 namespace berth::records {
 
-enum class TaskState {
-  provisioning, pending, activating, running, deactivating, stopping, deprovisioning, stopped
-};
+enum class TaskState { provisioning, pending, activating, running, deactivating, stopping, deprovisioning, stopped };
 enum class DesiredStatus { running, stopped };
 enum class StopCode {
-  none, task_failed_to_start, essential_container_exited, user_initiated, service_scheduler_initiated,
-  spot_interruption, termination_notice
+  none,
+  task_failed_to_start,
+  essential_container_exited,
+  user_initiated,
+  service_scheduler_initiated,
+  spot_interruption,
+  termination_notice
 };
 enum class Health { unknown, healthy, unhealthy };
 
@@ -63,10 +66,10 @@ struct TaskSpec {
   std::string platform_version = "1.4.0";
   AwsvpcConfiguration network;
   std::vector<ContainerOverride> overrides;
-  int cpu_units = 0;   // of the whole task, overrides applied: what placement counts
+  int cpu_units = 0;  // of the whole task, overrides applied: what placement counts
   int memory_mib = 0;
   bool enable_execute_command = false;
-  Tags tags;  // as propagated at creation, managed tags (aws:ecs:…) included
+  Tags tags;                  // as propagated at creation, managed tags (aws:ecs:…) included
   std::string attachment_id;  // uuid of the network interface attachment
   std::string eni_id;         // eni-<17 hex>
   std::string kept;           // JSON: RunTask's overrides as sent and other kept members, in API shape
@@ -85,7 +88,9 @@ struct TaskSpec {
 struct TaskTags {
   Tags tags;
   template <class A>
-  void fields(A& a) { a("tags", tags); }
+  void fields(A& a) {
+    a("tags", tags);
+  }
 };
 
 // StopTask's wish; control merges it. Setting it is irreversible.
@@ -104,9 +109,9 @@ enum class Order { none, run, stop };
 struct TaskStatus {
   TaskState state = TaskState::provisioning;
   DesiredStatus desired = DesiredStatus::running;
-  int64_t version = 1;      // grows with each change that would emit an event
+  int64_t version = 1;  // grows with each change that would emit an event
   Order order = Order::none;
-  std::string subnet_id;    // chosen at placement; fixes the availability zone
+  std::string subnet_id;  // chosen at placement; fixes the availability zone
   std::string availability_zone;
   // How often each container may have been started by now: absent or 0 not yet, 1 once, 2 after one restart …
   std::map<std::string, int> starts;
@@ -133,14 +138,14 @@ struct TaskStatus {
 
 struct ContainerObserved {
   std::string name;
-  std::string runtime_id;   // "<task id>-<10 digits>"
+  std::string runtime_id;  // "<task id>-<10 digits>"
   std::string image_digest;
-  int starts = 0;           // how often it has been started (restarts = starts - 1)
+  int starts = 0;  // how often it has been started (restarts = starts - 1)
   bool running = false;
-  TimeMs started_at_ms = 0; // of the latest start
+  TimeMs started_at_ms = 0;  // of the latest start
   TimeMs exited_at_ms = 0;
   std::optional<int> exit_code;  // absent: never started or unknown
-  std::string reason;       // "OutOfMemoryError: …", "CannotStartContainerError: …"; absent on normal exit
+  std::string reason;            // "OutOfMemoryError: …", "CannotStartContainerError: …"; absent on normal exit
   Health health = Health::unknown;
   TimeMs health_since_ms = 0;
 
@@ -153,8 +158,8 @@ struct ContainerObserved {
 };
 
 struct TaskObserved {
-  bool provisioned = false;   // namespace, address, images and supervisor are there
-  std::string address;        // 172.31.x.y
+  bool provisioned = false;  // namespace, address, images and supervisor are there
+  std::string address;       // 172.31.x.y
   std::string mac;
   TimeMs connectivity_at_ms = 0;
   TimeMs pull_started_at_ms = 0;
@@ -163,8 +168,8 @@ struct TaskObserved {
   // Why the task cannot start or go on: "CannotPullContainerError: …", "ResourceInitializationError: …", or that its
   // supervisor died. Not empty: the agent has stopped, or is stopping, what ran.
   std::string failure;
-  bool stopped = false;       // nothing of it runs any more
-  bool released = false;      // network, mounts, cgroups and directory are given back
+  bool stopped = false;   // nothing of it runs any more
+  bool released = false;  // network, mounts, cgroups and directory are given back
   TimeMs stopped_at_ms = 0;
 
   template <class A>

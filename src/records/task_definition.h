@@ -102,7 +102,7 @@ struct ContainerDefinition {
   std::string name;
   std::string image;
   int cpu_units = 0;
-  int memory_mib = 0;              // hard limit; 0: the task's alone
+  int memory_mib = 0;  // hard limit; 0: the task's alone
   int memory_reservation_mib = 0;
   bool essential = true;
   std::optional<std::vector<std::string>> entry_point;
@@ -146,7 +146,7 @@ struct TaskDefinition {
   TimeMs registered_at_ms = 0;
   TimeMs deregistered_at_ms = 0;
   TimeMs delete_requested_at_ms = 0;
-  int cpu_units = 0;   // task level; 0: none given
+  int cpu_units = 0;  // task level; 0: none given
   int memory_mib = 0;
   std::string network_mode;
   bool fargate_compatible = false;  // FARGATE is among its compatibilities

@@ -74,7 +74,9 @@ void TaskIndex::changed(const std::string& key, const state::ValuePtr&, const st
 
 void TaskIndex::add(const TaskSummary& s, int sign) {
   if (!s.has_spec) return;
-  auto update = [&](std::set<std::string>& ids) { sign > 0 ? (void)ids.insert(s.path.id) : (void)ids.erase(s.path.id); };
+  auto update = [&](std::set<std::string>& ids) {
+    sign > 0 ? (void)ids.insert(s.path.id) : (void)ids.erase(s.path.id);
+  };
   const std::string cluster = cluster_key(s.path.scope, s.path.cluster);
   update(by_cluster_[cluster]);
   if (by_cluster_[cluster].empty()) by_cluster_.erase(cluster);

@@ -18,7 +18,7 @@ namespace berth::records {
 
 struct TaskSummary {
   keys::TaskPath path;
-  std::string service;      // empty: standalone
+  std::string service;  // empty: standalone
   std::string group;
   std::string family;
   int64_t revision = 0;

@@ -60,7 +60,7 @@ struct Handled {
   std::function<Answer<Out>()> later = {};
 
   Handled(Answer<Out> a) : answer(std::move(a)) {}  // NOLINT: handlers return answers, errors and structs alike
-  Handled(tl::unexpected<ApiError> e) : answer(std::move(e)) {}  // NOLINT
+  Handled(tl::unexpected<ApiError> e) : answer(std::move(e)) {}              // NOLINT
   Handled(Out out) : answer(std::make_shared<const Out>(std::move(out))) {}  // NOLINT
   Handled(Out out, state::Transaction t)
       : answer(std::make_shared<const Out>(std::move(out))), transaction(std::move(t)) {}

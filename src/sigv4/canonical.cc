@@ -13,7 +13,8 @@ namespace {
 constexpr char kHexUpper[] = "0123456789ABCDEF";
 
 bool unreserved(char c) {
-  return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.' || c == '~';
+  return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+         c == '.' || c == '~';
 }
 
 void append_encoded(std::string& out, std::string_view text, bool keep_slash) {
@@ -172,7 +173,8 @@ std::optional<TimeMs> parse_date(std::string_view text) {
   parts.tm_hour = values[3];
   parts.tm_min = values[4];
   parts.tm_sec = values[5];
-  if (values[1] < 1 || values[1] > 12 || values[2] < 1 || values[2] > 31 || values[3] > 23 || values[4] > 59 || values[5] > 60) {
+  if (values[1] < 1 || values[1] > 12 || values[2] < 1 || values[2] > 31 || values[3] > 23 || values[4] > 59 ||
+      values[5] > 60) {
     return std::nullopt;
   }
   return static_cast<TimeMs>(::timegm(&parts)) * 1000;
@@ -198,7 +200,8 @@ std::vector<std::pair<std::string, std::string>> sign(const Request& request, co
   std::vector<std::string> names;
   for (const Header& header : headers) {
     std::string lower(header.name);
-    std::ranges::transform(lower, lower.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+    std::ranges::transform(lower, lower.begin(),
+                           [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
     names.push_back(std::move(lower));
   }
   std::ranges::sort(names);

@@ -1,12 +1,12 @@
 // SHA-256 and HMAC-SHA256 over nettle, as values. Any thread.
 #pragma once
 
+#include <nettle/hmac.h>
+
 #include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
-
-#include <nettle/hmac.h>
 
 namespace berth::sigv4 {
 

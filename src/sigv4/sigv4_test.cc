@@ -42,7 +42,8 @@ struct Owned {
   }
 };
 
-Owned signed_request(const Key& key, TimeMs now_ms = kNow, std::string_view service = "ecs", std::string_view region = "eu-central-1") {
+Owned signed_request(const Key& key, TimeMs now_ms = kNow, std::string_view service = "ecs",
+                     std::string_view region = "eu-central-1") {
   Owned owned;
   owned.body = R"({"cluster":"a"})";
   owned.headers = {{"Host", "127.0.0.1"}, {"X-Amz-Target", "T.Op"}};
@@ -71,7 +72,8 @@ std::vector<Owned> vectors() {
       last.path = rest.substr(0, question);
       if (question != rest.npos) last.query = rest.substr(question + 1);
     } else if (word == "body") {
-      for (size_t i = 0; i < rest.size(); i += 2) last.body += static_cast<char>(std::stoi(rest.substr(i, 2), nullptr, 16));
+      for (size_t i = 0; i < rest.size(); i += 2)
+        last.body += static_cast<char>(std::stoi(rest.substr(i, 2), nullptr, 16));
     } else if (word == "service") {
       last.service = rest;
     } else if (word == "token") {
@@ -140,14 +142,18 @@ TEST(Verify, WithoutAuthorization) {
 
 TEST(Verify, MalformedAuthorization) {
   Keys keys;
-  for (const auto& [header, text] : std::initializer_list<std::pair<const char*, const char*>>{
-           {"Bearer x", "Unsupported AWS 'algorithm': 'Bearer'."},
-           {"AWS4-HMAC-SHA256", "Unsupported AWS 'algorithm'"},
-           {"AWS4-HMAC-SHA256 Credential=A/20260301/r/ecs/aws4_request",
-            "Authorization header requires 'Signature' parameter. Authorization header requires 'SignedHeaders' parameter."},
-           {"AWS4-HMAC-SHA256 Credential=A/20260301/r, SignedHeaders=host, Signature=0", "at least 5 slash-delimited elements"},
-           {"AWS4-HMAC-SHA256 Credential=A/20260301/r/ecs/aws5, SignedHeaders=host, Signature=0", "at least 5 slash-delimited elements"},
-           {"AWS4-HMAC-SHA256 Credential=/20260301/r/ecs/aws4_request, SignedHeaders=host, Signature=0", "at least 5"}}) {
+  for (
+      const auto& [header, text] : std::initializer_list<std::pair<const char*, const char*>>{
+          {"Bearer x", "Unsupported AWS 'algorithm': 'Bearer'."},
+          {"AWS4-HMAC-SHA256", "Unsupported AWS 'algorithm'"},
+          {"AWS4-HMAC-SHA256 Credential=A/20260301/r/ecs/aws4_request",
+           "Authorization header requires 'Signature' parameter. Authorization header requires 'SignedHeaders' parameter."},
+          {"AWS4-HMAC-SHA256 Credential=A/20260301/r, SignedHeaders=host, Signature=0",
+           "at least 5 slash-delimited elements"},
+          {"AWS4-HMAC-SHA256 Credential=A/20260301/r/ecs/aws5, SignedHeaders=host, Signature=0",
+           "at least 5 slash-delimited elements"},
+          {"AWS4-HMAC-SHA256 Credential=/20260301/r/ecs/aws4_request, SignedHeaders=host, Signature=0",
+           "at least 5"}}) {
     Owned owned = signed_request(keys.key);
     *owned.header("Authorization") = header;
     const ApiError error = refused(keys, owned);
@@ -188,10 +194,12 @@ TEST(Verify, WrongSecret) {
   Key wrong = keys.key;
   wrong.secret += "x";
   Owned owned = signed_request(wrong);
-  EXPECT_EQ(refused(keys, owned),
-            (ApiError{"InvalidSignatureException",
-                      "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access "
-                      "Key and signing method. Consult the service documentation for details."}));
+  EXPECT_EQ(
+      refused(keys, owned),
+      (ApiError{
+          "InvalidSignatureException",
+          "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access "
+          "Key and signing method. Consult the service documentation for details."}));
 }
 
 TEST(Verify, AChangedSecretCountsAtOnce) {
@@ -214,9 +222,10 @@ TEST(Verify, WrongScope) {
   owned = signed_request(keys.key);
   std::string& authorization = *owned.header("Authorization");
   authorization.replace(authorization.find("/20260301/"), 10, "/20260228/");
-  EXPECT_EQ(refused(keys, owned).message,
-            "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '20260228' != '20260301', "
-            "from '20260301T120000Z'.");
+  EXPECT_EQ(
+      refused(keys, owned).message,
+      "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '20260228' != '20260301', "
+      "from '20260301T120000Z'.");
 }
 
 TEST(Verify, ClockSkew) {
@@ -225,8 +234,9 @@ TEST(Verify, ClockSkew) {
   EXPECT_EQ(refused(keys, owned, kNow + limits::kClockSkewMaxMs).type, "accepted");
   EXPECT_EQ(refused(keys, owned, kNow + limits::kClockSkewMaxMs + 1000).message,
             "Signature expired: 20260301T120000Z is now earlier than 20260301T120001Z (20260301T120501Z - 5 min.)");
-  EXPECT_EQ(refused(keys, owned, kNow - limits::kClockSkewMaxMs - 1000).message,
-            "Signature not yet current: 20260301T120000Z is still later than 20260301T115959Z (20260301T115459Z + 5 min.)");
+  EXPECT_EQ(
+      refused(keys, owned, kNow - limits::kClockSkewMaxMs - 1000).message,
+      "Signature not yet current: 20260301T120000Z is still later than 20260301T115959Z (20260301T115459Z + 5 min.)");
 }
 
 TEST(Verify, DateMustBeThereAndWellFormed) {
@@ -259,7 +269,8 @@ TEST(Verify, ASignedHeaderThatIsNotThere) {
 TEST(Date, ReadsWhatItWritesAndNothingElse) {
   EXPECT_EQ(format_date(kNow), "20260301T120000Z");
   EXPECT_EQ(parse_date("20260301T120000Z"), kNow);
-  for (const char* text : {"", "20260301T120000", "20261301T120000Z", "20260300T120000Z", "2026030xT120000Z", "20260301T250000Z"}) {
+  for (const char* text :
+       {"", "20260301T120000", "20261301T120000Z", "20260300T120000Z", "2026030xT120000Z", "20260301T250000Z"}) {
     EXPECT_FALSE(parse_date(text)) << text;
   }
 }
@@ -273,7 +284,8 @@ TEST(Hash, ConstantTimeEquality) {
 TEST(Hash, KnownDigests) {
   EXPECT_EQ(hex(sha256("")), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
   // RFC 4231, case 2.
-  EXPECT_EQ(hex(hmac_sha256("Jefe", "what do ya want for nothing?")), "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+  EXPECT_EQ(hex(hmac_sha256("Jefe", "what do ya want for nothing?")),
+            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
 }
 
 }  // namespace

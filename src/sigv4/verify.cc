@@ -11,8 +11,12 @@ namespace {
 constexpr std::string_view kAlgorithm = "AWS4-HMAC-SHA256";
 constexpr size_t kSigningKeysMax = 256;
 
-tl::unexpected<ApiError> incomplete(std::string message) { return refuse("IncompleteSignatureException", std::move(message)); }
-tl::unexpected<ApiError> invalid(std::string message) { return refuse("InvalidSignatureException", std::move(message)); }
+tl::unexpected<ApiError> incomplete(std::string message) {
+  return refuse("IncompleteSignatureException", std::move(message));
+}
+tl::unexpected<ApiError> invalid(std::string message) {
+  return refuse("InvalidSignatureException", std::move(message));
+}
 
 bool equal_ignoring_case(std::string_view lower, std::string_view text) {
   return lower.size() == text.size() && std::equal(lower.begin(), lower.end(), text.begin(), [](char a, char b) {
@@ -44,8 +48,9 @@ std::string_view trimmed(std::string_view text) {
 }
 
 bool is_region(std::string_view region) {
-  return !region.empty() && region.size() <= 32 &&
-         std::ranges::all_of(region, [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; });
+  return !region.empty() && region.size() <= 32 && std::ranges::all_of(region, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+  });
 }
 
 // access-key/date/region/service/aws4_request
@@ -70,7 +75,8 @@ ApiResult<Authorization> parse_authorization(std::string_view header) {
   header = trimmed(header);
   if (header.empty()) return refuse("MissingAuthenticationTokenException", "Missing Authentication Token");
   if (!header.starts_with(kAlgorithm) || header.size() == kAlgorithm.size() || header[kAlgorithm.size()] != ' ') {
-    return incomplete(fmt::format("Unsupported AWS 'algorithm': '{}'.", header.substr(0, std::min<size_t>(header.find(' '), 64))));
+    return incomplete(
+        fmt::format("Unsupported AWS 'algorithm': '{}'.", header.substr(0, std::min<size_t>(header.find(' '), 64))));
   }
   Authorization out;
   bool has_credential = false, has_headers = false, has_signature = false;
@@ -82,7 +88,8 @@ ApiResult<Authorization> parse_authorization(std::string_view header) {
     if (part.starts_with("Credential=")) {
       has_credential = true;
       if (!split_credential(part.substr(11), out)) {
-        return incomplete(fmt::format("Credential must have at least 5 slash-delimited elements, got '{}'.", part.substr(11, 200)));
+        return incomplete(
+            fmt::format("Credential must have at least 5 slash-delimited elements, got '{}'.", part.substr(11, 200)));
       }
     } else if (part.starts_with("SignedHeaders=")) {
       has_headers = true;
@@ -117,17 +124,21 @@ const HmacKey& Verifier::signing_key(const std::shared_ptr<const Key>& key, cons
 }
 
 ApiResult<Caller> Verifier::verify(const Request& request, std::string_view service, TimeMs now_ms) {
-  if (request.query.find("X-Amz-Signature=") != request.query.npos || request.query.find("X-Amz-Algorithm=") != request.query.npos) {
-    return incomplete("Signatures in the query string (presigned URLs) are not served: sign the request in its Authorization header.");
+  if (request.query.find("X-Amz-Signature=") != request.query.npos ||
+      request.query.find("X-Amz-Algorithm=") != request.query.npos) {
+    return incomplete(
+        "Signatures in the query string (presigned URLs) are not served: sign the request in its Authorization header.");
   }
   const auto authorization = parse_authorization(find_header(request.headers, "authorization"));
   if (!authorization) return tl::unexpected(authorization.error());
   const Scope& scope = authorization->scope;
 
   std::string_view date_text = trimmed(find_header(request.headers, "x-amz-date"));
-  if (date_text.empty()) return incomplete("Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.");
+  if (date_text.empty())
+    return incomplete("Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.");
   const auto date = parse_date(date_text);
-  if (!date) return incomplete(fmt::format("Date must be in ISO-8601 'basic format'. Got '{}'.", date_text.substr(0, 64)));
+  if (!date)
+    return incomplete(fmt::format("Date must be in ISO-8601 'basic format'. Got '{}'.", date_text.substr(0, 64)));
 
   const std::shared_ptr<const Key> key = keys_.find(scope.access_key_id);
   const std::string_view token = trimmed(find_header(request.headers, "x-amz-security-token"));
@@ -137,28 +148,35 @@ ApiResult<Caller> Verifier::verify(const Request& request, std::string_view serv
   if (key->expires_ms != 0 && key->expires_ms <= now_ms) {
     return refuse("ExpiredTokenException", "The security token included in the request is expired");
   }
-  if (scope.service != service) return invalid(fmt::format("Credential should be scoped to correct service: '{}'.", service));
+  if (scope.service != service)
+    return invalid(fmt::format("Credential should be scoped to correct service: '{}'.", service));
   if (!is_region(scope.region)) return invalid("Credential should be scoped to a valid region.");
   if (scope.date != date_text.substr(0, 8)) {
-    return invalid(fmt::format("Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '{}' != '{}', from '{}'.",
-                               scope.date.substr(0, 16), date_text.substr(0, 8), date_text));
+    return invalid(fmt::format(
+        "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '{}' != '{}', from '{}'.",
+        scope.date.substr(0, 16), date_text.substr(0, 8), date_text));
   }
   if (*date < now_ms - limits::kClockSkewMaxMs) {
     return invalid(fmt::format("Signature expired: {} is now earlier than {} ({} - {} min.)", date_text,
-                               format_date(now_ms - limits::kClockSkewMaxMs), format_date(now_ms), limits::kClockSkewMaxMs / 60000));
+                               format_date(now_ms - limits::kClockSkewMaxMs), format_date(now_ms),
+                               limits::kClockSkewMaxMs / 60000));
   }
   if (*date > now_ms + limits::kClockSkewMaxMs) {
     return invalid(fmt::format("Signature not yet current: {} is still later than {} ({} + {} min.)", date_text,
-                               format_date(now_ms + limits::kClockSkewMaxMs), format_date(now_ms), limits::kClockSkewMaxMs / 60000));
+                               format_date(now_ms + limits::kClockSkewMaxMs), format_date(now_ms),
+                               limits::kClockSkewMaxMs / 60000));
   }
   // AWS wants these under the signature: without them another host or action could be asked for in the caller's name.
   if (!is_signed(authorization->signed_headers, "host")) {
     return invalid("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.");
   }
   for (const Header& header : request.headers) {
-    if (!equal_ignoring_case("x-amz-", header.name.substr(0, 6)) || equal_ignoring_case("x-amz-user-agent", header.name)) continue;
+    if (!equal_ignoring_case("x-amz-", header.name.substr(0, 6)) ||
+        equal_ignoring_case("x-amz-user-agent", header.name))
+      continue;
     if (!is_signed(authorization->signed_headers, header.name)) {
-      return invalid(fmt::format("'{}' must be a 'SignedHeader' in the AWS Authorization.", header.name.substr(0, 128)));
+      return invalid(
+          fmt::format("'{}' must be a 'SignedHeader' in the AWS Authorization.", header.name.substr(0, 128)));
     }
   }
 
@@ -167,7 +185,12 @@ ApiResult<Caller> Verifier::verify(const Request& request, std::string_view serv
   append_hex(payload_hash_, sha256(request.body));
   canonical_.clear();
   const bool complete = append_canonical_request(canonical_, request, authorization->signed_headers, payload_hash_);
-  to_sign_.assign(kAlgorithm).append("\n").append(date_text).append("\n").append(authorization->credential_scope).append("\n");
+  to_sign_.assign(kAlgorithm)
+      .append("\n")
+      .append(date_text)
+      .append("\n")
+      .append(authorization->credential_scope)
+      .append("\n");
   append_hex(to_sign_, sha256(canonical_));
   signature_.clear();
   append_hex(signature_, signing_key(key, *authorization).sign(to_sign_));

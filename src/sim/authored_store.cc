@@ -12,16 +12,13 @@ namespace keys = records::keys;
 // From records/keys.h. A task's keys are all erased by control, the one exception to one writer a key.
 bool may_write(Author author, const state::Write& write) {
   const auto is = [&](std::string_view kind) { return write.key.starts_with(kind); };
-  const bool of_task = is(keys::kTaskSpec) || is(keys::kTaskTags) || is(keys::kTaskIntent) ||
-                       is(keys::kTaskStatus) || is(keys::kTaskObserved);
+  const bool of_task = is(keys::kTaskSpec) || is(keys::kTaskTags) || is(keys::kTaskIntent) || is(keys::kTaskStatus) ||
+                       is(keys::kTaskObserved);
   switch (author) {
-    case Author::user:
-      return !is(keys::kServiceStatus) && !is(keys::kTaskStatus) && !is(keys::kTaskObserved);
+    case Author::user: return !is(keys::kServiceStatus) && !is(keys::kTaskStatus) && !is(keys::kTaskObserved);
     case Author::control:
-      return is(keys::kServiceStatus) || is(keys::kTaskStatus) || is(keys::kTaskSpec) ||
-             (of_task && !write.value);
-    case Author::agent:
-      return is(keys::kTaskObserved);
+      return is(keys::kServiceStatus) || is(keys::kTaskStatus) || is(keys::kTaskSpec) || (of_task && !write.value);
+    case Author::agent: return is(keys::kTaskObserved);
   }
   return false;
 }

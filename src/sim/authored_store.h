@@ -21,13 +21,10 @@ class AuthoredStore final : public state::Store {
       : store_(store), author_(author), violation_(std::move(violation)), conflict_(std::move(conflict)) {}
 
   std::optional<state::Entry> get(std::string_view key) const override { return store_.get(key); }
-  std::vector<state::Entry> range(std::string_view prefix, std::string_view after,
-                                  size_t limit) const override {
+  std::vector<state::Entry> range(std::string_view prefix, std::string_view after, size_t limit) const override {
     return store_.range(prefix, after, limit);
   }
-  state::Revision range_revision(std::string_view prefix) const override {
-    return store_.range_revision(prefix);
-  }
+  state::Revision range_revision(std::string_view prefix) const override { return store_.range_revision(prefix); }
   tl::expected<state::Revision, state::Refusal> apply(state::Transaction transaction) override;
   state::Revision head() const override { return store_.head(); }
   state::Revision durable() const override { return store_.durable(); }
@@ -39,9 +36,7 @@ class AuthoredStore final : public state::Store {
     return store_.watch(std::move(prefix), from, std::move(callback));
   }
   void cancel(state::WatchId id) override { store_.cancel(id); }
-  void add_index(std::string prefix, state::Index* index) override {
-    store_.add_index(std::move(prefix), index);
-  }
+  void add_index(std::string prefix, state::Index* index) override { store_.add_index(std::move(prefix), index); }
   void settle() override { store_.settle(); }
 
  private:

@@ -36,10 +36,8 @@ bool fails_to_start(int64_t revision) {
     case App::out_of_memory:
     case App::not_served:
     case App::success_never:
-    case App::healthy_late:
-      return true;
-    default:
-      return false;
+    case App::healthy_late: return true;
+    default: return false;
   }
 }
 
@@ -132,12 +130,11 @@ void Checker::status_changed(const std::string& path, const TaskStatus* before, 
   const Task& task = tasks_[path];
   if (!task.spec) return violated("control writes the status of a task that has no spec: " + path);
   check_status(path, before, after);
-  const bool decided_now =
-      after.desired == DesiredStatus::stopped && !(before && before->desired == after.desired);
+  const bool decided_now = after.desired == DesiredStatus::stopped && !(before && before->desired == after.desired);
   if (!decided_now) return;
   const bool by_health = after.stopped_reason == "Task failed container health checks";
-  if (after.stop_code == StopCode::task_failed_to_start ||
-      after.stop_code == StopCode::essential_container_exited || by_health)
+  if (after.stop_code == StopCode::task_failed_to_start || after.stop_code == StopCode::essential_container_exited ||
+      by_health)
     failures_[task.spec->started_by].insert(path);
   if (before && healthy(task, *before) && after.stop_code == StopCode::service_scheduler_initiated)
     ++stopped_healthy_[task.spec->service];
@@ -157,14 +154,11 @@ void Checker::check_status(const std::string& path, const TaskStatus* before, co
   const records::TaskDefinition* app = definition(task);
   if (after.state == TaskState::running && after.desired == DesiredStatus::running && app) {
     for (const records::ContainerDefinition& container : app->containers) {
-      const auto& seen =
-          task.observed ? task.observed->containers : std::vector<records::ContainerObserved>{};
+      const auto& seen = task.observed ? task.observed->containers : std::vector<records::ContainerObserved>{};
       const bool ran = std::any_of(seen.begin(), seen.end(), [&](const auto& c) {
-        return c.name == container.name &&
-               (c.started_at_ms > 0 || (!container.essential && !c.reason.empty()));
+        return c.name == container.name && (c.started_at_ms > 0 || (!container.essential && !c.reason.empty()));
       });
-      if (!ran)
-        violated(fmt::format("RUNNING although container {} has not started: {}", container.name, path));
+      if (!ran) violated(fmt::format("RUNNING although container {} has not started: {}", container.name, path));
     }
   }
   if (after.state == TaskState::stopped && after.order != records::Order::none &&
@@ -199,8 +193,7 @@ void Checker::check_explained(const std::string& path, const Task& task, const T
     case StopCode::task_failed_to_start:
       if (why.find("Error: ") == std::string::npos) violated("TaskFailedToStart without an error: " + why);
       break;
-    default:
-      violated("a stop code that nothing here causes: " + path);
+    default: violated("a stop code that nothing here causes: " + path);
   }
 }
 
@@ -210,14 +203,10 @@ bool Checker::met(const Task& task, const records::Dependency& dependency) const
     if (seen.name != dependency.container) continue;
     const bool over = !seen.running && seen.exited_at_ms > 0;
     switch (dependency.condition) {
-      case Condition::start:
-        return seen.started_at_ms > 0;
-      case Condition::complete:
-        return over;
-      case Condition::success:
-        return over && seen.exit_code == 0;
-      case Condition::healthy:
-        return seen.running && seen.health == Health::healthy;
+      case Condition::start: return seen.started_at_ms > 0;
+      case Condition::complete: return over;
+      case Condition::success: return over && seen.exit_code == 0;
+      case Condition::healthy: return seen.running && seen.health == Health::healthy;
     }
   }
   return false;
@@ -240,15 +229,14 @@ void Checker::check_starts(const std::string& path, const Task& task, const Task
     if (now == 1)
       for (const records::Dependency& dependency : container.depends_on)
         if (!met(task, dependency))
-          violated(
-              fmt::format("container {} starts before {}: {}", container.name, dependency.container, path));
+          violated(fmt::format("container {} starts before {}: {}", container.name, dependency.container, path));
     if (now <= 1) continue;
     if (now != earlier + 1 || !container.restart_policy)
       violated(fmt::format("container {} starts {} times: {}", container.name, now, path));
     else if (task.observed)
       for (const auto& seen : task.observed->containers)
-        if (seen.name == container.name && seen.exited_at_ms - seen.started_at_ms <
-                                               int64_t{container.restart_policy->attempt_period_s} * 1000)
+        if (seen.name == container.name &&
+            seen.exited_at_ms - seen.started_at_ms < int64_t{container.restart_policy->attempt_period_s} * 1000)
           violated(fmt::format("container {} restarts although it ran too short: {}", container.name, path));
   }
 }
@@ -258,8 +246,7 @@ void Checker::check_maximum(const std::string& name) {
   if (!service.spec) return violated("a task of a service that does not exist: " + name);
   const int limit = service.desired() * service.spec->deployment.maximum_percent / 100;  // rounded down
   const int live = count(name, [](const Task& task) { return task.live(); });
-  if (live > limit)
-    violated(fmt::format("{} has {} tasks where maximumPercent allows {}", name, live, limit));
+  if (live > limit) violated(fmt::format("{} has {} tasks where maximumPercent allows {}", name, live, limit));
 }
 
 // Tasks that keep failing are started ever more seldom.
@@ -278,8 +265,8 @@ void Checker::check_minimum(const std::string& name) {
   const int limit = (service.desired() * percent + 99) / 100;  // rounded up
   const int left = count(name, [&](const Task& task) { return task.status && healthy(task, *task.status); });
   if (left < limit)
-    violated(fmt::format("{} stopped healthy tasks: {} are left where minimumHealthyPercent asks for {}",
-                         name, left, limit));
+    violated(fmt::format("{} stopped healthy tasks: {} are left where minimumHealthyPercent asks for {}", name, left,
+                         limit));
 }
 
 void Checker::check_service(const std::string& name, const Service& service, bool finished) {
@@ -287,8 +274,7 @@ void Checker::check_service(const std::string& name, const Service& service, boo
   const records::ServiceStatus& status = *service.status;
   if (status.events.size() > 100) violated(name + " has more than 100 events");
   for (size_t i = 1; i < status.events.size(); ++i)
-    if (status.events[i].created_at_ms > status.events[i - 1].created_at_ms)
-      violated(name + ": events out of order");
+    if (status.events[i].created_at_ms > status.events[i - 1].created_at_ms) violated(name + ": events out of order");
   for (size_t i = 0; i < status.deployments.size(); ++i)
     if (status.deployments[i].primary != (i == 0))
       violated(name + " has not exactly one PRIMARY deployment, the first");
@@ -302,8 +288,7 @@ void Checker::check_service(const std::string& name, const Service& service, boo
   if (finished && service.spec->deployment.circuit_breaker && service.spec->generation == status.generation &&
       service.spec->deleted_at_ms == 0 && primary.rollout == Rollout::in_progress && !rolling_back &&
       primary.failed_tasks >= threshold)
-    violated(
-        fmt::format("{}: {} failures and the circuit breaker has not tripped", name, primary.failed_tasks));
+    violated(fmt::format("{}: {} failures and the circuit breaker has not tripped", name, primary.failed_tasks));
 }
 
 }  // namespace berth::sim

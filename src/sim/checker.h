@@ -56,10 +56,8 @@ class Checker final : public state::Index {
     int desired() const { return spec->scheduling_strategy == "DAEMON" ? 1 : spec->desired_count; }
   };
 
-  void status_changed(const std::string& path, const records::TaskStatus* before,
-                      const records::TaskStatus& after);
-  void check_status(const std::string& path, const records::TaskStatus* before,
-                    const records::TaskStatus& after);
+  void status_changed(const std::string& path, const records::TaskStatus* before, const records::TaskStatus& after);
+  void check_status(const std::string& path, const records::TaskStatus* before, const records::TaskStatus& after);
   void check_explained(const std::string& path, const Task& task, const records::TaskStatus& status);
   void check_starts(const std::string& path, const Task& task, const records::TaskStatus* before,
                     const records::TaskStatus& after);
@@ -91,9 +89,8 @@ class Checker final : public state::Index {
   std::map<std::string, int> stopped_healthy_;  // by service: healthy ones stopped by the scheduler
 
   // Over the whole run, restarts included.
-  std::map<std::string, std::set<std::string>> failures_;  // tasks that failed, by deployment
-  std::map<std::string, std::multiset<TimeMs>>
-      failing_starts_;  // by service, since its spec changed, a minute long
+  std::map<std::string, std::set<std::string>> failures_;        // tasks that failed, by deployment
+  std::map<std::string, std::multiset<TimeMs>> failing_starts_;  // by service, since its spec changed, a minute long
 };
 
 }  // namespace berth::sim

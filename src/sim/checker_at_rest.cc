@@ -51,8 +51,7 @@ void Checker::check_satisfied(const std::string& name, const Service& service, i
   const records::Deployment& primary = status.deployments.front();
   const int desired = service.desired();
   if (primary.rollout == Rollout::failed) {
-    if (!told(service, "deployment failed: tasks failed to start."))
-      violated(name + " failed and does not say so");
+    if (!told(service, "deployment failed: tasks failed to start.")) violated(name + " failed and does not say so");
     if (live > desired) violated(fmt::format("{} has {} tasks of {} wanted", name, live, desired));
     return;
   }
@@ -80,10 +79,10 @@ void Checker::check_satisfied(const std::string& name, const Service& service, i
     if (!told(service, "RESOURCE:MEMORY")) violated(name + " does not say that memory is short");
     return;
   }
-  violated(fmt::format(
-      "{} is not at rest: wanted {}, live {}, healthy of the PRIMARY {}, {} deployments, rollout {}, {}",
-      name, desired, live, healthy_current, status.deployments.size(), records::name_of(primary.rollout),
-      status.steady_announced ? "steady" : "not steady"));
+  violated(
+      fmt::format("{} is not at rest: wanted {}, live {}, healthy of the PRIMARY {}, {} deployments, rollout {}, {}",
+                  name, desired, live, healthy_current, status.deployments.size(), records::name_of(primary.rollout),
+                  status.steady_announced ? "steady" : "not steady"));
 }
 
 void Checker::check_processes(const agent_simulated::Machine& machine) {
@@ -105,8 +104,7 @@ void Checker::at_rest(const agent_simulated::Machine& machine, TimeMs now_ms, in
     const bool bad_app = task.spec && !is_good(task.spec->revision);
     if (is_bad(task)) continue;  // on its way up or down, for ever
     const int processes = machine.running(path);
-    const bool running =
-        task.status->state == TaskState::running && task.status->desired == DesiredStatus::running;
+    const bool running = task.status->state == TaskState::running && task.status->desired == DesiredStatus::running;
     const bool stopped = task.status->state == TaskState::stopped;
     if (!running && !stopped && !bad_app)
       violated(fmt::format("a task is {} at rest: {}", records::name_of(task.status->state), path));
@@ -115,20 +113,17 @@ void Checker::at_rest(const agent_simulated::Machine& machine, TimeMs now_ms, in
     if (task.intent && !stopped) violated("the user stopped a task and it is not STOPPED: " + path);
   }
   for (const std::string& path : machine.tasks())
-    if (machine.running(path) > 0 && !tasks_.contains(path))
-      violated("it runs and nobody knows of it: " + path);
+    if (machine.running(path) > 0 && !tasks_.contains(path)) violated("it runs and nobody knows of it: " + path);
 }
 
 void Checker::at_the_end(const agent_simulated::Machine& machine, TimeMs now_ms) {
   now_ = now_ms;
   check_processes(machine);
   for (const auto& [path, task] : tasks_)
-    if (task.status && task.status->state == TaskState::stopped &&
-        now_ms - task.status->stopped_at_ms > 3'600'000)
+    if (task.status && task.status->state == TaskState::stopped && now_ms - task.status->stopped_at_ms > 3'600'000)
       violated("STOPPED for more than an hour and still there: " + path);
   for (const auto& [name, service] : services_)
-    if (service.spec && service.spec->deleted_at_ms != 0 &&
-        (!service.status || service.status->status != "INACTIVE"))
+    if (service.spec && service.spec->deleted_at_ms != 0 && (!service.status || service.status->status != "INACTIVE"))
       violated(name + " was deleted and is not INACTIVE");
 }
 

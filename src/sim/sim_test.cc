@@ -78,15 +78,14 @@ TEST(Simulation, EverythingHoldsAndEveryRareBranchIsTaken) {
     if (!outcome.violation.empty()) tell(seed, outcome);
     ASSERT_EQ(outcome.violation, "") << "again: sim_test --seed=" << seed;
   }
-  fmt::print("{} seeds ({}..{}), {} steps of the user, {} faults\n", g_seeds, kFirstSeed,
-             kFirstSeed + g_seeds - 1, steps, faults);
+  fmt::print("{} seeds ({}..{}), {} steps of the user, {} faults\n", g_seeds, kFirstSeed, kFirstSeed + g_seeds - 1,
+             steps, faults);
   for (std::string_view name : kRare) {
     fmt::print("  {:>8} × {}\n", rare[std::string(name)], name);
     EXPECT_GT(rare[std::string(name)], 0) << "never taken: " << name;
   }
   for (const auto& [name, times] : rare)
-    EXPECT_TRUE(std::find(std::begin(kRare), std::end(kRare), name) != std::end(kRare))
-        << "not in the list: " << name;
+    EXPECT_TRUE(std::find(std::begin(kRare), std::end(kRare), name) != std::end(kRare)) << "not in the list: " << name;
 }
 
 class Block : public ::testing::TestWithParam<uint64_t> {};
@@ -132,8 +131,8 @@ TEST_P(PlantedBug, IsCaught) {
     return;
   }
   for (const std::string& other : others) fmt::print("{}\n", other);
-  FAIL() << GetParam().name << " was not caught as \"" << GetParam().caught_as << "\" within "
-         << kSeedsForABug << " seeds";
+  FAIL() << GetParam().name << " was not caught as \"" << GetParam().caught_as << "\" within " << kSeedsForABug
+         << " seeds";
 }
 
 using L = control::lifecycle::PlantedBug;
@@ -143,9 +142,7 @@ using A = agent_simulated::PlantedBug;
 
 const Bug kBugs[] = {
     {"above_maximum_percent", {.deployment = D::above_maximum_percent}, "where maximumPercent allows"},
-    {"below_minimum_percent",
-     {.deployment = D::below_minimum_percent},
-     "where minimumHealthyPercent asks for"},
+    {"below_minimum_percent", {.deployment = D::below_minimum_percent}, "where minimumHealthyPercent asks for"},
     {"service_stops_without_a_reason", {.deployment = D::stop_without_a_reason}, "stops without a reason"},
     {"task_stops_without_a_reason", {.lifecycle = L::stop_without_a_reason}, "stops without a reason"},
     {"one_task_short", {.deployment = D::one_task_short}, "is not at rest"},
@@ -154,24 +151,18 @@ const Bug kBugs[] = {
     {"breaker_never_trips", {.deployment = D::breaker_never_trips}, "the circuit breaker has not tripped"},
     {"never_replace_unhealthy", {.deployment = D::never_replace_unhealthy}, "is not at rest"},
     {"never_drain_deleted", {.deployment = D::never_drain_deleted}, "is not INACTIVE"},
-    {"running_before_all_started",
-     {.lifecycle = L::running_before_all_started},
-     "RUNNING although container"},
+    {"running_before_all_started", {.lifecycle = L::running_before_all_started}, "RUNNING although container"},
     {"never_erase", {.lifecycle = L::never_erase}, "STOPPED for more than an hour"},
     {"forget_to_stop", {.lifecycle = L::forget_to_stop}, "an order is taken back"},
     {"restart_without_end", {.lifecycle = L::restart_without_end}, "ran too short"},
     {"ignore_dependencies", {.lifecycle = L::ignore_dependencies}, "starts before"},
-    {"writes_what_the_agent_saw",
-     {.loop = C::writes_what_the_agent_saw},
-     "control writes ecs/task-observed/"},
+    {"writes_what_the_agent_saw", {.loop = C::writes_what_the_agent_saw}, "control writes ecs/task-observed/"},
     {"forgets_timers", {.loop = C::forgets_timers}, "STOPPED for more than an hour"},
     {"ignores_failed_commits", {.loop = C::ignores_failed_commits}, "at rest"},
     {"starts_again_after_restart", {.agent = A::starts_again_after_restart}, "times"},
 };
 
-std::string name_of_bug(const ::testing::TestParamInfo<Bug>& info) {
-  return info.param.name;
-}
+std::string name_of_bug(const ::testing::TestParamInfo<Bug>& info) { return info.param.name; }
 INSTANTIATE_TEST_SUITE_P(All, PlantedBug, ::testing::ValuesIn(kBugs), name_of_bug);
 
 }  // namespace
@@ -182,8 +173,7 @@ int main(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
     const std::string_view flag = argv[i];
     const auto number = [&](std::string_view name, uint64_t& value) {
-      if (flag.starts_with(name))
-        std::from_chars(flag.data() + name.size(), flag.data() + flag.size(), value);
+      if (flag.starts_with(name)) std::from_chars(flag.data() + name.size(), flag.data() + flag.size(), value);
     };
     number("--seed=", berth::sim::g_only_seed);
     number("--seeds=", berth::sim::g_seeds);

@@ -34,8 +34,8 @@ Simulation::Daemon::Daemon(Simulation& simulation, state::MemoryStore::Image ima
       index(store) {
   simulation.checker_.attach(store);
   loop = std::make_unique<control::Loop>(for_control, index, simulation.random_, simulation.settings());
-  agent = std::make_unique<agent_simulated::Agent>(for_agent, simulation.machine_, simulation.random_,
-                                                   simulation.faults());
+  agent =
+      std::make_unique<agent_simulated::Agent>(for_agent, simulation.machine_, simulation.random_, simulation.faults());
 }
 
 Simulation::Simulation(uint64_t seed, Planted planted, std::map<std::string, int>& rare)
@@ -114,9 +114,7 @@ void Simulation::kill(bool power_loss) {
   restart(daemon_->store.after_kill());
 }
 
-void Simulation::settle() {
-  daemon_->store.settle();
-}
+void Simulation::settle() { daemon_->store.settle(); }
 
 void Simulation::control_pass(std::optional<TimeMs>& next) {
   checker_.before_control(now_);
@@ -173,13 +171,11 @@ void Simulation::fail_commits() {
 
 void Simulation::fault() {
   switch (random_.below(6)) {
-    case 0:
-      return kill(false);
+    case 0: return kill(false);
     case 1:
       if (random_.chance(50)) return kill(true);
       return;
-    case 2:
-      return fail_commits();
+    case 2: return fail_commits();
     default:
       say("fault: the machine changes its conduct");
       ++outcome_.faults;
@@ -222,8 +218,7 @@ void Simulation::end() {
   for (const auto& [key, before] : records::range<records::ServiceSpec>(daemon_->store, keys::kServiceSpec)) {
     const auto status = records::get<records::ServiceStatus>(
         daemon_->store, std::string(keys::kServiceStatus) + key.substr(keys::kServiceSpec.size()));
-    const bool good =
-        status && !status->deployments.empty() && is_good(status->deployments.front().revision.revision);
+    const bool good = status && !status->deployments.empty() && is_good(status->deployments.front().revision.revision);
     if (before->deleted_at_ms != 0 || good) continue;
     records::ServiceSpec spec = *before;
     spec.deleted_at_ms = now_;

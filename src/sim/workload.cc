@@ -46,10 +46,8 @@ ContainerDefinition after(ContainerDefinition definition, std::string target, Co
 
 std::vector<ContainerDefinition> containers_of(App app) {
   switch (app) {
-    case App::plain:
-      return {container("app", "server")};
-    case App::checked:
-      return {checked(container("app", "healthy:1s"))};
+    case App::plain: return {container("app", "server")};
+    case App::checked: return {checked(container("app", "healthy:1s"))};
     case App::chained:
       return {helper(container("init", "exit:0+after:2s")),
               after(checked(container("base", "healthy:500ms")), "init", Condition::success),
@@ -63,24 +61,15 @@ std::vector<ContainerDefinition> containers_of(App app) {
       hasty.image = "exit:1+after:20s";
       return {container("app", "server"), helper(worker), helper(hasty)};
     }
-    case App::slow:
-      return {container("app", "pull:20s")};
-    case App::deaf:
-      return {container("app", "ignore-term")};
-    case App::crashes:
-      return {container("app", "exit:1+after:200ms")};
-    case App::crashes_late:
-      return {container("app", "exit:1+after:30s")};
-    case App::pull_fails:
-      return {container("app", "pull-fails")};
-    case App::start_fails:
-      return {container("app", "start-fails"), helper(container("side", "server"))};
-    case App::out_of_memory:
-      return {container("app", "oom+after:1s")};
-    case App::turns_unhealthy:
-      return {checked(container("app", "unhealthy:3s"))};
-    case App::not_served:
-      return {container("app", "server")};
+    case App::slow: return {container("app", "pull:20s")};
+    case App::deaf: return {container("app", "ignore-term")};
+    case App::crashes: return {container("app", "exit:1+after:200ms")};
+    case App::crashes_late: return {container("app", "exit:1+after:30s")};
+    case App::pull_fails: return {container("app", "pull-fails")};
+    case App::start_fails: return {container("app", "start-fails"), helper(container("side", "server"))};
+    case App::out_of_memory: return {container("app", "oom+after:1s")};
+    case App::turns_unhealthy: return {checked(container("app", "unhealthy:3s"))};
+    case App::not_served: return {container("app", "server")};
     case App::success_never:
       return {helper(container("init", "exit:3+after:1s")),
               after(container("app", "server"), "init", Condition::success)};
@@ -160,10 +149,9 @@ void Workload::choose_bounds(records::ServiceSpec& spec) {
 }
 
 void Workload::put(state::Store& store, const records::ServiceSpec& spec, const std::string& what) {
-  say_(fmt::format("user: {} {} app:{} ×{} ({}/{} %{}{})", what, spec.name, spec.target.revision,
-                   spec.desired_count, spec.deployment.minimum_healthy_percent,
-                   spec.deployment.maximum_percent, spec.deployment.circuit_breaker ? ", breaker" : "",
-                   spec.deployment.rollback ? ", rollback" : ""));
+  say_(fmt::format("user: {} {} app:{} ×{} ({}/{} %{}{})", what, spec.name, spec.target.revision, spec.desired_count,
+                   spec.deployment.minimum_healthy_percent, spec.deployment.maximum_percent,
+                   spec.deployment.circuit_breaker ? ", breaker" : "", spec.deployment.rollback ? ", rollback" : ""));
   state::Transaction transaction;
   records::put(transaction, keys::service(keys::kServiceSpec, {kScope, kCluster, spec.name}), spec);
   apply(store, std::move(transaction));
@@ -213,8 +201,8 @@ void Workload::scale(state::Store& store) {
   // After a failed deployment a user scales down more often than chance would.
   for (size_t i = 0; i < services.size(); ++i) {
     const auto& name = services[i].second->name;
-    const auto status = records::get<records::ServiceStatus>(
-        store, keys::service(keys::kServiceStatus, {kScope, kCluster, name}));
+    const auto status =
+        records::get<records::ServiceStatus>(store, keys::service(keys::kServiceStatus, {kScope, kCluster, name}));
     if (!status || status->deployments.empty()) continue;
     if (status->deployments.front().rollout != records::Rollout::failed || random_.chance(10)) continue;
     chosen = i;
@@ -262,8 +250,7 @@ void Workload::stop_task(state::Store& store, TimeMs now_ms) {
   if (store.get(keys::task(keys::kTaskIntent, path))) return;
   say_("user: stops task " + path.id);
   state::Transaction transaction;
-  records::put(transaction, keys::task(keys::kTaskIntent, path),
-               records::TaskIntent{now_ms, "Task stopped by user"});
+  records::put(transaction, keys::task(keys::kTaskIntent, path), records::TaskIntent{now_ms, "Task stopped by user"});
   apply(store, std::move(transaction));
 }
 

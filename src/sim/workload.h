@@ -39,15 +39,12 @@ enum class App : int64_t {
   healthy_late,
   last = healthy_late,
 };
-inline bool is_good(int64_t revision) {
-  return revision <= static_cast<int64_t>(App::last_good);
-}
+inline bool is_good(int64_t revision) { return revision <= static_cast<int64_t>(App::last_good); }
 
 class Workload {
  public:
   // `say` is told what the user does, for the story.
-  Workload(Random& random, std::function<void(const std::string&)> say)
-      : random_(random), say_(std::move(say)) {}
+  Workload(Random& random, std::function<void(const std::string&)> say) : random_(random), say_(std::move(say)) {}
 
   void prepare(state::Store& store);              // cluster, subnets, definitions
   void step(state::Store& store, TimeMs now_ms);  // one thing

@@ -278,8 +278,7 @@ TEST_P(Conformance, CallbacksMayUseTheStore) {
   store().watch("in/", 0, [&](const WatchBatch& batch) {
     for (const Change& change : batch.changes) {
       const Revision revision = apply(put("out/" + change.key, change.value->bytes()));
-      store().when_durable(revision,
-                           [&log](bool durable) { log.push_back(durable ? "out durable" : "lost"); });
+      store().when_durable(revision, [&log](bool durable) { log.push_back(durable ? "out durable" : "lost"); });
     }
     store().cancel(second);
   });

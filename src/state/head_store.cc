@@ -13,14 +13,12 @@ constexpr size_t kRolledBackMax = 256;
 
 size_t size_of(const std::vector<Write>& writes) {
   size_t bytes = 0;
-  for (const Write& write : writes)
-    bytes += write.key.size() + (write.value ? write.value->bytes().size() : 0);
+  for (const Write& write : writes) bytes += write.key.size() + (write.value ? write.value->bytes().size() : 0);
   return bytes;
 }
 
 bool touches(const std::vector<Write>& writes, std::string_view prefix) {
-  return std::any_of(writes.begin(), writes.end(),
-                     [&](const Write& write) { return write.key.starts_with(prefix); });
+  return std::any_of(writes.begin(), writes.end(), [&](const Write& write) { return write.key.starts_with(prefix); });
 }
 
 }  // namespace
@@ -54,8 +52,7 @@ Revision HeadStore::range_revision(std::string_view prefix) const {
   for (auto at = entries_.lower_bound(prefix); at != entries_.end() && at->first.starts_with(prefix); ++at) {
     highest = std::max(highest, at->second.mod_revision);
   }
-  for (auto at = tombstones_.lower_bound(prefix); at != tombstones_.end() && at->first.starts_with(prefix);
-       ++at) {
+  for (auto at = tombstones_.lower_bound(prefix); at != tombstones_.end() && at->first.starts_with(prefix); ++at) {
     highest = std::max(highest, at->second);
   }
   return highest;
@@ -118,9 +115,7 @@ void HeadStore::put(Applied& applied, Write write) {
     remember_deletion(write.key, applied.revision);
   } else {
     if (found == entries_.end()) {
-      found = entries_
-                  .emplace(write.key,
-                           Slot{nullptr, applied.revision * kRowsPerRevision + applied.writes.size(), 0})
+      found = entries_.emplace(write.key, Slot{nullptr, applied.revision * kRowsPerRevision + applied.writes.size(), 0})
                   .first;
       const auto tombstone = tombstones_.find(write.key);
       if (tombstone != tombstones_.end()) {
@@ -251,15 +246,13 @@ void HeadStore::roll_back() {
 
 bool HeadStore::was_rolled_back(Revision revision) const {
   if (rolled_back_.empty() || revision > rolled_back_.back().second) return false;
-  return std::any_of(rolled_back_.begin(), rolled_back_.end(), [&](const auto& stretch) {
-    return revision >= stretch.first && revision <= stretch.second;
-  });
+  return std::any_of(rolled_back_.begin(), rolled_back_.end(),
+                     [&](const auto& stretch) { return revision >= stretch.first && revision <= stretch.second; });
 }
 
 void HeadStore::run_waiters() {
   std::vector<Waiter> ready;
-  while (!waiters_.empty() &&
-         (waiters_.front().revision <= durable_ || was_rolled_back(waiters_.front().revision))) {
+  while (!waiters_.empty() && (waiters_.front().revision <= durable_ || was_rolled_back(waiters_.front().revision))) {
     ready.push_back(std::move(waiters_.front()));
     waiters_.pop_front();
   }
@@ -284,10 +277,9 @@ void HeadStore::deliver_to(Watch& watch) const {
   if (watch.compacted) {
     batch.compacted = true;
   } else {
-    auto at = std::lower_bound(history_.begin(), history_.end(), watch.through,
-                               [](const std::shared_ptr<Applied>& applied, Revision through) {
-                                 return applied->revision <= through;
-                               });
+    auto at = std::lower_bound(
+        history_.begin(), history_.end(), watch.through,
+        [](const std::shared_ptr<Applied>& applied, Revision through) { return applied->revision <= through; });
     for (; at != history_.end(); ++at) {
       for (const Write& write : (*at)->writes) {
         if (write.key.starts_with(watch.prefix)) {
@@ -303,8 +295,7 @@ void HeadStore::deliver_to(Watch& watch) const {
 }
 
 void HeadStore::trim_history() {
-  while (!history_.empty() &&
-         (history_bytes_ > kHistoryBytesMax || history_.size() > kHistoryTransactionsMax)) {
+  while (!history_.empty() && (history_bytes_ > kHistoryBytesMax || history_.size() > kHistoryTransactionsMax)) {
     history_bytes_ -= size_of(history_.front()->writes);
     history_floor_ = history_.front()->revision;
     history_.pop_front();

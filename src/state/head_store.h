@@ -125,7 +125,7 @@ class HeadStore : public Store {
   Revision tombstone_floor_ = 0;  // the newest deletion that is no longer remembered
   Revision head_revision_ = 0;
   Revision durable_ = 0;
-  Revision last_given_ = 0;  // revisions of rolled-back transactions are not given again
+  Revision last_given_ = 0;                                 // revisions of rolled-back transactions are not given again
   std::vector<std::pair<Revision, Revision>> rolled_back_;  // first and last, ascending
   std::deque<std::shared_ptr<Applied>> pending_;
   std::deque<std::shared_ptr<Applied>> history_;  // committed; writes only

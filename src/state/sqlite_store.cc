@@ -18,8 +18,8 @@
 
 #include "base/assert.h"
 #include "base/fd.h"
-#include "base/log.h"
 #include "base/kill_point.h"
+#include "base/log.h"
 
 namespace berth::state {
 namespace {
@@ -53,8 +53,7 @@ tl::unexpected<Error> sqlite_failure(sqlite3* database, const std::string& what)
 }
 
 Result<void> execute(sqlite3* database, const char* sql) {
-  if (sqlite3_exec(database, sql, nullptr, nullptr, nullptr) != SQLITE_OK)
-    return sqlite_failure(database, sql);
+  if (sqlite3_exec(database, sql, nullptr, nullptr, nullptr) != SQLITE_OK) return sqlite_failure(database, sql);
   return {};
 }
 
@@ -94,13 +93,13 @@ Result<Fd> lock_directory(const std::string& directory) {
     const ssize_t got = pread(lock.get(), pid, sizeof pid - 1, 0);
     const std::string holder(pid, got > 0 ? strcspn(pid, "\n") : 0);
     // Killed while it started a child, whose copy of the lock goes with its exec: that is a matter of milliseconds.
-    if (const int process = atoi(holder.c_str()); process > 0 && kill(process, 0) != 0 && errno == ESRCH && tries++ < 200) {
+    if (const int process = atoi(holder.c_str());
+        process > 0 && kill(process, 0) != 0 && errno == ESRCH && tries++ < 200) {
       poll(nullptr, 0, 10);
       continue;
     }
     return fail("the state directory " + directory + " is in use by another berth" +
-                (holder.empty() ? "" : " (pid " + holder + ")") +
-                "; stop it, or use another --state directory");
+                (holder.empty() ? "" : " (pid " + holder + ")") + "; stop it, or use another --state directory");
   }
   // For the message above only: whether it is held is the kernel's knowledge, so a failure to write does not
   // matter.
@@ -111,11 +110,10 @@ Result<Fd> lock_directory(const std::string& directory) {
 
 Result<void> create_schema(sqlite3* database) {
   auto done = execute(database, "BEGIN IMMEDIATE");
-  for (const char* sql :
-       {"CREATE TABLE entries(id INTEGER PRIMARY KEY, key BLOB NOT NULL, value BLOB NOT NULL,"
-        " mod_revision INTEGER NOT NULL)",
-        "CREATE TABLE meta(id INTEGER PRIMARY KEY CHECK (id = 1), schema_version INTEGER NOT NULL,"
-        " revision INTEGER NOT NULL)"}) {
+  for (const char* sql : {"CREATE TABLE entries(id INTEGER PRIMARY KEY, key BLOB NOT NULL, value BLOB NOT NULL,"
+                          " mod_revision INTEGER NOT NULL)",
+                          "CREATE TABLE meta(id INTEGER PRIMARY KEY CHECK (id = 1), schema_version INTEGER NOT NULL,"
+                          " revision INTEGER NOT NULL)"}) {
     if (done) done = execute(database, sql);
   }
   const std::string meta = "INSERT INTO meta VALUES(1, " + std::to_string(kSchemaVersion) + ", 0)";
@@ -434,8 +432,7 @@ Result<void> SqliteStore::Committer::checkpoint(int mode) {
   return {};
 }
 
-Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::string& directory,
-                                                       std::function<void()> wake,
+Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::string& directory, std::function<void()> wake,
                                                        SqliteStoreOptions options) {
   auto lock = lock_directory(directory);
   if (!lock) return tl::unexpected(lock.error());
@@ -460,17 +457,9 @@ SqliteStore::SqliteStore(std::unique_ptr<Committer> committer, std::function<voi
     : HeadStore(std::move(wake)), committer_(std::move(committer)) {}
 SqliteStore::~SqliteStore() = default;
 
-void SqliteStore::enqueue(std::shared_ptr<const Applied> applied) {
-  committer_->enqueue(std::move(applied));
-}
-HeadStore::Outcome SqliteStore::collect() {
-  return committer_->collect();
-}
-SqliteStore::Counters SqliteStore::counters() const {
-  return committer_->counters();
-}
-std::string SqliteStore::last_failure() const {
-  return committer_->last_failure();
-}
+void SqliteStore::enqueue(std::shared_ptr<const Applied> applied) { committer_->enqueue(std::move(applied)); }
+HeadStore::Outcome SqliteStore::collect() { return committer_->collect(); }
+SqliteStore::Counters SqliteStore::counters() const { return committer_->counters(); }
+std::string SqliteStore::last_failure() const { return committer_->last_failure(); }
 
 }  // namespace berth::state

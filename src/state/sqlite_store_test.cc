@@ -50,8 +50,8 @@ TEST(SqliteStore, TwoNeverShareADirectory) {
   TemporaryDirectory directory;
   Opened first = open_store(directory.path());
   const std::string error = open_error(directory.path());
-  EXPECT_THAT(error, HasSubstr(directory.path() + " is in use by another berth (pid " +
-                               std::to_string(getpid()) + ")"));
+  EXPECT_THAT(error,
+              HasSubstr(directory.path() + " is in use by another berth (pid " + std::to_string(getpid()) + ")"));
   first.store.reset();
   EXPECT_EQ(open_error(directory.path()), "opened");
 }
@@ -59,7 +59,7 @@ TEST(SqliteStore, TwoNeverShareADirectory) {
 TEST(SqliteStore, FilesAreTheOwnersAlone) {
   TemporaryDirectory directory;
   Opened opened = open_store(directory.path() + "/new");
-  struct stat status{};
+  struct stat status {};
   ASSERT_EQ(stat((directory.path() + "/new").c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777, 0700u);
 }
@@ -84,8 +84,7 @@ TEST(SqliteStore, ACorruptFileIsAnErrorNotACrash) {
   {
     Opened opened = open_store(directory.path());
     for (int i = 0; i < 200; ++i) {
-      ASSERT_TRUE(
-          opened.store->apply(put("k" + std::to_string(i), std::string(3000, 'x'), Durability::derived)));
+      ASSERT_TRUE(opened.store->apply(put("k" + std::to_string(i), std::string(3000, 'x'), Durability::derived)));
     }
   }
   const std::string path = directory.path() + "/state.db";
@@ -126,8 +125,7 @@ TEST(SqliteStore, TheLogIsMovedIntoTheFileWhenItHasGrown) {
   {
     Opened opened = open_store(directory.path());
     for (int i = 0; i < 6000; ++i) {
-      ASSERT_TRUE(opened.store->apply(
-          put("k" + std::to_string(i % 50), std::string(8000, 'a'), Durability::derived)));
+      ASSERT_TRUE(opened.store->apply(put("k" + std::to_string(i % 50), std::string(8000, 'a'), Durability::derived)));
       if (i % 100 == 0) opened.waker->settle_all(*opened.store);
     }
     opened.waker->settle_all(*opened.store);
@@ -251,8 +249,7 @@ TEST(SqliteStore, AFileThatMayNotGrowIsAFailedCommit) {
     setrlimit(RLIMIT_FSIZE, &small);
     int kept = 0;
     for (int i = 0; i < 400; ++i) {
-      const auto revision =
-          store.apply(put("k" + std::to_string(i), std::string(8000, 'x'), Durability::acknowledged));
+      const auto revision = store.apply(put("k" + std::to_string(i), std::string(8000, 'x'), Durability::acknowledged));
       opened.waker->settle_all(store);
       if (store.durable() == *revision) ++kept;
     }
@@ -263,8 +260,7 @@ TEST(SqliteStore, AFileThatMayNotGrowIsAFailedCommit) {
     if (store.durable() != *revision) _exit(11);
     opened.store.reset();
     opened = open_store(directory.path());
-    _exit(opened.store->get("after") && opened.store->range("k").size() == static_cast<size_t>(kept) ? 0
-                                                                                                     : 12);
+    _exit(opened.store->get("after") && opened.store->range("k").size() == static_cast<size_t>(kept) ? 0 : 12);
   }
   int status = 0;
   ASSERT_EQ(waitpid(child, &status, 0), child);
@@ -302,8 +298,7 @@ TEST(SqliteStoreFigures, AcknowledgedTransactionsPerSecond) {
     while (done < total) {
       for (; sent < total && sent - done < 64; ++sent) {
         const auto began = std::chrono::steady_clock::now();
-        const auto revision =
-            store.apply(put("td/" + std::to_string(sent % keys), std::string(3000, 'v'), durability));
+        const auto revision = store.apply(put("td/" + std::to_string(sent % keys), std::string(3000, 'v'), durability));
         store.when_durable(*revision, [&, began](bool durable) {
           BERTH_ASSERT(durable);
           latencies.push_back(seconds_since(began));
@@ -320,9 +315,8 @@ TEST(SqliteStoreFigures, AcknowledgedTransactionsPerSecond) {
         "%s, %d keys of 3 KB, 64 in flight: %.0f transactions/s, %.0f commits/s, %llu checkpoints; "
         "p50 %.2f ms, p99 %.2f ms, max %.1f ms\n",
         durability == Durability::acknowledged ? "acknowledged" : "derived", keys, total / seconds,
-        static_cast<double>(counters.commits) / seconds,
-        static_cast<unsigned long long>(counters.checkpoints), latencies[latencies.size() / 2] * 1e3,
-        latencies[latencies.size() * 99 / 100] * 1e3, latencies.back() * 1e3);
+        static_cast<double>(counters.commits) / seconds, static_cast<unsigned long long>(counters.checkpoints),
+        latencies[latencies.size() / 2] * 1e3, latencies[latencies.size() * 99 / 100] * 1e3, latencies.back() * 1e3);
   }
 }
 

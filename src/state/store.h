@@ -35,7 +35,7 @@ namespace berth::state {
 using Revision = uint64_t;
 
 // Transactions beyond these are refused by every backend.
-inline constexpr size_t kOperationsMax = 128;         // reads + writes
+inline constexpr size_t kOperationsMax = 128;  // reads + writes
 inline constexpr size_t kTransactionBytesMax = 1 << 20;
 
 // A stored value. Immutable bytes, and one slot in which records/ keeps the decoded form, so that a value is parsed

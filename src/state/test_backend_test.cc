@@ -50,12 +50,8 @@ struct FaultyFile {
   sqlite3_file base;
   sqlite3_file* real() { return reinterpret_cast<sqlite3_file*>(this + 1); }
 };
-FaultyFile* faulty(sqlite3_file* file) {
-  return reinterpret_cast<FaultyFile*>(file);
-}
-sqlite3_vfs* real_vfs() {
-  return sqlite3_vfs_find("unix");
-}
+FaultyFile* faulty(sqlite3_file* file) { return reinterpret_cast<FaultyFile*>(file); }
+sqlite3_vfs* real_vfs() { return sqlite3_vfs_find("unix"); }
 
 const sqlite3_io_methods* methods() {
   static sqlite3_io_methods table = [] {
@@ -80,21 +76,15 @@ const sqlite3_io_methods* methods() {
     m.xFileSize = [](sqlite3_file* f, sqlite3_int64* size) {
       return faulty(f)->real()->pMethods->xFileSize(faulty(f)->real(), size);
     };
-    m.xLock = [](sqlite3_file* f, int lock) {
-      return faulty(f)->real()->pMethods->xLock(faulty(f)->real(), lock);
-    };
-    m.xUnlock = [](sqlite3_file* f, int lock) {
-      return faulty(f)->real()->pMethods->xUnlock(faulty(f)->real(), lock);
-    };
+    m.xLock = [](sqlite3_file* f, int lock) { return faulty(f)->real()->pMethods->xLock(faulty(f)->real(), lock); };
+    m.xUnlock = [](sqlite3_file* f, int lock) { return faulty(f)->real()->pMethods->xUnlock(faulty(f)->real(), lock); };
     m.xCheckReservedLock = [](sqlite3_file* f, int* out) {
       return faulty(f)->real()->pMethods->xCheckReservedLock(faulty(f)->real(), out);
     };
     m.xFileControl = [](sqlite3_file* f, int op, void* arg) {
       return faulty(f)->real()->pMethods->xFileControl(faulty(f)->real(), op, arg);
     };
-    m.xSectorSize = [](sqlite3_file* f) {
-      return faulty(f)->real()->pMethods->xSectorSize(faulty(f)->real());
-    };
+    m.xSectorSize = [](sqlite3_file* f) { return faulty(f)->real()->pMethods->xSectorSize(faulty(f)->real()); };
     m.xDeviceCharacteristics = [](sqlite3_file* f) {
       return faulty(f)->real()->pMethods->xDeviceCharacteristics(faulty(f)->real());
     };
@@ -121,9 +111,7 @@ void register_faulty_vfs() {
   BERTH_ASSERT(registered);
 }
 
-void set_fault(Fault next) {
-  fault = next;
-}
+void set_fault(Fault next) { fault = next; }
 
 namespace {
 

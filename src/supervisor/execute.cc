@@ -22,10 +22,8 @@ using taskdir::kExecuteTimedOut;
 
 void Task::answer(Execution& execution, uint32_t exit_code) {
   if (execution.connection < 0) return;
-  const std::string reply = taskdir::encode_reply({.kind = taskdir::ReplyKind::executed,
-                                                   .id = execution.id,
-                                                   .exit_code = exit_code,
-                                                   .output = execution.output});
+  const std::string reply = taskdir::encode_reply(
+      {.kind = taskdir::ReplyKind::executed, .id = execution.id, .exit_code = exit_code, .output = execution.output});
   send(execution.connection, reply.data(), reply.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
@@ -51,8 +49,7 @@ void Task::execute(const taskdir::Command& command, int connection) {
   execution.output_fd.reset(ends[0]);
   const Fd write_end(ends[1]);
   fcntl(ends[0], F_SETFL, O_NONBLOCK);
-  const std::string bundle =
-      directory_ + "/" + taskdir::container_directory(plan_.containers[command.container].name);
+  const std::string bundle = directory_ + "/" + taskdir::container_directory(plan_.containers[command.container].name);
   std::vector<std::string> arguments = runtime_command();
   for (const std::string& argument : {std::string("exec"), std::string("--pid-file"),
                                       bundle + "/exec." + std::to_string(command.id), runtime_id(command.container)}) {
@@ -110,8 +107,8 @@ void Task::execution_ended(size_t at, int status) {
                                taskdir::container_directory(plan_.containers[execution.container].name) + "/exec." +
                                std::to_string(execution.id);
   unlink(pid_file.c_str());
-  uint32_t code = WIFSIGNALED(status) ? 128 + static_cast<uint32_t>(WTERMSIG(status))
-                                      : static_cast<uint32_t>(WEXITSTATUS(status));
+  uint32_t code =
+      WIFSIGNALED(status) ? 128 + static_cast<uint32_t>(WTERMSIG(status)) : static_cast<uint32_t>(WEXITSTATUS(status));
   if (execution.timed_out) code = kExecuteTimedOut;
   answer(execution, code);
 }

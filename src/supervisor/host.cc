@@ -136,8 +136,7 @@ Trouble mount_root(const std::string& task_directory, const taskdir::ContainerPl
   options += ",volatile";
   if (options.size() > kMountOptionBytesMax) return {"mount overlay: the image has too many layers for one mount"};
   if (chdir(parent.c_str()) != 0) return trouble(errno, "chdir " + parent);
-  const int error =
-      mount("overlay", (base + "/root").c_str(), "overlay", MS_NODEV, options.c_str()) == 0 ? 0 : errno;
+  const int error = mount("overlay", (base + "/root").c_str(), "overlay", MS_NODEV, options.c_str()) == 0 ? 0 : errno;
   (void)!chdir(task_directory.c_str());
   return error == 0 ? Trouble{} : trouble(error, "mount overlay on " + base + "/root");
 }

@@ -25,7 +25,7 @@ class JournalFile {
 
  private:
   Fd fd_;
-  uint64_t size_ = 0;    // of whole records on disk
+  uint64_t size_ = 0;  // of whole records on disk
   std::string waiting_;
 };
 

@@ -55,8 +55,8 @@ class ContainerLog {
   Pipe pipes_[2];
   int64_t now_ms_ = 0;
   bool stalled_ = false;
-  std::string waiting_;        // records: u32 length, u8 partial, i64 time, bytes
-  uint64_t dropped_ = 0;       // not yet told to the journal
+  std::string waiting_;          // records: u32 length, u8 partial, i64 time, bytes
+  uint64_t dropped_ = 0;         // not yet told to the journal
   uint64_t dropped_unsaid_ = 0;  // not yet told in the log
 };
 

@@ -59,6 +59,7 @@ int main(int count, char** arguments) {
     return berth::supervisor::run_as_init(arguments + 3);
   }
   if (count == 2 && arguments[1][0] == '/') _exit(berth::supervisor::supervise(arguments[1]));
-  dprintf(STDERR_FILENO, "usage: berth-supervisor /TASK/DIRECTORY\n       berth-supervisor init -- PROGRAM [ARGUMENT...]\n");
+  dprintf(STDERR_FILENO,
+          "usage: berth-supervisor /TASK/DIRECTORY\n       berth-supervisor init -- PROGRAM [ARGUMENT...]\n");
   return 64;
 }

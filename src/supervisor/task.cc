@@ -71,11 +71,9 @@ std::string Task::open(Fd daemon) {
   listener_.reset(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%s", directory_fd_.get(),
-           taskdir::kSocketFile);
+  snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%s", directory_fd_.get(), taskdir::kSocketFile);
   if (!listener_ || bind(listener_.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 ||
-      listen(listener_.get(), static_cast<int>(kConnectionsMax)) != 0 ||
-      !watch(listener_.get(), Source::listener, 0)) {
+      listen(listener_.get(), static_cast<int>(kConnectionsMax)) != 0 || !watch(listener_.get(), Source::listener, 0)) {
     return trouble(errno, "socket").what;
   }
   if (const int error =
@@ -248,7 +246,8 @@ void Task::obey(const taskdir::Command& command, int connection) {
       break;
     case CommandKind::execute: execute(command, connection); break;
     case CommandKind::query: {
-      const std::string reply = taskdir::encode_reply({.kind = taskdir::ReplyKind::grown, .journal_bytes = journal_.size()});
+      const std::string reply =
+          taskdir::encode_reply({.kind = taskdir::ReplyKind::grown, .journal_bytes = journal_.size()});
       send(connection, reply.data(), reply.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
       break;
     }
@@ -303,9 +302,9 @@ void Task::start(uint32_t index) {
   unlink(log_file.c_str());
   c.oom_kills = taskdir::oom_kills(plan_.cgroup_root, plan_.cgroup_mode, container_cgroup(index));
   std::vector<std::string> command = runtime_command();
-  for (const std::string& argument : {std::string("--log"), log_file, std::string("run"), std::string("--detach"),
-                                      std::string("--bundle"), bundle, std::string("--pid-file"), pid_file,
-                                      runtime_id(index)}) {
+  for (const std::string& argument :
+       {std::string("--log"), log_file, std::string("run"), std::string("--detach"), std::string("--bundle"), bundle,
+        std::string("--pid-file"), pid_file, runtime_id(index)}) {
     command.push_back(argument);
   }
   if (const int error = spawn(command, outputs[0].get(), outputs[1].get(), &c.runtime_pid)) {
@@ -322,7 +321,8 @@ void Task::start_failed(uint32_t index, std::string reason) {
   c.state = State::stopped;
   c.runtime_pid = 0;
   forget_runtime_state(index);
-  journal_.append({.kind = FactKind::start_failed, .container = index, .attempt = c.attempt, .reason = std::move(reason)});
+  journal_.append(
+      {.kind = FactKind::start_failed, .container = index, .attempt = c.attempt, .reason = std::move(reason)});
   if (plan_.containers[index].stops_task && !stopping_) begin_stop(index, {});
   if (stopping_) advance_stop();
 }

@@ -26,8 +26,8 @@ namespace berth::supervisor {
 inline constexpr size_t kConnectionsMax = 8;
 inline constexpr size_t kExecutionsMax = 32;
 inline constexpr size_t kEarlyExitsMax = 64;
-inline constexpr int64_t kLogRetryMs = 1000;          // while the disk is full
-inline constexpr int64_t kLogPatienceMs = 10'000;     // after the task's end, before what cannot be written is dropped
+inline constexpr int64_t kLogRetryMs = 1000;       // while the disk is full
+inline constexpr int64_t kLogPatienceMs = 10'000;  // after the task's end, before what cannot be written is dropped
 inline constexpr int64_t kNever = INT64_MAX;
 
 class Task {
@@ -47,10 +47,10 @@ class Task {
   struct Container {
     State state = State::idle;
     bool mounted = false;
-    pid_t runtime_pid = 0;        // while starting
-    pid_t pid = 0;                // while running
+    pid_t runtime_pid = 0;  // while starting
+    pid_t pid = 0;          // while running
     uint32_t attempt = 0;
-    uint64_t oom_kills = 0;       // seen in its cgroup before this attempt
+    uint64_t oom_kills = 0;  // seen in its cgroup before this attempt
     bool stop_wanted = false;
     int64_t kill_at_ms = kNever;  // monotonic
     ContainerLog log;
@@ -58,8 +58,8 @@ class Task {
   struct Execution {
     uint64_t id = 0;
     uint32_t container = 0;
-    int connection = -1;          // -1: it has closed, nobody waits any more
-    pid_t pid = 0;                // of the runtime's exec
+    int connection = -1;  // -1: it has closed, nobody waits any more
+    pid_t pid = 0;        // of the runtime's exec
     Fd output_fd;
     std::string output;
     int64_t deadline_ms = kNever;

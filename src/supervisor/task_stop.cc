@@ -74,8 +74,7 @@ void Task::finish() {
   taskdir::remove_cgroup(plan_.cgroup_root, plan_.cgroup_mode, taskdir::task_cgroup(plan_));
   for (size_t i = 0; i < plan_.containers.size(); ++i) {
     if (!containers_[i].mounted || plan_.containers[i].lower_directories.empty()) continue;
-    const std::string root =
-        directory_ + "/" + taskdir::container_directory(plan_.containers[i].name) + "/root";
+    const std::string root = directory_ + "/" + taskdir::container_directory(plan_.containers[i].name) + "/root";
     umount2(root.c_str(), MNT_DETACH);
   }
   if (!plan_.network_namespace.empty()) {

@@ -63,7 +63,8 @@ int make_directories(const std::string& base, std::string_view path, bool enable
     // Version 2 hands a controller down only where the parent says so; one that the kernel lacks is no error here, the
     // write of its limit tells.
     if (enable_controllers) {
-      for (const char* controller : {"+cpu", "+memory", "+pids"}) write_file(at + "/cgroup.subtree_control", controller);
+      for (const char* controller : {"+cpu", "+memory", "+pids"})
+        write_file(at + "/cgroup.subtree_control", controller);
     }
     size_t end = path.find('/', begin);
     if (end == std::string_view::npos) end = path.size();

@@ -13,7 +13,7 @@ namespace berth::taskdir {
 
 inline constexpr size_t kMessageBytesMax = 96 * 1024;
 inline constexpr size_t kExecuteOutputBytesMax = 4096;
-inline constexpr uint32_t kExecuteTimedOut = UINT32_MAX;      // as exit_code
+inline constexpr uint32_t kExecuteTimedOut = UINT32_MAX;  // as exit_code
 inline constexpr uint32_t kExecuteImpossible = UINT32_MAX - 1;
 
 enum class CommandKind : uint8_t {

@@ -10,7 +10,7 @@
 namespace berth::taskdir {
 
 struct Owner {
-  std::string boot_id;       // /proc/sys/kernel/random/boot_id
+  std::string boot_id;  // /proc/sys/kernel/random/boot_id
   uint32_t pid = 0;
   uint64_t start_ticks = 0;  // field 22 of /proc/<pid>/stat: clock ticks since boot
   bool operator==(const Owner&) const = default;

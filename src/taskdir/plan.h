@@ -20,16 +20,16 @@ enum class LogMode : uint8_t {
 };
 
 struct LogPlan {
-  std::string directory;       // the stream's directory in the log store; empty: output is thrown away
+  std::string directory;  // the stream's directory in the log store; empty: output is thrown away
   LogMode mode = LogMode::blocking;
   uint64_t buffer_bytes_max = 10 * 1024 * 1024;
-  uint64_t bytes_max = 0;      // of all segments together, the oldest go first; 0: no cap
+  uint64_t bytes_max = 0;  // of all segments together, the oldest go first; 0: no cap
   bool operator==(const LogPlan&) const = default;
 };
 
 struct ContainerPlan {
   std::string name;
-  bool stops_task = true;      // essential, and no restart policy that the daemon would have to consult
+  bool stops_task = true;  // essential, and no restart policy that the daemon would have to consult
   // Layers of the image, the topmost first; absolute. Empty: `root/` is taken as it is (tests, scratch images).
   std::vector<std::string> lower_directories;
   uint32_t stop_signal = 15;
@@ -42,15 +42,15 @@ struct ContainerPlan {
 
 struct Plan {
   std::string task_id;
-  std::string instance;              // names cgroups: "berth-<instance>"
-  std::string runtime_path;          // crun or runc
-  std::string runtime_root;          // its --root, shared by the instance's tasks
+  std::string instance;      // names cgroups: "berth-<instance>"
+  std::string runtime_path;  // crun or runc
+  std::string runtime_root;  // its --root, shared by the instance's tasks
   std::string cgroup_root = "/sys/fs/cgroup";
   CgroupMode cgroup_mode = CgroupMode::v2;
-  uint64_t memory_limit_bytes = 0;   // of the whole task; 0: none
-  uint64_t cpu_shares = 0;           // version 1 scale, 1024 a vCPU; 0: the kernel's default
-  uint64_t cpu_quota_us = 0;         // per 100 ms; 0: none
-  uint64_t processes_max = 0;        // 0: none
+  uint64_t memory_limit_bytes = 0;  // of the whole task; 0: none
+  uint64_t cpu_shares = 0;          // version 1 scale, 1024 a vCPU; 0: the kernel's default
+  uint64_t cpu_quota_us = 0;        // per 100 ms; 0: none
+  uint64_t processes_max = 0;       // 0: none
   std::vector<ContainerPlan> containers;
   // Where the daemon has bound the task's; its containers join it at kNetworkNamespaceFile (paths.h). Other tasks' are let
   // go in the supervisor's mount namespace, lest it keep them alive. Empty: containers have none from the daemon.

@@ -71,9 +71,7 @@ TEST(Plan, NamesCannotLeaveTheDirectory) {
   EXPECT_FALSE(decode_plan(encode_plan(plan)));
 }
 
-Fact sample_fact() {
-  return {FactKind::container_exited, 1'700'000'000'123, 3, 4711, 2, 137, 9, true, 42, "a reason"};
-}
+Fact sample_fact() { return {FactKind::container_exited, 1'700'000'000'123, 3, 4711, 2, 137, 9, true, 42, "a reason"}; }
 
 TEST(Journal, ComesBackAsItWasAndToleratesATornTail) {
   std::string bytes;

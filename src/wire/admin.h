@@ -14,7 +14,11 @@ namespace berth::wire {
 class AdminCall {
  public:
   AdminCall(const HttpRequest& request, Reply reply)
-      : method(request.method), path(request.path), query(request.query), body(request.body), reply_(std::move(reply)) {}
+      : method(request.method),
+        path(request.path),
+        query(request.query),
+        body(request.body),
+        reply_(std::move(reply)) {}
   AdminCall(const AdminCall&) = delete;
   AdminCall& operator=(const AdminCall&) = delete;
   ~AdminCall();

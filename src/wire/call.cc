@@ -26,7 +26,8 @@ class ErrorAnswer final : public Answer {
       : operation_(operation), request_id_(std::move(request_id)), error_(std::move(error)) {}
   void render(HttpResponse& response) override {
     response.request_id = request_id_;
-    codec_for(operation_.service->protocol).render_error(operation_.service, &operation_, error_, request_id_, response);
+    codec_for(operation_.service->protocol)
+        .render_error(operation_.service, &operation_, error_, request_id_, response);
   }
 
  private:
@@ -41,7 +42,9 @@ Call::~Call() {
   if (reply_.pending()) respond(ApiError{"ServerException", "The request was given up before it was answered.", 500});
 }
 
-void Call::respond(ApiError error) { reply_.send(std::make_unique<ErrorAnswer>(operation, request_id, std::move(error))); }
+void Call::respond(ApiError error) {
+  reply_.send(std::make_unique<ErrorAnswer>(operation, request_id, std::move(error)));
+}
 
 void Call::respond_raw(std::shared_ptr<const void> output) {
   reply_.send(std::make_unique<CallAnswer>(operation, request_id, std::move(output)));

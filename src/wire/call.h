@@ -19,8 +19,14 @@ namespace berth::wire {
 // so that no client waits for a call that was lost.
 class Call {
  public:
-  Call(const model::Operation& called, Caller by, std::string id, TimeMs now, std::shared_ptr<const void> input, Reply reply)
-      : operation(called), caller(std::move(by)), request_id(std::move(id)), now_ms(now), input_(std::move(input)), reply_(std::move(reply)) {}
+  Call(const model::Operation& called, Caller by, std::string id, TimeMs now, std::shared_ptr<const void> input,
+       Reply reply)
+      : operation(called),
+        caller(std::move(by)),
+        request_id(std::move(id)),
+        now_ms(now),
+        input_(std::move(input)),
+        reply_(std::move(reply)) {}
   Call(const Call&) = delete;
   Call& operator=(const Call&) = delete;
   ~Call();

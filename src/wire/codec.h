@@ -33,6 +33,7 @@ const Codec& codec_for(model::Protocol protocol);
 
 // Errors only, in the form of protocols that no service of ours speaks, so that a client of S3 or CloudWatch can read
 // that they are not served.
-void render_foreign_error(model::Protocol protocol, const ApiError& error, std::string_view request_id, HttpResponse& response);
+void render_foreign_error(model::Protocol protocol, const ApiError& error, std::string_view request_id,
+                          HttpResponse& response);
 
 }  // namespace berth::wire

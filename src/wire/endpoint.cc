@@ -12,9 +12,13 @@ namespace {
 
 class EndpointError final : public Answer {
  public:
-  EndpointError(std::string request_id, ApiError error, const model::Service* service, const model::Operation* operation,
-                model::Protocol protocol)
-      : request_id_(std::move(request_id)), error_(std::move(error)), service_(service), operation_(operation), protocol_(protocol) {}
+  EndpointError(std::string request_id, ApiError error, const model::Service* service,
+                const model::Operation* operation, model::Protocol protocol)
+      : request_id_(std::move(request_id)),
+        error_(std::move(error)),
+        service_(service),
+        operation_(operation),
+        protocol_(protocol) {}
   void render(HttpResponse& response) override {
     response.request_id = request_id_;
     if (service_) {
@@ -60,7 +64,8 @@ std::string_view peek_parameter(std::string_view form, std::string_view name) {
   for (size_t start = 0; start < form.size();) {
     const size_t end = std::min(form.find('&', start), form.size());
     const std::string_view part = form.substr(start, end - start);
-    if (part.size() > name.size() && part[name.size()] == '=' && part.starts_with(name)) return part.substr(name.size() + 1);
+    if (part.size() > name.size() && part[name.size()] == '=' && part.starts_with(name))
+      return part.substr(name.size() + 1);
     start = end + 1;
   }
   return {};
@@ -101,7 +106,8 @@ void Endpoint::handle(const HttpRequest& request, Reply reply) {
     return;
   }
   Failure& failure = call.error();
-  reply.send(std::make_unique<EndpointError>(request_id, std::move(failure.error), failure.service, failure.operation, failure.protocol));
+  reply.send(std::make_unique<EndpointError>(request_id, std::move(failure.error), failure.service, failure.operation,
+                                             failure.protocol));
 }
 
 auto Endpoint::find_target(const HttpRequest& request) const -> tl::expected<Target, Failure> {
@@ -112,20 +118,25 @@ auto Endpoint::find_target(const HttpRequest& request) const -> tl::expected<Tar
   const std::string_view scoped = sigv4::peek_scope(request.headers).service;
   const model::Service* service = scoped.empty() ? service_by_shape(request) : model::find_service(scoped);
   // A target of another service of ours outranks the scope: the check of the signature then says what the scope should have been.
-  if (const model::Service* named = service ? service_by_shape(request) : nullptr; named && options_.authenticate) service = named;
+  if (const model::Service* named = service ? service_by_shape(request) : nullptr; named && options_.authenticate)
+    service = named;
   if (!service && !scoped.empty()) {
     if (const model::ForeignService* foreign = model::find_foreign_service(scoped)) {
       return failed(nullptr, "UnknownOperationException",
-                    fmt::format("{} ({}) is not served by Berth.", foreign->full_name, foreign->signing_name), guess_protocol(request, foreign->protocol));
+                    fmt::format("{} ({}) is not served by Berth.", foreign->full_name, foreign->signing_name),
+                    guess_protocol(request, foreign->protocol));
     }
-    return failed(nullptr, "UnknownOperationException", fmt::format("There is no service '{}'.", shortened(scoped)), guess_protocol(request));
+    return failed(nullptr, "UnknownOperationException", fmt::format("There is no service '{}'.", shortened(scoped)),
+                  guess_protocol(request));
   }
   if (!service) {
     // Nothing says whom it is for: an unsigned request, or --auth off and a service that is not ours.
     if (options_.authenticate) {
-      return failed(nullptr, "MissingAuthenticationTokenException", "Missing Authentication Token", guess_protocol(request));
+      return failed(nullptr, "MissingAuthenticationTokenException", "Missing Authentication Token",
+                    guess_protocol(request));
     }
-    return failed(nullptr, "UnknownOperationException", "The request names no service that Berth serves.", guess_protocol(request));
+    return failed(nullptr, "UnknownOperationException", "The request names no service that Berth serves.",
+                  guess_protocol(request));
   }
 
   std::string_view name;
@@ -147,13 +158,15 @@ auto Endpoint::find_target(const HttpRequest& request) const -> tl::expected<Tar
     return failed(service, "UnknownOperationException",
                   fmt::format("The operation {} of {} is not served by Berth.", name, service->full_name));
   }
-  return failed(service, "UnknownOperationException",
-                fmt::format("'{}' is no operation of {} {}.", shortened(name), service->full_name, service->api_version));
+  return failed(
+      service, "UnknownOperationException",
+      fmt::format("'{}' is no operation of {} {}.", shortened(name), service->full_name, service->api_version));
 }
 
 ApiResult<Caller> Endpoint::authenticate(const HttpRequest& request, const model::Service& service, TimeMs now_ms) {
   if (options_.authenticate) {
-    return verifier_.verify({request.method, request.path, request.query, request.headers, request.body}, service.signing_name, now_ms);
+    return verifier_.verify({request.method, request.path, request.query, request.headers, request.body},
+                            service.signing_name, now_ms);
   }
   Caller caller = options_.anonymous;
   const sigv4::Scope scope = sigv4::peek_scope(request.headers);
@@ -167,13 +180,16 @@ auto Endpoint::make_call(const HttpRequest& request, const std::string& request_
   auto target = find_target(request);
   if (!target) return tl::unexpected(std::move(target.error()));
   const model::Operation& operation = *target->operation;
-  const auto failed = [&](ApiError error) { return tl::unexpected(Failure{std::move(error), target->service, &operation}); };
+  const auto failed = [&](ApiError error) {
+    return tl::unexpected(Failure{std::move(error), target->service, &operation});
+  };
 
   const TimeMs now_ms = clock_.now_ms();
   auto caller = authenticate(request, *target->service, now_ms);
   if (!caller) return failed(std::move(caller.error()));
   if (request.method != "POST" && (request.method != "GET" || speaks_json(*target->service))) {
-    return failed({"UnknownOperationException", fmt::format("{} asks for POST, not {}.", operation.name, request.method)});
+    return failed(
+        {"UnknownOperationException", fmt::format("{} asks for POST, not {}.", operation.name, request.method)});
   }
 
   std::shared_ptr<void> input = operation.make_input();

@@ -29,7 +29,8 @@ struct EndpointOptions {
 class Endpoint final : public HttpHandler {
  public:
   // All borrowed.
-  Endpoint(const Dispatcher& dispatcher, sigv4::KeyLookup& keys, const Clock& clock, Random& random, EndpointOptions options)
+  Endpoint(const Dispatcher& dispatcher, sigv4::KeyLookup& keys, const Clock& clock, Random& random,
+           EndpointOptions options)
       : dispatcher_(dispatcher), verifier_(keys), clock_(clock), random_(random), options_(std::move(options)) {}
 
   void handle(const HttpRequest& request, Reply reply) override;
@@ -47,7 +48,8 @@ class Endpoint final : public HttpHandler {
     model::Protocol protocol = model::Protocol::json;  // where there is no service of ours
   };
   tl::expected<Target, Failure> find_target(const HttpRequest& request) const;
-  tl::expected<std::unique_ptr<Call>, Failure> make_call(const HttpRequest& request, const std::string& request_id, Reply& reply);
+  tl::expected<std::unique_ptr<Call>, Failure> make_call(const HttpRequest& request, const std::string& request_id,
+                                                         Reply& reply);
   ApiResult<Caller> authenticate(const HttpRequest& request, const model::Service& service, TimeMs now_ms);
 
   const Dispatcher& dispatcher_;

@@ -24,8 +24,8 @@ class OneKey final : public sigv4::KeyLookup {
   std::shared_ptr<const sigv4::Key> find(std::string_view access_key_id) override {
     return access_key_id == key->access_key_id ? key : nullptr;
   }
-  const std::shared_ptr<const sigv4::Key> key =
-      std::make_shared<sigv4::Key>(sigv4::Key{"AKID", "secret", "", 0, "123456789012", "arn:aws:iam::123456789012:root"});
+  const std::shared_ptr<const sigv4::Key> key = std::make_shared<sigv4::Key>(
+      sigv4::Key{"AKID", "secret", "", 0, "123456789012", "arn:aws:iam::123456789012:root"});
 };
 
 // Renders each answer at once.
@@ -53,7 +53,8 @@ class EndpointTest : public testing::Test {
 
   using Headers = std::vector<std::pair<std::string, std::string>>;
 
-  HttpResponse& send_unsigned(const Headers& headers, std::string_view body, std::string_view method = "POST", std::string_view query = {}) {
+  HttpResponse& send_unsigned(const Headers& headers, std::string_view body, std::string_view method = "POST",
+                              std::string_view query = {}) {
     std::vector<sigv4::Header> views;
     for (const auto& [name, value] : headers) views.push_back({name, value});
     const int before = sink_->answers;
@@ -66,7 +67,8 @@ class EndpointTest : public testing::Test {
     headers.insert(headers.begin(), {"Host", "berth"});
     std::vector<sigv4::Header> views;
     for (const auto& [name, value] : headers) views.push_back({name, value});
-    for (auto& header : sigv4::sign({method, "/", query, views, body}, *keys_.key, "eu-central-1", service, clock_.now_ms())) {
+    for (auto& header :
+         sigv4::sign({method, "/", query, views, body}, *keys_.key, "eu-central-1", service, clock_.now_ms())) {
       headers.push_back(header);
     }
     return send_unsigned(headers, body, method, query);
@@ -111,7 +113,8 @@ TEST_F(EndpointTest, ErrorsOfHandlers) {
     call->respond(ApiError{"ConflictException", "once \"more\"", 400, {{"resourceIds", {"a", "b"}}}});
   });
   EXPECT_EQ(ecs("RunTask", R"({"taskDefinition":"t"})").status, 400);
-  EXPECT_EQ(sink_->response.body, R"({"__type":"ConflictException","message":"once \"more\"","resourceIds":["a","b"]})");
+  EXPECT_EQ(sink_->response.body,
+            R"({"__type":"ConflictException","message":"once \"more\"","resourceIds":["a","b"]})");
 }
 
 TEST_F(EndpointTest, ALostCallIsAnswered) {
@@ -129,23 +132,32 @@ TEST_F(EndpointTest, OperationsWithoutOutput) {
 
 TEST_F(EndpointTest, WhatIsNotServedIsNamed) {
   EXPECT_EQ(ecs("CreateTaskSet", "{}").status, 400);
-  EXPECT_EQ(sink_->response.body,
-            R"({"__type":"UnknownOperationException","message":"The operation CreateTaskSet of Amazon EC2 Container Service is not served by Berth."})");
+  EXPECT_EQ(
+      sink_->response.body,
+      R"({"__type":"UnknownOperationException","message":"The operation CreateTaskSet of Amazon EC2 Container Service is not served by Berth."})");
   // In the manifest, but without a handler.
-  EXPECT_THAT(ecs("ListTasks", "{}").body, HasSubstr("The operation ListTasks of Amazon EC2 Container Service is not served"));
-  EXPECT_THAT(ecs("Nonsense", "{}").body, HasSubstr("'Nonsense' is no operation of Amazon EC2 Container Service 2014-11-13."));
-  EXPECT_THAT(send("ecs", {{"X-Amz-Target", "Nobody_20140328.CreateLogGroup"}}, "{}").body, HasSubstr("names no operation of Amazon EC2"));
+  EXPECT_THAT(ecs("ListTasks", "{}").body,
+              HasSubstr("The operation ListTasks of Amazon EC2 Container Service is not served"));
+  EXPECT_THAT(ecs("Nonsense", "{}").body,
+              HasSubstr("'Nonsense' is no operation of Amazon EC2 Container Service 2014-11-13."));
+  EXPECT_THAT(send("ecs", {{"X-Amz-Target", "Nobody_20140328.CreateLogGroup"}}, "{}").body,
+              HasSubstr("names no operation of Amazon EC2"));
   EXPECT_THAT(send("ecs", {}, "{}").body, HasSubstr("UnknownOperationException"));
-  EXPECT_THAT(form("ec2", "Action=RunInstances&Version=2016-11-15").body, HasSubstr("<Code>InvalidAction</Code><Message>The operation RunInstances of"));
+  EXPECT_THAT(form("ec2", "Action=RunInstances&Version=2016-11-15").body,
+              HasSubstr("<Code>InvalidAction</Code><Message>The operation RunInstances of"));
   EXPECT_THAT(form("ec2", "Version=2016-11-15").body, HasSubstr("<Code>MissingAction</Code>"));
 }
 
 TEST_F(EndpointTest, ForeignServicesAreNamedInTheirProtocol) {
   EXPECT_EQ(send("s3", {}, "", "GET").status, 400);
-  EXPECT_THAT(sink_->response.body, HasSubstr("<Error><Code>UnknownOperationException</Code><Message>Amazon Simple Storage Service (s3) is not"));
+  EXPECT_THAT(
+      sink_->response.body,
+      HasSubstr("<Error><Code>UnknownOperationException</Code><Message>Amazon Simple Storage Service (s3) is not"));
   EXPECT_EQ(sink_->response.content_type, "application/xml");
-  EXPECT_THAT(send("kms", {{"X-Amz-Target", "TrentService.ListKeys"}}, "{}").body, HasSubstr("AWS Key Management Service (kms) is not served"));
-  EXPECT_THAT(form("iam", "Action=ListRoles&Version=2010-05-08").body, HasSubstr("<Message>AWS Identity and Access Management (iam)"));
+  EXPECT_THAT(send("kms", {{"X-Amz-Target", "TrentService.ListKeys"}}, "{}").body,
+              HasSubstr("AWS Key Management Service (kms) is not served"));
+  EXPECT_THAT(form("iam", "Action=ListRoles&Version=2010-05-08").body,
+              HasSubstr("<Message>AWS Identity and Access Management (iam)"));
   send("lambda", {{"Content-Type", "application/json"}}, "{}");
   EXPECT_THAT(sink_->response.headers, HasSubstr("x-amzn-ErrorType: UnknownOperationException\r\n"));
   send("monitoring", {{"smithy-protocol", "rpc-v2-cbor"}}, "");
@@ -169,14 +181,16 @@ TEST_F(EndpointTest, SignatureErrorsInEveryProtocol) {
       headers.insert(headers.end(), extra.begin(), extra.end());
       std::vector<sigv4::Header> views;
       for (const auto& [name, value] : headers) views.push_back({name, value});
-      const auto added = sigv4::sign({"POST", "/", "", views, body}, *keys_.key, "eu-central-1", service, now - 3'600'000);
+      const auto added =
+          sigv4::sign({"POST", "/", "", views, body}, *keys_.key, "eu-central-1", service, now - 3'600'000);
       headers.insert(headers.end(), added.begin(), added.end());
       send_unsigned(headers, body);
     });
   };
   try_service("ecs", {{"X-Amz-Target", "AmazonEC2ContainerServiceV20141113.ListTasks"}}, "{}");
   EXPECT_EQ(sink_->response.status, 400);
-  EXPECT_THAT(sink_->response.body, HasSubstr(R"("__type":"InvalidSignatureException","message":"Signature expired: )"));
+  EXPECT_THAT(sink_->response.body,
+              HasSubstr(R"("__type":"InvalidSignatureException","message":"Signature expired: )"));
   try_service("sts", {}, "Action=GetCallerIdentity&Version=2011-06-15");
   EXPECT_EQ(sink_->response.status, 403);
   EXPECT_THAT(sink_->response.body, HasSubstr("<Code>SignatureDoesNotMatch</Code><Message>Signature expired"));
@@ -185,8 +199,12 @@ TEST_F(EndpointTest, SignatureErrorsInEveryProtocol) {
   EXPECT_THAT(sink_->response.body, HasSubstr("<Errors><Error><Code>SignatureDoesNotMatch</Code>"));
 
   EXPECT_EQ(send_unsigned({{"X-Amz-Target", "AmazonEC2ContainerServiceV20141113.ListTasks"}}, "{}").status, 400);
-  EXPECT_EQ(sink_->response.body, R"({"__type":"MissingAuthenticationTokenException","message":"Missing Authentication Token"})");
-  EXPECT_EQ(send_unsigned({{"Content-Type", "application/x-www-form-urlencoded"}}, "Action=GetCallerIdentity&Version=2011-06-15").status, 403);
+  EXPECT_EQ(sink_->response.body,
+            R"({"__type":"MissingAuthenticationTokenException","message":"Missing Authentication Token"})");
+  EXPECT_EQ(send_unsigned({{"Content-Type", "application/x-www-form-urlencoded"}},
+                          "Action=GetCallerIdentity&Version=2011-06-15")
+                .status,
+            403);
   EXPECT_EQ(send_unsigned({}, "", "GET").status, 400);
 }
 
@@ -201,8 +219,10 @@ TEST_F(EndpointTest, WithoutAuthenticationAnybodyIsTheRoot) {
   dispatcher_.serve(model::sts::kGetCallerIdentity, keep);
   send_unsigned({{"X-Amz-Target", "AmazonEC2ContainerServiceV20141113.ListTasks"}}, "{}");
   EXPECT_EQ(seen.region, "us-east-1");
-  send_unsigned({{"Authorization", "AWS4-HMAC-SHA256 Credential=any/20260101/eu-west-1/sts/aws4_request, SignedHeaders=host, Signature=0"}},
-                "Action=GetCallerIdentity&Version=2011-06-15");
+  send_unsigned(
+      {{"Authorization",
+        "AWS4-HMAC-SHA256 Credential=any/20260101/eu-west-1/sts/aws4_request, SignedHeaders=host, Signature=0"}},
+      "Action=GetCallerIdentity&Version=2011-06-15");
   EXPECT_EQ(seen.region, "eu-west-1");
   EXPECT_EQ(seen.account, "000000000000");
   seen = {};
@@ -226,11 +246,12 @@ TEST_F(EndpointTest, QueryProtocol) {
     call->respond(output);
   });
   EXPECT_EQ(form("sts", "Action=GetCallerIdentity&Version=2011-06-15").status, 200);
-  EXPECT_EQ(sink_->response.body,
-            "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><GetCallerIdentityResult>"
-            "<Account>123456789012</Account><Arn>a&lt;b&gt;&amp;&quot;c&quot;\xef\xbf\xbd\xef\xbf\xbd</Arn></GetCallerIdentityResult>"
-            "<ResponseMetadata><RequestId>" +
-                sink_->request_id + "</RequestId></ResponseMetadata></GetCallerIdentityResponse>");
+  EXPECT_EQ(
+      sink_->response.body,
+      "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><GetCallerIdentityResult>"
+      "<Account>123456789012</Account><Arn>a&lt;b&gt;&amp;&quot;c&quot;\xef\xbf\xbd\xef\xbf\xbd</Arn></GetCallerIdentityResult>"
+      "<ResponseMetadata><RequestId>" +
+          sink_->request_id + "</RequestId></ResponseMetadata></GetCallerIdentityResponse>");
   EXPECT_EQ(send("sts", {}, "", "GET", "Action=GetCallerIdentity&Version=2011-06-15").status, 200);
 }
 
@@ -247,19 +268,29 @@ TEST_F(EndpointTest, Ec2QueryProtocol) {
     }
     call->respond(output);
   });
-  EXPECT_EQ(form("ec2", "Action=DescribeVpcs&Version=2016-11-15&Filter.2.Name=z&Filter.2.Value.1=%C3%A9+x&Filter.1.Name=a&Filter.1.Value.2=2&Filter.1.Value.10=10"
-                        "&VpcId.1=vpc-1&Filter.01.Name=no&Filter.x.Name=no&MaxResults=5&DryRun=false").status, 200);
-  EXPECT_EQ(sink_->response.body,
-            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<DescribeVpcsResponse xmlns=\"http://ec2.amazonaws.com/doc/2016-11-15/\"><requestId>" +
-                sink_->request_id +
-                "</requestId><vpcSet><item><isDefault>true</isDefault><tagSet>"
-                "<item><key>a</key><value>2</value></item><item><key>a</key><value>10</value></item>"
-                "<item><key>z</key><value>é x</value></item></tagSet><vpcId>vpc-1</vpcId></item></vpcSet></DescribeVpcsResponse>");
-  EXPECT_THAT(form("ec2", "Action=DescribeVpcs&Version=2016-11-15&MaxResults=many").body,
-              HasSubstr("<Code>MalformedInput</Code><Message>Invalid value for MaxResults: 'many' is not an integer</Message>"));
+  EXPECT_EQ(
+      form(
+          "ec2",
+          "Action=DescribeVpcs&Version=2016-11-15&Filter.2.Name=z&Filter.2.Value.1=%C3%A9+x&Filter.1.Name=a&Filter.1.Value.2=2&Filter.1.Value.10=10"
+          "&VpcId.1=vpc-1&Filter.01.Name=no&Filter.x.Name=no&MaxResults=5&DryRun=false")
+          .status,
+      200);
+  EXPECT_EQ(
+      sink_->response.body,
+      "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<DescribeVpcsResponse xmlns=\"http://ec2.amazonaws.com/doc/2016-11-15/\"><requestId>" +
+          sink_->request_id +
+          "</requestId><vpcSet><item><isDefault>true</isDefault><tagSet>"
+          "<item><key>a</key><value>2</value></item><item><key>a</key><value>10</value></item>"
+          "<item><key>z</key><value>é x</value></item></tagSet><vpcId>vpc-1</vpcId></item></vpcSet></DescribeVpcsResponse>");
+  EXPECT_THAT(
+      form("ec2", "Action=DescribeVpcs&Version=2016-11-15&MaxResults=many").body,
+      HasSubstr(
+          "<Code>MalformedInput</Code><Message>Invalid value for MaxResults: 'many' is not an integer</Message>"));
   // Elements without a value of their own are passed over.
-  EXPECT_THAT(form("ec2", "Action=DescribeVpcs&Version=2016-11-15&VpcId.1.x=1&VpcId.2=vpc-2&Filter.1.Name=a&Filter.1.Value.1=b").body,
-              HasSubstr("<vpcId>vpc-2</vpcId>"));
+  EXPECT_THAT(
+      form("ec2", "Action=DescribeVpcs&Version=2016-11-15&VpcId.1.x=1&VpcId.2=vpc-2&Filter.1.Name=a&Filter.1.Value.1=b")
+          .body,
+      HasSubstr("<vpcId>vpc-2</vpcId>"));
   std::string many = "Action=DescribeVpcs&Version=2016-11-15";
   for (size_t i = 0; i < limits::kQueryParametersMax; ++i) many += "&VpcId." + std::to_string(i) + "=x";
   EXPECT_THAT(form("ec2", many).body, HasSubstr("The request has more than 4096 parameters."));
@@ -268,7 +299,9 @@ TEST_F(EndpointTest, Ec2QueryProtocol) {
 TEST_F(EndpointTest, Health) {
   const std::vector<sigv4::Header> none;
   endpoint_->handle({"GET", "/_berth/health", "", none, ""}, Reply(sink_, 1));
-  EXPECT_EQ(sink_->response.body, "{\"services\":{\"ec2\":\"available\",\"ecs\":\"available\",\"logs\":\"available\",\"sts\":\"available\"}}\n");
+  EXPECT_EQ(
+      sink_->response.body,
+      "{\"services\":{\"ec2\":\"available\",\"ecs\":\"available\",\"logs\":\"available\",\"sts\":\"available\"}}\n");
 }
 
 // The client's side of the query protocols, by the same tables: what is written must be what is read.
@@ -290,7 +323,8 @@ void write_form(std::string& out, const model::Shape& shape, const void* object,
       for (const model::Member& member : shape.members) {
         const void* place = static_cast<const char*>(object) + member.offset;
         const void* value = member.presence ? member.presence->get(place) : place;
-        if (value) write_form(out, *member.shape, value, (key.empty() ? "" : key + ".") + std::string(member.query_key));
+        if (value)
+          write_form(out, *member.shape, value, (key.empty() ? "" : key + ".") + std::string(member.query_key));
       }
       break;
     case Kind::list: {
@@ -337,7 +371,8 @@ TEST_F(EndpointTest, EveryJsonInputArrivesAsItWasSent) {
       auto input = operation->make_input();
       model::fill(*operation->input, input.get(), random_);
       model::append_json(expected, *operation->input, input.get());
-      send(service->signing_name, {{"X-Amz-Target", std::string(service->target_prefix) + "." + std::string(operation->name)}}, expected);
+      send(service->signing_name,
+           {{"X-Amz-Target", std::string(service->target_prefix) + "." + std::string(operation->name)}}, expected);
       EXPECT_EQ(seen, expected) << operation->name << ": " << sink_->response.body;
     }
   }

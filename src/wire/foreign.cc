@@ -28,7 +28,8 @@ const Codec& codec_for(model::Protocol protocol) {
   }
 }
 
-void render_foreign_error(model::Protocol protocol, const ApiError& error, std::string_view request_id, HttpResponse& response) {
+void render_foreign_error(model::Protocol protocol, const ApiError& error, std::string_view request_id,
+                          HttpResponse& response) {
   switch (protocol) {
     case model::Protocol::rest_json:
       json_codec().render_error(nullptr, nullptr, error, request_id, response);

@@ -25,6 +25,8 @@ struct HttpRequest {
   std::string_view header(std::string_view lower) const;
 };
 
+std::string_view reason_phrase(int status);  // RFC 9110 §15, of its class where it is not named
+
 // Filled on the I/O thread just before sending; both strings keep their memory from one answer to the next.
 struct HttpResponse {
   int status = 200;

@@ -117,7 +117,8 @@ int MessageParser::on_headers_complete(http_parser* parser) {
     has_length |= equal_ignoring_case("content-length", name);
   }
   if (bytes > me.limits_.header_bytes_max) return me.fail(431);
-  if (has_length && parser->content_length != UINT64_MAX && parser->content_length > me.limits_.body_bytes_max) return me.fail(413);
+  if (has_length && parser->content_length != UINT64_MAX && parser->content_length > me.limits_.body_bytes_max)
+    return me.fail(413);
   if (parser->method == HTTP_CONNECT) return me.fail(501);
   parser->upgrade = 0;  // an offer to speak another protocol may be left unanswered
   if (parser->content_length == 0) me.wants_continue_ = false;

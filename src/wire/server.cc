@@ -69,27 +69,6 @@ struct Listener {
   bool tcp;
 };
 
-std::string_view reason(int status) {
-  switch (status) {
-    case 200: return "OK";
-    case 400: return "Bad Request";
-    case 401: return "Unauthorized";
-    case 403: return "Forbidden";
-    case 404: return "Not Found";
-    case 405: return "Method Not Allowed";
-    case 408: return "Request Timeout";
-    case 409: return "Conflict";
-    case 412: return "Precondition Failed";
-    case 413: return "Payload Too Large";
-    case 417: return "Expectation Failed";
-    case 431: return "Request Header Fields Too Large";
-    case 500: return "Internal Server Error";
-    case 501: return "Not Implemented";
-    case 503: return "Service Unavailable";
-    default: return status < 400 ? "OK" : status < 500 ? "Bad Request" : "Internal Server Error";
-  }
-}
-
 class EpollServer final : public Server {
  public:
   EpollServer(const Clock& clock, ServerOptions options, Fd epoll, Fd event)
@@ -266,7 +245,8 @@ void EpollServer::begin_stop() {
   stop_deadline_ms_ = now_ms_ + options_.stop_grace_ms;
   for (Listener& listener : listeners_) listener.fd.reset();
   for (auto& connection : slots_) {
-    if (connection && (connection->phase == Phase::idle || connection->phase == Phase::receiving || connection->phase == Phase::draining)) {
+    if (connection && (connection->phase == Phase::idle || connection->phase == Phase::receiving ||
+                       connection->phase == Phase::draining)) {
       close(*connection);
     } else if (connection) {
       connection->keep_alive = false;
@@ -420,13 +400,16 @@ void EpollServer::refuse(Connection& connection, int status) {
   response_.content_type = "application/json";
   response_.request_id = {};
   response_.headers.clear();
-  response_.body = fmt::format(R"({{"__type":"{}","message":"{}"}})",
-                               status == 413 ? "RequestEntityTooLargeException" : status == 431 ? "RequestHeaderFieldsTooLargeException" : "BadRequestException",
-                               status == 413   ? fmt::format("The request's body is larger than {} bytes.", options_.message.body_bytes_max)
-                               : status == 431 ? fmt::format("The request's headers are larger than {} bytes or more than {}.",
-                                                             options_.message.header_bytes_max, options_.message.headers_max)
-                               : status == 408 ? std::string("The request did not arrive in time.")
-                                               : std::string("This is not a well-formed HTTP/1.1 request."));
+  response_.body = fmt::format(
+      R"({{"__type":"{}","message":"{}"}})",
+      status == 413   ? "RequestEntityTooLargeException"
+      : status == 431 ? "RequestHeaderFieldsTooLargeException"
+                      : "BadRequestException",
+      status == 413   ? fmt::format("The request's body is larger than {} bytes.", options_.message.body_bytes_max)
+      : status == 431 ? fmt::format("The request's headers are larger than {} bytes or more than {}.",
+                                    options_.message.header_bytes_max, options_.message.headers_max)
+      : status == 408 ? std::string("The request did not arrive in time.")
+                      : std::string("This is not a well-formed HTTP/1.1 request."));
   connection.phase = Phase::handling;
   send(connection, response_);
 }
@@ -461,10 +444,18 @@ void EpollServer::send(Connection& connection, const HttpResponse& response) {
   }
   const std::string_view body = response.body;
   head_.clear();
-  head_.append("HTTP/1.1 ").append(std::to_string(response.status)).append(" ").append(reason(response.status)).append("\r\n");
+  head_.append("HTTP/1.1 ")
+      .append(std::to_string(response.status))
+      .append(" ")
+      .append(reason_phrase(response.status))
+      .append("\r\n");
   if (!response.request_id.empty()) head_.append("x-amzn-RequestId: ").append(response.request_id).append("\r\n");
   if (!response.content_type.empty()) head_.append("Content-Type: ").append(response.content_type).append("\r\n");
-  head_.append("Content-Length: ").append(std::to_string(body.size())).append("\r\nDate: ").append(date_).append("\r\n");
+  head_.append("Content-Length: ")
+      .append(std::to_string(body.size()))
+      .append("\r\nDate: ")
+      .append(date_)
+      .append("\r\n");
   head_.append(response.headers);
   if (!connection.keep_alive) head_.append("Connection: close\r\n");
   head_.append("\r\n");

@@ -45,10 +45,12 @@ class Echo final : public HttpHandler {
     }
     if (request.path == "/drop") return;
     if (request.path.starts_with("/big/")) {
-      reply.send(std::make_unique<TextAnswer>(200, "text/plain", std::string(std::stoul(std::string(request.path.substr(5))), 'b')));
+      reply.send(std::make_unique<TextAnswer>(200, "text/plain",
+                                              std::string(std::stoul(std::string(request.path.substr(5))), 'b')));
       return;
     }
-    std::string text = std::string(request.method) + " " + std::string(request.path) + "?" + std::string(request.query) + " " + std::string(request.body);
+    std::string text = std::string(request.method) + " " + std::string(request.path) + "?" +
+                       std::string(request.query) + " " + std::string(request.body);
     reply.send(std::make_unique<TextAnswer>(200, "text/plain", text));
   }
   void batch_end() override { ++batches; }
@@ -131,7 +133,8 @@ class Client {
 
 std::string get(std::string_view path) { return "GET " + std::string(path) + " HTTP/1.1\r\nHost: x\r\n\r\n"; }
 std::string post(std::string_view body) {
-  return "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + std::string(body);
+  return "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" +
+         std::string(body);
 }
 
 class ServerTest : public testing::Test {
@@ -247,14 +250,16 @@ TEST_F(ServerTest, BodiesHaveALimit) {
     EXPECT_TRUE(client.closed());
   }
   Client client(port_);
-  client.write("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3e9\r\n" + std::string(1001, 'x') + "\r\n");
+  client.write("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3e9\r\n" + std::string(1001, 'x') +
+               "\r\n");
   EXPECT_THAT(client.read(), StartsWith("HTTP/1.1 413 "));
 }
 
 TEST_F(ServerTest, TheDefaultLimitsHold) {
   start();
   Client client(port_);
-  client.write("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: " + std::to_string(limits::kHttpBodyBytesMax + 1) + "\r\n\r\n");
+  client.write("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: " + std::to_string(limits::kHttpBodyBytesMax + 1) +
+               "\r\n\r\n");
   EXPECT_THAT(client.read(), StartsWith("HTTP/1.1 413 "));
   Client other(port_);
   other.write("POST / HTTP/1.1\r\nX: " + std::string(limits::kHttpHeaderBytesMax, 'x') + "\r\n\r\n");
@@ -280,9 +285,10 @@ TEST_F(ServerTest, HeadersHaveALimit) {
 
 TEST_F(ServerTest, WhatIsNotHttpIsRefused) {
   start();
-  for (const char* text : {"\x16\x03\x01\x02\n", "GET\r\n\r\n", "GET / HTTP/9.9x\r\n\r\n", "POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n",
-                           "POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", "CONNECT x:1 HTTP/1.1\r\n\r\n",
-                           "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"}) {
+  for (const char* text :
+       {"\x16\x03\x01\x02\n", "GET\r\n\r\n", "GET / HTTP/9.9x\r\n\r\n", "POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n",
+        "POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", "CONNECT x:1 HTTP/1.1\r\n\r\n",
+        "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"}) {
     Client client(port_);
     client.write(text);
     EXPECT_THAT(client.read(), testing::AnyOf(StartsWith("HTTP/1.1 400 "), StartsWith("HTTP/1.1 501 "))) << text;
@@ -328,7 +334,9 @@ TEST_F(ServerTest, AHandlerMayTakeItsTime) {
   client.write(get("/keep"));
   Reply reply = echo_.take_kept();
   advance_ms(3'600'000);
-  std::thread([reply = std::move(reply)]() mutable { reply.send(std::make_unique<TextAnswer>(200, "", "late")); }).join();
+  std::thread([reply = std::move(reply)]() mutable {
+    reply.send(std::make_unique<TextAnswer>(200, "", "late"));
+  }).join();
   EXPECT_THAT(client.read(), EndsWith("late"));
 }
 
@@ -471,7 +479,7 @@ TEST_F(AdminTest, RoutesByMethodAndPath) {
   admin_.on("POST", "/lost", [](auto) {});
   server_ = *Server::create(clock_);
   ASSERT_TRUE(server_->listen_unix(path_, admin_));
-  struct stat status{};
+  struct stat status {};
   ASSERT_EQ(::stat(path_.c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777, 0600u);
   thread_ = std::thread([this] { server_->run(); });

@@ -124,7 +124,8 @@ void set_path(Value& value, const std::string& path, const Value& content) {
     return;
   }
   if (child.is_null()) {
-    if (auto* object = value.if_object()) std::erase_if(*object, [&](const auto& member) { return member.first == part; });
+    if (auto* object = value.if_object())
+      std::erase_if(*object, [&](const auto& member) { return member.first == part; });
     return;
   }
   value.set(part, std::move(child));
@@ -132,7 +133,8 @@ void set_path(Value& value, const std::string& path, const Value& content) {
 
 // Where `expected` asks for what `actual` is not; empty: nowhere.
 std::string difference(const Value* actual, const Value& expected, const std::string& path) {
-  if (expected["$absent"].bool_or(false)) return actual == nullptr ? "" : path + " is there: " + json::to_string(*actual);
+  if (expected["$absent"].bool_or(false))
+    return actual == nullptr ? "" : path + " is there: " + json::to_string(*actual);
   if (actual == nullptr) return path + " is absent";
   if (expected["$any"].bool_or(false)) return "";
   if (const Value* size = expected.find("$size"))
@@ -261,8 +263,8 @@ class Cases : public testing::TestWithParam<Case> {
     caller.access_key_id = "AKIDEXAMPLE";
     for (const auto& [known, handler] : registry_.handlers()) {
       if (known != &operation) continue;
-      const services::Context context{store_,    tasks_,    caller, clock_.now_ms(), random_,
-                                      capacity_, services::kDefaultNetwork, simulated_};
+      const services::Context context{
+          store_, tasks_, caller, clock_.now_ms(), random_, capacity_, services::kDefaultNetwork, simulated_};
       auto handled = handler(context, input.get());
       if (handled.answer) {
         EXPECT_TRUE(store_.apply(std::move(handled.transaction)));

@@ -54,10 +54,13 @@ class Tar {
  public:
   Tar() : archive_(archive_write_new()) {
     archive_write_set_format_pax_restricted(archive_);
-    archive_write_open(archive_, this, nullptr, [](archive*, void* self, const void* data, size_t size) -> la_ssize_t {
-      static_cast<Tar*>(self)->bytes_.append(static_cast<const char*>(data), size);
-      return static_cast<la_ssize_t>(size);
-    }, nullptr);
+    archive_write_open(
+        archive_, this, nullptr,
+        [](archive*, void* self, const void* data, size_t size) -> la_ssize_t {
+          static_cast<Tar*>(self)->bytes_.append(static_cast<const char*>(data), size);
+          return static_cast<la_ssize_t>(size);
+        },
+        nullptr);
   }
   Tar& file(const std::string& path, const std::string& content, mode_t mode = 0644,
             const std::vector<std::pair<std::string, std::string>>& xattrs = {}) {
@@ -69,10 +72,12 @@ class Tar {
   }
   Tar& directory(const std::string& path, mode_t mode = 0755) { return add(path, AE_IFDIR, mode, "", {}); }
   Tar& symlink(const std::string& path, const std::string& target) {
-    return add(path, AE_IFLNK, 0777, "", [&](archive_entry* entry) { archive_entry_set_symlink(entry, target.c_str()); });
+    return add(path, AE_IFLNK, 0777, "",
+               [&](archive_entry* entry) { archive_entry_set_symlink(entry, target.c_str()); });
   }
   Tar& hardlink(const std::string& path, const std::string& target) {
-    return add(path, AE_IFREG, 0644, "", [&](archive_entry* entry) { archive_entry_set_hardlink(entry, target.c_str()); });
+    return add(path, AE_IFREG, 0644, "",
+               [&](archive_entry* entry) { archive_entry_set_hardlink(entry, target.c_str()); });
   }
   Tar& device(const std::string& path, int type, dev_t number) {
     return add(path, type, 0666, "", [&](archive_entry* entry) { archive_entry_set_rdev(entry, number); });
@@ -150,13 +155,15 @@ class ImagesHost : public ::testing::Test {
       ids += (ids.empty() ? "\"" : ",\"") + sha256(tar) + "\"";
     }
     const std::string configuration = fmt::format(
-        R"({{"architecture":"amd64","os":"linux","config":{},"rootfs":{{"type":"layers","diff_ids":[{}]}}}})", config, ids);
+        R"({{"architecture":"amd64","os":"linux","config":{},"rootfs":{{"type":"layers","diff_ids":[{}]}}}})", config,
+        ids);
     const std::string manifest = fmt::format(
         R"({{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{{"mediaType":"application/vnd.oci.image.config.v1+json",{}}},"layers":[{}]}})",
         blob(configuration), layers_text);
     put(name + "/index.json",
-        fmt::format(R"({{"schemaVersion":2,"manifests":[{{"mediaType":"application/vnd.oci.image.manifest.v1+json",{},"annotations":{{"org.opencontainers.image.ref.name":"t"}}}}]}})",
-                    blob(manifest)));
+        fmt::format(
+            R"({{"schemaVersion":2,"manifests":[{{"mediaType":"application/vnd.oci.image.manifest.v1+json",{},"annotations":{{"org.opencontainers.image.ref.name":"t"}}}}]}})",
+            blob(manifest)));
     put(name + "/oci-layout", R"({"imageLayoutVersion":"1.0.0"})");
     return base;
   }
@@ -188,8 +195,7 @@ class ImagesHost : public ::testing::Test {
 TEST_F(ImagesHost, AnOciDirectoryIsLoadedAndResolved) {
   const std::string lower = Tar().directory("bin").file("bin/sh", "#!", 04755).file("etc/old", "old").bytes();
   const std::string upper = Tar().file("etc/.wh.old", "").file("etc/new", "new").bytes();
-  const std::string layout =
-      oci("image", {lower, upper}, R"({"Env":["A=b"],"Cmd":["/bin/sh"],"StopSignal":"SIGINT"})");
+  const std::string layout = oci("image", {lower, upper}, R"({"Env":["A=b"],"Cmd":["/bin/sh"],"StopSignal":"SIGINT"})");
   auto images = store();
   auto loaded = images->load("oci:" + layout + ":t", "jitsi/web:stable");
   ASSERT_OK(loaded);
@@ -214,13 +220,15 @@ TEST_F(ImagesHost, AnOciDirectoryIsLoadedAndResolved) {
 
 TEST_F(ImagesHost, OwnersModesTimesAndCapabilitiesAreKept) {
   const std::string capability("\x01\x00\x00\x02\x00\x04\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00", 20);
-  const std::string tar = Tar()
-                              .directory("d", 01777)
-                              .file("d/su", "s", 04755)
-                              .file("d/ping", "p", 0755, {{"security.capability", capability}, {"trusted.overlay.opaque", "y"}, {"user.k", "v"}})
-                              .hardlink("d/su2", "d/su")
-                              .symlink("d/link", "/absolute/target")
-                              .bytes();
+  const std::string tar =
+      Tar()
+          .directory("d", 01777)
+          .file("d/su", "s", 04755)
+          .file("d/ping", "p", 0755,
+                {{"security.capability", capability}, {"trusted.overlay.opaque", "y"}, {"user.k", "v"}})
+          .hardlink("d/su2", "d/su")
+          .symlink("d/link", "/absolute/target")
+          .bytes();
   auto layer = unpack(tar);
   ASSERT_OK(layer);
   struct stat info {};
@@ -310,12 +318,17 @@ TEST_F(ImagesHost, NoNameAndNoLinkLeadsOutOfALayer) {
   EXPECT_FALSE(unpack(hostile[4].second));
   auto replaced = unpack(hostile[6].second);
   ASSERT_OK(replaced);
-  EXPECT_TRUE(fs::is_regular_file(fs::symlink_status(*replaced + "/f"))) << "a file takes a link's place, it does not follow it";
+  EXPECT_TRUE(fs::is_regular_file(fs::symlink_status(*replaced + "/f")))
+      << "a file takes a link's place, it does not follow it";
 }
 
 TEST_F(ImagesHost, DevicesAreLeftOut) {
-  auto layer = unpack(Tar().device("dev/sda", AE_IFBLK, makedev(8, 0)).device("dev/null", AE_IFCHR, makedev(1, 3))
-                          .device("smuggled-whiteout", AE_IFCHR, makedev(0, 0)).file("kept", "1").bytes());
+  auto layer = unpack(Tar()
+                          .device("dev/sda", AE_IFBLK, makedev(8, 0))
+                          .device("dev/null", AE_IFCHR, makedev(1, 3))
+                          .device("smuggled-whiteout", AE_IFCHR, makedev(0, 0))
+                          .file("kept", "1")
+                          .bytes());
   ASSERT_OK(layer);
   EXPECT_FALSE(fs::exists(fs::symlink_status(*layer + "/dev/sda")));
   EXPECT_FALSE(fs::exists(fs::symlink_status(*layer + "/dev/null")));
@@ -331,7 +344,8 @@ TEST_F(ImagesHost, ABombEndsAtTheLimit) {
   fs::create_directory(directory_ + "/target");
   const Fd target(::open((directory_ + "/target").c_str(), O_RDONLY | O_DIRECTORY));
   const Fd blob(::open((plain + ".gz").c_str(), O_RDONLY));
-  auto ran = run_program({.argv = {program(), sha256(tar), "1048576"}, .stdin_fd = blob.get(), .inherited_fd = target.get()});
+  auto ran =
+      run_program({.argv = {program(), sha256(tar), "1048576"}, .stdin_fd = blob.get(), .inherited_fd = target.get()});
   ASSERT_OK(ran);
   EXPECT_EQ(ran->status, 1);
   EXPECT_THAT(ran->errors, HasSubstr("larger than"));
@@ -367,14 +381,18 @@ TEST_F(ImagesHost, CompressedLayersAreReadAndDamagedOnesRefused) {
 TEST_F(ImagesHost, DockerArchivesAreLoadedFromAFileAndAStream) {
   const std::string layout = oci("image", {Tar().file("f", "1").bytes()}, R"({"Cmd":["/f"]})");
   const std::string archive = directory_ + "/saved.tar";
-  ASSERT_EQ(run_program({.argv = {"skopeo", "--insecure-policy", "copy", "-q", "oci:" + layout + ":t", "docker-archive:" + archive + ":x/y:z"}})->status, 0);
+  ASSERT_EQ(run_program({.argv = {"skopeo", "--insecure-policy", "copy", "-q", "oci:" + layout + ":t",
+                                  "docker-archive:" + archive + ":x/y:z"}})
+                ->status,
+            0);
   auto images = store();
   ASSERT_OK(images->load("docker-archive:" + archive, "from-file"));
   const Fd stream(::open(archive.c_str(), O_RDONLY));
   ASSERT_OK(images->load("docker-archive:-", "from-stream", stream.get()));
   EXPECT_EQ(images->resolve("from-file")->config.cmd, std::vector<std::string>{"/f"});
   EXPECT_EQ(images->resolve("from-stream")->layers, images->resolve("from-file")->layers);
-  for (const char* source : {"docker-archive:/does/not/exist", "oci:/does/not/exist", "docker://nginx", "/etc/passwd", "docker-archive:-"}) {
+  for (const char* source :
+       {"docker-archive:/does/not/exist", "oci:/does/not/exist", "docker://nginx", "/etc/passwd", "docker-archive:-"}) {
     EXPECT_FALSE(images->load(source, "x")) << source;
   }
   EXPECT_FALSE(images->load("docker-archive:" + archive, "UPPER"));
@@ -438,7 +456,8 @@ TEST_F(ImagesHost, ANameIsMovedToANewerImage) {
 }
 
 TEST_F(ImagesHost, AKillAtAnyMomentLeavesAWholeImageOrNone) {
-  const std::string layout = oci("image", {Tar().file("a", std::string(3 << 20, 'a')).bytes(), Tar().file("b", std::string(3 << 20, 'b')).bytes()});
+  const std::string layout = oci("image", {Tar().file("a", std::string(3 << 20, 'a')).bytes(),
+                                           Tar().file("b", std::string(3 << 20, 'b')).bytes()});
   int whole = 0;
   for (int round = 0; round < 15; ++round) {
     const pid_t child = ::fork();
@@ -455,7 +474,8 @@ TEST_F(ImagesHost, AKillAtAnyMomentLeavesAWholeImageOrNone) {
     ASSERT_EQ(::waitpid(child, &status, 0), child);
     auto images = store();
     for (const char* part : {"/images/layers", "/images/incoming"}) {
-      for (const auto& entry : fs::directory_iterator(state() + part)) EXPECT_NE(entry.path().filename().string()[0], '.') << round;
+      for (const auto& entry : fs::directory_iterator(state() + part))
+        EXPECT_NE(entry.path().filename().string()[0], '.') << round;
     }
     if (const auto image = images->resolve("app")) {
       ++whole;
@@ -515,7 +535,8 @@ class Registry {
       char buffer[4096];
       ssize_t size;
       // 0x16 begins a TLS handshake: skopeo tries that first and goes on in plain HTTP when the other side hangs up.
-      while (request.find("\r\n\r\n") == request.npos && !request.starts_with('\x16') && (size = ::read(connection.get(), buffer, sizeof buffer)) > 0) {
+      while (request.find("\r\n\r\n") == request.npos && !request.starts_with('\x16') &&
+             (size = ::read(connection.get(), buffer, sizeof buffer)) > 0) {
         request.append(buffer, static_cast<size_t>(size));
       }
       if (request.starts_with('\x16')) continue;
@@ -558,14 +579,16 @@ TEST_F(ImagesHost, AnImageIsPulledWhereItIsNotHere) {
   EXPECT_EQ(by_digest->layers, image->layers);
   const auto missing = images->obtain(registry.name("team/app:2"));
   ASSERT_FALSE(missing);
-  EXPECT_THAT(missing.error().context, ::testing::StartsWith("CannotPullContainerError: pull image manifest has been retried"));
+  EXPECT_THAT(missing.error().context,
+              ::testing::StartsWith("CannotPullContainerError: pull image manifest has been retried"));
   EXPECT_THAT(missing.error().context, HasSubstr("failed to resolve ref " + registry.name("team/app:2")));
 }
 
 TEST_F(ImagesHost, ARegistryThatDoesNotAnswerIsToldWithinTwoSeconds) {
   auto images = store();
   const Registry silent("", true);
-  for (const std::string& name : {silent.name("team/app:1"), std::string("127.0.0.1:9/app"), std::string("does-not-exist.invalid/app")}) {
+  for (const std::string& name :
+       {silent.name("team/app:1"), std::string("127.0.0.1:9/app"), std::string("does-not-exist.invalid/app")}) {
     const auto start = std::chrono::steady_clock::now();
     const auto missing = images->obtain(name);
     EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(2)) << name;
@@ -585,7 +608,9 @@ TEST_F(ImagesHost, TheUnpackerIsConfined) {
   fs::create_directory(directory_ + "/target");
   const Fd target(::open((directory_ + "/target").c_str(), O_RDONLY | O_DIRECTORY));
   const std::string start = Tar().file("f", std::string(100, 'x')).bytes().substr(0, 600);
-  std::thread run([&] { (void)run_program({.argv = {program(), "sha256:0"}, .stdin_fd = reader.get(), .inherited_fd = target.get()}); });
+  std::thread run([&] {
+    (void)run_program({.argv = {program(), "sha256:0"}, .stdin_fd = reader.get(), .inherited_fd = target.get()});
+  });
   ASSERT_EQ(::write(writer.get(), start.data(), start.size()), 600);
   std::string status;
   for (int tries = 0; tries < 500 && status.find("Seccomp:\t2") == status.npos; ++tries) {
@@ -595,7 +620,8 @@ TEST_F(ImagesHost, TheUnpackerIsConfined) {
       if (seen.starts_with("Name:\tberth-unpack") && seen.find(fmt::format("PPid:\t{}\n", ::getpid())) != seen.npos) {
         status = seen;
         std::error_code error;
-        EXPECT_TRUE(status.find("Seccomp:\t2") == status.npos || fs::read_symlink(entry.path() / "root", error) == directory_ + "/target");
+        EXPECT_TRUE(status.find("Seccomp:\t2") == status.npos ||
+                    fs::read_symlink(entry.path() / "root", error) == directory_ + "/target");
       }
     }
   }

@@ -53,8 +53,12 @@ class NetworkHost : public ::testing::Test {
 
   TaskNetSpec task(int number, bool is_public = true) const {
     const Ipv4Network subnet = *parse_network("172.31.16.0/20");
-    return {fmt::format("{:032x}", static_cast<unsigned long long>(number) * 0x9e3779b97f4a7c15ull), kVpc,
-            {subnet.base.value + 4 + static_cast<uint32_t>(number)}, subnet, {kGroup}, is_public};
+    return {fmt::format("{:032x}", static_cast<unsigned long long>(number) * 0x9e3779b97f4a7c15ull),
+            kVpc,
+            {subnet.base.value + 4 + static_cast<uint32_t>(number)},
+            subnet,
+            {kGroup},
+            is_public};
   }
 
   std::string host_shell(const std::string& command) { return world_->shell(world_->host(), command); }
@@ -62,10 +66,10 @@ class NetworkHost : public ::testing::Test {
   std::unique_ptr<World> world_;
 };
 
-#define ASSERT_OK(expression)                            \
-  do {                                                   \
-    const auto& outcome = (expression);                  \
-    ASSERT_TRUE(outcome) << outcome.error().context;     \
+#define ASSERT_OK(expression)                        \
+  do {                                               \
+    const auto& outcome = (expression);              \
+    ASSERT_TRUE(outcome) << outcome.error().context; \
   } while (false)
 
 TEST_F(NetworkHost, TasksReachEachOtherAndTheHostReachesThem) {
@@ -104,7 +108,8 @@ TEST_F(NetworkHost, RefusesTheHostsPortsAndLinkLocalAddressesAtOnce) {
     auto net = network->attach_task(task(is_public ? 1 : 2, is_public));
     ASSERT_OK(net);
     // The uplink's address, the host's end of the VPC, the metadata service's, and the router, which serves nothing.
-    for (const char* address : {"198.51.100.2", "172.31.0.3", "169.254.169.254", "169.254.0.1", "172.31.16.1", "172.31.0.1"}) {
+    for (const char* address :
+         {"198.51.100.2", "172.31.0.3", "169.254.169.254", "169.254.0.1", "172.31.16.1", "172.31.0.1"}) {
       for (auto* probe_by : {&tcp_probe, &udp_probe}) {
         Probe probe;
         world_->in(net->netns_path, [&] { probe = probe_by(address, 8080, 1000); });
@@ -174,8 +179,9 @@ TEST_F(NetworkHost, ADeadTasksAddressNeverLeavesByTheUplink) {
   ASSERT_OK(one);
   ASSERT_OK(network->attach_task(task(2)));
   ASSERT_OK(network->detach_task(task(2).task_id));
-  world_->shell(world_->internet(), "nft 'add table ip t; add chain ip t c { type filter hook prerouting priority raw; }; "
-                                    "add rule ip t c ip daddr 172.16.0.0/12 counter; add rule ip t c ip saddr 172.16.0.0/12 counter'");
+  world_->shell(world_->internet(),
+                "nft 'add table ip t; add chain ip t c { type filter hook prerouting priority raw; }; "
+                "add rule ip t c ip daddr 172.16.0.0/12 counter; add rule ip t c ip saddr 172.16.0.0/12 counter'");
   const auto expect_told = [&](const char* where) {
     for (auto* probe_by : {&tcp_probe, &udp_probe}) {
       Probe probe;
@@ -190,7 +196,8 @@ TEST_F(NetworkHost, ADeadTasksAddressNeverLeavesByTheUplink) {
   // Somebody takes the VPC's link away.
   host_shell("ip link del $(ip -o link | grep -o 'be[0-9a-f]*v[0-9a-f]*')");
   expect_told("without a link ");
-  EXPECT_THAT(world_->shell(world_->internet(), "nft list ruleset | grep -c 'packets 0 bytes 0'"), ::testing::StartsWith("2"));
+  EXPECT_THAT(world_->shell(world_->internet(), "nft list ruleset | grep -c 'packets 0 bytes 0'"),
+              ::testing::StartsWith("2"));
 }
 
 TEST_F(NetworkHost, ATaskCannotSendUnderAnothersAddress) {
@@ -202,8 +209,9 @@ TEST_F(NetworkHost, ATaskCannotSendUnderAnothersAddress) {
   ASSERT_OK(three);
   const Echo echo(*world_, three->netns_path, 80);
   const Fd third = *open_namespace(three->netns_path);
-  world_->shell(third, "nft 'add table ip t; add chain ip t c { type filter hook prerouting priority raw; }; "
-                       "add rule ip t c ip saddr 172.31.16.6 counter; add rule ip t c ip saddr 172.31.16.5 counter'");
+  world_->shell(third,
+                "nft 'add table ip t; add chain ip t c { type filter hook prerouting priority raw; }; "
+                "add rule ip t c ip saddr 172.31.16.6 counter; add rule ip t c ip saddr 172.31.16.5 counter'");
   const Fd first = *open_namespace(one->netns_path);
   world_->shell(first, "ip addr add 172.31.16.6/32 dev lo");
   world_->in(first, [&] {
@@ -392,7 +400,8 @@ TEST_F(NetworkHost, CleaningRemovesWhatIsListedAndSparesTheRunning) {
     ASSERT_TRUE(listed);
     std::set<std::string> kinds;
     for (const HostObject& object : *listed) kinds.insert(object.kind);
-    EXPECT_THAT(kinds, ::testing::UnorderedElementsAre("directory", "mount", "namespace", "link", "route", "nft table", "sysctl"));
+    EXPECT_THAT(kinds, ::testing::UnorderedElementsAre("directory", "mount", "namespace", "link", "route", "nft table",
+                                                       "sysctl"));
     const auto cleaned = clean_host("", world_->run_root());
     ASSERT_TRUE(cleaned) << cleaned.error().context;
     EXPECT_THAT(cleaned->removed, ::testing::ElementsAre(world_->state("stopped")));
@@ -400,11 +409,13 @@ TEST_F(NetworkHost, CleaningRemovesWhatIsListedAndSparesTheRunning) {
     const auto left = list_host_objects(world_->run_root());
     ASSERT_TRUE(left);
     for (const HostObject& object : *left) {
-      EXPECT_TRUE(object.instance == running->instance().name || object.kind == "sysctl") << object.kind << " " << object.name;
+      EXPECT_TRUE(object.instance == running->instance().name || object.kind == "sysctl")
+          << object.kind << " " << object.name;
     }
     // A lost /run: found by marks alone.
     running.reset();
-    world_->shell(world_->host(), "umount " + world_->run_root() + "/*/netns/* " + world_->run_root() + "/*/netns; rm -r " + world_->run_root() + "/*");
+    world_->shell(world_->host(), "umount " + world_->run_root() + "/*/netns/* " + world_->run_root() +
+                                      "/*/netns; rm -r " + world_->run_root() + "/*");
     ASSERT_TRUE(clean_host("", world_->run_root()));
     EXPECT_THAT(*list_host_objects(world_->run_root()), ::testing::IsEmpty());
   });

@@ -101,13 +101,15 @@ std::unique_ptr<World> World::make() {
   world->host_ = new_namespace();
   world->internet_ = new_namespace();
   // New namespaces inherit some settings from the machine: not these.
-  world->shell(world->host_, "sysctl -w net.ipv4.ip_forward=0 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0");
+  world->shell(world->host_,
+               "sysctl -w net.ipv4.ip_forward=0 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0");
   world->shell(world->host_, fmt::format("ip link add uplink type veth peer name wire netns /proc/{}/fd/{} && "
                                          "ip link set lo up && ip addr add 198.51.100.2/24 dev uplink && "
                                          "ip link set uplink up && ip route add default via 198.51.100.1",
                                          ::getpid(), world->internet_.get()));
-  world->shell(world->internet_, "ip link set lo up && ip addr add 198.51.100.1/24 dev wire && "
-                                 "ip addr add 203.0.113.1/32 dev lo && ip link set wire up");
+  world->shell(world->internet_,
+               "ip link set lo up && ip addr add 198.51.100.1/24 dev wire && "
+               "ip addr add 203.0.113.1/32 dev lo && ip link set wire up");
   return world;
 }
 

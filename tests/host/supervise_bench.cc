@@ -48,8 +48,8 @@ class SuperviseBench : public SuperviseWorld {
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, ends[1], 1);
     const std::string root = directory_ + "/runtime";
-    std::vector<std::string> arguments = {runtime_.path, "--root", root, "run", "--detach", "--bundle", bundle, "--pid-file",
-                                          bundle + "/pid", id};
+    std::vector<std::string> arguments = {runtime_.path, "--root", root,         "run",           "--detach",
+                                          "--bundle",    bundle,   "--pid-file", bundle + "/pid", id};
     std::vector<char*> argv;
     for (std::string& argument : arguments) argv.push_back(argument.data());
     argv.push_back(nullptr);
@@ -141,11 +141,11 @@ TEST_F(SuperviseBench, IdleTask) {
     uss += kib_of(text, "Private_Clean:") + kib_of(text, "Private_Dirty:");
     pss += kib_of(text, "Pss:");
   }
-  std::printf("idle task: supervisor USS %lld KiB, PSS %lld KiB; charged to supervisors' cgroup %lld KiB a task, to "
-              "supervisor and container together %lld KiB\n",
-              static_cast<long long>(uss / kTasks), static_cast<long long>(pss / kTasks),
-              static_cast<long long>(charged_kib("/supervisors") / kTasks),
-              static_cast<long long>(charged_kib("") / kTasks));
+  std::printf(
+      "idle task: supervisor USS %lld KiB, PSS %lld KiB; charged to supervisors' cgroup %lld KiB a task, to "
+      "supervisor and container together %lld KiB\n",
+      static_cast<long long>(uss / kTasks), static_cast<long long>(pss / kTasks),
+      static_cast<long long>(charged_kib("/supervisors") / kTasks), static_cast<long long>(charged_kib("") / kTasks));
   for (const std::string& task : tasks) {
     supervisors_->send(task, {.kind = taskdir::CommandKind::stop_container, .signal = SIGKILL});
   }

@@ -40,7 +40,6 @@ TEST_F(SuperviseHostTest, RunsAContainerAndTellsItsEnd) {
   EXPECT_EQ(find(last_task_, FactKind::stop_begun)->container, 0u);
 }
 
-
 TEST_F(SuperviseHostTest, TellsASignalAsAShellDoes) {
   const std::string task = run({idle("main")});
   const Fact started = await(task, FactKind::container_started);
@@ -351,7 +350,8 @@ TEST_F(FullDiskTest, BlockingModeMakesTheContainerWait) {
 }
 
 TEST_F(FullDiskTest, NonBlockingModeDropsCountsAndSaysSo) {
-  Container one = container("main", "seq 1 100000; touch /gate/written; until [ -e /gate/open ]; do sleep 0.02; done; echo end");
+  Container one =
+      container("main", "seq 1 100000; touch /gate/written; until [ -e /gate/open ]; do sleep 0.02; done; echo end");
   const std::string gate = directory_ + "/gate";
   std::filesystem::create_directory(gate);
   one.spec.binds = {{gate, "/gate", false}};
@@ -365,7 +365,8 @@ TEST_F(FullDiskTest, NonBlockingModeDropsCountsAndSaysSo) {
   std::ofstream(gate + "/open");
   ASSERT_TRUE(await_gone(task));
   const auto written = lines(task, "main");
-  const std::string said = "berth: " + std::to_string(dropped.count) + " lines dropped: the log could not be written in time";
+  const std::string said =
+      "berth: " + std::to_string(dropped.count) + " lines dropped: the log could not be written in time";
   EXPECT_THAT(written, Contains(said));
   EXPECT_EQ(written.size() - 2 + dropped.count, 100'000u) << "every line is written or counted";
   EXPECT_EQ(written.back(), "end");
@@ -385,7 +386,8 @@ TEST_F(SuperviseHostTest, TmpfsHasItsSizeAndOptions) {
   one.spec.tmpfs = {{"/scratch", 2, {"mode=1770"}}};
   run_to_end(one);
   EXPECT_THAT(last_lines(), Contains(HasSubstr("No space left")));
-  EXPECT_THAT(last_lines(), Contains(testing::AllOf(HasSubstr("size=2048k"), HasSubstr("noexec"), HasSubstr("mode=1770"))));
+  EXPECT_THAT(last_lines(),
+              Contains(testing::AllOf(HasSubstr("size=2048k"), HasSubstr("noexec"), HasSubstr("mode=1770"))));
 }
 
 TEST_F(SuperviseHostTest, CapabilitiesAreDockersDefaultAndWhatTheDefinitionSays) {
@@ -476,7 +478,8 @@ TEST_F(SuperviseHostTest, JoinsItsNetworkNamespaceAndHoldsNoOther) {
   EXPECT_TRUE(spawn(plan, {one}));
   start(task, 0);
   await(task, FactKind::container_started, 0);
-  const std::string mounts = read_file("/proc/" + std::to_string(await(task, FactKind::supervising).pid) + "/mountinfo");
+  const std::string mounts =
+      read_file("/proc/" + std::to_string(await(task, FactKind::supervising).pid) + "/mountinfo");
   EXPECT_THAT(mounts, HasSubstr(one.spec.network_namespace + " "));
   EXPECT_THAT(mounts, testing::Not(HasSubstr(namespaces)));
   EXPECT_EQ(execute(task, {"readlink", "/proc/self/ns/net"}, 10'000).output,
@@ -505,8 +508,8 @@ TEST_F(SuperviseHostTest, Ulimits) {
   EXPECT_THAT(last_lines(), ElementsAre("1234", "2345", "0"));
   run_to_end(container("main", "ulimit -n"));
   const int64_t all = 65535;
-  EXPECT_THAT(last_lines(), ElementsAre(std::to_string(
-                                runtime_.open_files_max > 0 ? std::min(all, runtime_.open_files_max) : all)));
+  EXPECT_THAT(last_lines(),
+              ElementsAre(std::to_string(runtime_.open_files_max > 0 ? std::min(all, runtime_.open_files_max) : all)));
 }
 
 TEST_F(SuperviseHostTest, ContainersShareAVolume) {
@@ -524,9 +527,10 @@ TEST_F(SuperviseHostTest, ContainersShareAVolume) {
 }
 
 TEST_F(SuperviseHostTest, TheInitProcessReapsOrphansAndForwardsSignals) {
-  Container one = container("main",
-                            "trap 'echo told; exit 5' TERM; (sleep 0.01 & ) ; echo me $$; cat /proc/1/cmdline | head -c 9; "
-                            "echo; while :; do sleep 0.05; done");
+  Container one =
+      container("main",
+                "trap 'echo told; exit 5' TERM; (sleep 0.01 & ) ; echo me $$; cat /proc/1/cmdline | head -c 9; "
+                "echo; while :; do sleep 0.05; done");
   one.spec.init_process = true;
   const std::string task = run({one});
   ASSERT_TRUE(wait([&] { return lines(task, "main").size() >= 2; }));
@@ -556,8 +560,9 @@ TEST_F(SuperviseHostTest, HealthCommandsTellTheirCodeAndOutput) {
   reply = execute(task, {"/bin/sh", "-c", "echo begun; sleep 7777"}, 300);
   EXPECT_EQ(reply.exit_code, taskdir::kExecuteTimedOut);
   EXPECT_EQ(reply.output, "begun\n");
-  ASSERT_TRUE(wait([&] { return execute(task, {"/bin/sh", "-c", "ps | grep '[s]leep 7777'"}, 5000).output.empty(); }))
-      << "the command that ran out of time still runs";
+  ASSERT_TRUE(wait([&] {
+    return execute(task, {"/bin/sh", "-c", "ps | grep '[s]leep 7777'"}, 5000).output.empty();
+  })) << "the command that ran out of time still runs";
   stop(task);
   EXPECT_TRUE(await_gone(task));
 }
@@ -594,7 +599,8 @@ TEST_F(SuperviseHostTest, TheSupervisorLivesOutsideOfTheTasksCgroupAndTheDaemons
   const std::string task = run({idle("main")});
   const Fact started = await(task, FactKind::container_started);
   const uint32_t supervisor = await(task, FactKind::supervising).pid;
-  EXPECT_THAT(read_file("/proc/" + std::to_string(supervisor) + "/cgroup"), HasSubstr("/berth-" + instance_ + "/supervisors"));
+  EXPECT_THAT(read_file("/proc/" + std::to_string(supervisor) + "/cgroup"),
+              HasSubstr("/berth-" + instance_ + "/supervisors"));
   EXPECT_THAT(read_file("/proc/" + std::to_string(supervisor) + "/cgroup"), testing::Not(HasSubstr(task)));
   EXPECT_THAT(read_file("/proc/" + std::to_string(started.pid) + "/cgroup"), HasSubstr(task + "/main"));
   EXPECT_NE(getsid(static_cast<pid_t>(supervisor)), getsid(0));

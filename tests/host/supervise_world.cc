@@ -64,9 +64,10 @@ void SuperviseWorld::make_image() {
   image_ = directory_ + "/layer";
   for (const char* name : {"/bin", "/etc", "/proc", "/sys", "/dev", "/tmp"}) fs::create_directory(image_ + name);
   fs::copy_file(kBusybox, image_ + "/bin/busybox");
-  for (const char* name : {"sh", "echo", "cat", "sleep", "id", "mount", "unshare", "touch", "seq", "true", "false",
-                           "kill", "grep", "trap", "stat", "dd", "chroot", "date", "ls", "mkdir", "head", "tail",
-                           "mknod", "hostname", "awk", "chown", "ps", "wc", "readlink", "df"}) {
+  for (const char* name :
+       {"sh",    "echo", "cat",   "sleep",    "id",   "mount", "unshare", "touch", "seq",      "true",
+        "false", "kill", "grep",  "trap",     "stat", "dd",    "chroot",  "date",  "ls",       "mkdir",
+        "head",  "tail", "mknod", "hostname", "awk",  "chown", "ps",      "wc",    "readlink", "df"}) {
     fs::create_symlink("busybox", image_ + "/bin/" + name);
   }
   std::ofstream(image_ + "/etc/passwd") << "root:x:0:0:root:/root:/bin/sh\nalice:x:1000:1001::/home/alice:/bin/sh\n";
@@ -221,8 +222,8 @@ Fact SuperviseWorld::await(const std::string& task, FactKind kind, uint32_t cont
   for (const Seen& one : facts_) {
     seen += " " + std::to_string(static_cast<int>(one.fact.kind)) + "(" + one.fact.reason + ")";
   }
-  ADD_FAILURE() << "fact " << static_cast<int>(kind) << " did not come; seen:" << seen << "; gone: "
-                << (gone_.contains(task) ? "yes: " + gone_[task] : "no");
+  ADD_FAILURE() << "fact " << static_cast<int>(kind) << " did not come; seen:" << seen
+                << "; gone: " << (gone_.contains(task) ? "yes: " + gone_[task] : "no");
   return {};
 }
 

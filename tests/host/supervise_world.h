@@ -49,8 +49,8 @@ class SuperviseWorld : public testing::Test, public agent::SupervisorEvents {
 
   // Runs the loop until the condition holds; false after 30 s.
   bool wait(const std::function<bool()>& condition);
-  const taskdir::Fact* find(const std::string& task, taskdir::FactKind kind,
-                            uint32_t container = taskdir::kNoContainer, uint32_t attempt = 0) const;
+  const taskdir::Fact* find(const std::string& task, taskdir::FactKind kind, uint32_t container = taskdir::kNoContainer,
+                            uint32_t attempt = 0) const;
   // Waits for the fact; fails the test and gives an empty one when it does not come.
   taskdir::Fact await(const std::string& task, taskdir::FactKind kind, uint32_t container = taskdir::kNoContainer,
                       uint32_t attempt = 0);
@@ -69,9 +69,9 @@ class SuperviseWorld : public testing::Test, public agent::SupervisorEvents {
   void executed(const std::string& task_id, const taskdir::Reply& reply) override;
   void gone(const std::string& task_id, const std::string& reason) override;
 
-  std::string directory_;   // of the whole world
+  std::string directory_;  // of the whole world
   std::string instance_;
-  std::string image_;       // a layer
+  std::string image_;  // a layer
   runtime::Runtime runtime_;
   runtime::Filters filters_{BERTH_SECCOMP};
   bool compiled_filters_ = true;  // false: the runtime makes its filter of the profile

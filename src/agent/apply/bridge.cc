@@ -119,10 +119,11 @@ Result<std::string> Bridge::log_directory(const TaskOrder& order, const std::str
   state::Transaction transaction;
   if (!group) {
     if (!logs.create_group)
-      return fail(fmt::format("ResourceInitializationError: failed to validate logger args: The task cannot find the "
-                              "Amazon CloudWatch log group defined in the task definition. There is a connection "
-                              "issue between the task and Amazon CloudWatch, or the log group {} does not exist in {}.",
-                              logs.group, logs.region));
+      return fail(
+          fmt::format("ResourceInitializationError: failed to validate logger args: The task cannot find the "
+                      "Amazon CloudWatch log group defined in the task definition. There is a connection "
+                      "issue between the task and Amazon CloudWatch, or the log group {} does not exist in {}.",
+                      logs.group, logs.region));
     LogGroup made;
     made.name = logs.group;
     made.uid = new_hex_id(random_, 16);

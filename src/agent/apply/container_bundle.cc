@@ -43,9 +43,9 @@ std::vector<std::pair<std::string, std::string>> environment_of(const TaskOrder&
 
 }  // namespace
 
-Result<runtime::ContainerSpec> container_spec(const TaskOrder& order, const std::vector<ContainerDefinition>& containers,
-                                              size_t index, const images::ResolvedImage& image,
-                                              const BundlePlace& place) {
+Result<runtime::ContainerSpec> container_spec(const TaskOrder& order,
+                                              const std::vector<ContainerDefinition>& containers, size_t index,
+                                              const images::ResolvedImage& image, const BundlePlace& place) {
   const ContainerDefinition& container = containers[index];
   runtime::ContainerSpec spec;
   spec.image = {image.config.env,  image.config.entrypoint,  image.config.cmd,

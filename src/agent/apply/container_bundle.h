@@ -16,7 +16,7 @@ namespace berth::agent {
 struct BundlePlace {
   std::string task_directory;  // absolute
   std::string instance;
-  std::string host_name;       // the interface's private DNS name
+  std::string host_name;  // the interface's private DNS name
   std::string init_program;
   int64_t open_files_max = 0;  // see runtime::ContainerSpec
 };

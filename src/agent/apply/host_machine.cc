@@ -13,8 +13,8 @@
 #include "agent/apply/container_bundle.h"
 #include "agent/runtime/oci_config.h"
 #include "base/fd.h"
-#include "base/log.h"
 #include "base/kill_point.h"
+#include "base/log.h"
 #include "dataplane/task_files.h"
 #include "dataplane/vpc_layout.h"
 #include "taskdir/paths.h"
@@ -30,7 +30,8 @@ Result<void> make_directory(const std::string& path, mode_t mode) {
 Result<void> write_file(const std::string& path, const std::string& text, mode_t mode) {
   Fd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode));
   if (!fd) return fail(errno, "open " + path);
-  if (::write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) return fail(errno, "write " + path);
+  if (::write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()))
+    return fail(errno, "write " + path);
   return {};
 }
 
@@ -74,7 +75,8 @@ dataplane::AddressAllocator& HostMachine::addresses_of(const TaskOrder& order) {
 
 Result<void> HostMachine::ensure_vpc(const network::VpcSpec& vpc) {
   const auto before = ensured_.find(vpc.id);
-  if (before != ensured_.end() && before->second.groups == vpc.groups && before->second.subnets == vpc.subnets) return {};
+  if (before != ensured_.end() && before->second.groups == vpc.groups && before->second.subnets == vpc.subnets)
+    return {};
   auto ensured = parts_.network.ensure_vpc(vpc);
   if (ensured) ensured_.insert_or_assign(vpc.id, vpc);
   return ensured;
@@ -93,8 +95,8 @@ void HostMachine::attach(const TaskOrder& order, std::optional<dataplane::Ipv4> 
     });
     return;
   }
-  network::TaskNetSpec spec{order.path.id, order.vpc.id, *address, order.subnet, order.security_groups,
-                            order.spec->network.assign_public_ip};
+  network::TaskNetSpec spec{order.path.id, order.vpc.id,          *address,
+                            order.subnet,  order.security_groups, order.spec->network.assign_public_ip};
   network_worker_.post([this, vpc = order.vpc, spec = std::move(spec), done = std::move(done), &addresses]() mutable {
     Result<network::TaskNet> net = fail("");
     kill_point("before-network");
@@ -166,9 +168,9 @@ Result<std::vector<Bundle>> HostMachine::bundles(const Launch& launch) const {
 Result<void> HostMachine::supervise(const Launch& launch) {
   std::vector<std::vector<std::string>> layers;
   for (const images::ResolvedImage& image : launch.images) layers.push_back(image.layers);
-  taskdir::Plan plan = task_plan(
-      launch.order, launch.containers, layers, parts_.host,
-      fmt::format("{}/task-logs/{}", parts_.state_directory, own_log_group(launch.order.path.id)));
+  taskdir::Plan plan =
+      task_plan(launch.order, launch.containers, layers, parts_.host,
+                fmt::format("{}/task-logs/{}", parts_.state_directory, own_log_group(launch.order.path.id)));
   for (size_t i = 0; i < launch.images.size(); ++i) {
     const auto signal = runtime::signal_number(launch.images[i].config.stop_signal);
     if (!signal) return tl::unexpected(signal.error());

@@ -27,8 +27,8 @@ struct Launch {
 };
 
 struct Executed {
-  bool passed = false;   // exit code 0 within the time
-  std::string output;    // its beginning, or why it could not run
+  bool passed = false;  // exit code 0 within the time
+  std::string output;   // its beginning, or why it could not run
 };
 
 class Machine {

@@ -204,8 +204,7 @@ void Task::note(const Fact& fact) {
       if (fact.oom) seen.reason = kOutOfMemory;
       health_.erase(fact.container);
       break;
-    default:
-      break;
+    default: break;
   }
 }
 
@@ -232,10 +231,9 @@ void Task::probe(uint32_t index) {
   std::vector<std::string> command(check.command.begin() + 1, check.command.end());
   if (check.command.front() == "CMD-SHELL") command = {"/bin/sh", "-c", command.empty() ? "" : command.front()};
   const auto attempt = static_cast<uint32_t>(observed_.containers[index].starts);
-  machine_.execute(order_.path.id, index, std::move(command), static_cast<uint32_t>(check.timeout_s) * 1000,
-                   [self = shared_from_this(), index, attempt](Executed result) {
-                     self->probed(index, attempt, result.passed);
-                   });
+  machine_.execute(
+      order_.path.id, index, std::move(command), static_cast<uint32_t>(check.timeout_s) * 1000,
+      [self = shared_from_this(), index, attempt](Executed result) { self->probed(index, attempt, result.passed); });
 }
 
 void Task::probed(uint32_t index, uint32_t attempt, bool passed) {

@@ -72,7 +72,7 @@ class Task : public std::enable_shared_from_this<Task> {
   std::vector<records::ContainerDefinition> containers_;
   std::optional<std::vector<images::ResolvedImage>> images_;
   std::optional<std::pair<network::TaskNet, dataplane::Ipv4>> net_;
-  int preparing_ = 0;          // answers that are still to come
+  int preparing_ = 0;  // answers that are still to come
   bool stop_sent_ = false;
   bool given_back_ = false;
   bool resuming_ = false;

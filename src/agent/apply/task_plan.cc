@@ -31,11 +31,10 @@ void apply_override(ContainerDefinition& container, const records::ContainerOver
 std::vector<uint32_t> dependants_of(const ContainerDefinition& target, const std::vector<ContainerDefinition>& all) {
   std::vector<uint32_t> out;
   for (uint32_t i = 0; i < all.size(); ++i) {
-    const bool depends =
-        std::any_of(all[i].depends_on.begin(), all[i].depends_on.end(),
-                    [&](const records::Dependency& d) { return d.container == target.name; }) ||
-        std::any_of(all[i].volumes_from.begin(), all[i].volumes_from.end(),
-                    [&](const records::VolumeFrom& v) { return v.container == target.name; });
+    const bool depends = std::any_of(all[i].depends_on.begin(), all[i].depends_on.end(),
+                                     [&](const records::Dependency& d) { return d.container == target.name; }) ||
+                         std::any_of(all[i].volumes_from.begin(), all[i].volumes_from.end(),
+                                     [&](const records::VolumeFrom& v) { return v.container == target.name; });
     if (depends) out.push_back(i);
   }
   return out;

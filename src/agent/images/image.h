@@ -13,13 +13,13 @@ namespace berth::images {
 struct ImageConfig {
   std::string architecture;
   std::string os;
-  std::vector<std::string> env;         // NAME=value
+  std::vector<std::string> env;  // NAME=value
   std::vector<std::string> entrypoint;
   std::vector<std::string> cmd;
-  std::string user;                     // "name", "uid", "user:group"; empty is root
-  std::string working_dir;              // empty is /
-  std::string stop_signal;              // "SIGQUIT", "3"; empty is SIGTERM
-  std::vector<std::string> volumes;     // paths
+  std::string user;                        // "name", "uid", "user:group"; empty is root
+  std::string working_dir;                 // empty is /
+  std::string stop_signal;                 // "SIGQUIT", "3"; empty is SIGTERM
+  std::vector<std::string> volumes;        // paths
   std::vector<std::string> exposed_ports;  // "80/tcp"
   std::vector<std::pair<std::string, std::string>> labels;
   bool operator==(const ImageConfig&) const = default;

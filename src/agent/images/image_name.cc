@@ -81,15 +81,11 @@ std::string ImageName::canonical() const {
   return repository() + (tag.empty() ? "" : ":" + tag) + (digest.empty() ? "" : "@" + digest);
 }
 
-std::string ImageName::pull_reference() const {
-  return repository() + (digest.empty() ? ":" + tag : "@" + digest);
-}
+std::string ImageName::pull_reference() const { return repository() + (digest.empty() ? ":" + tag : "@" + digest); }
 
 Result<ImageName> parse_image_name(std::string_view text) {
   const std::string shown(text.substr(0, 2 * kNameBytesMax));
-  const auto invalid = [&](std::string_view why) {
-    return fail(fmt::format("'{}' is no image name: {}", shown, why));
-  };
+  const auto invalid = [&](std::string_view why) { return fail(fmt::format("'{}' is no image name: {}", shown, why)); };
   ImageName name;
   if (const size_t at = text.find('@'); at != text.npos) {
     name.digest = text.substr(at + 1);

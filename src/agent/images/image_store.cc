@@ -68,17 +68,18 @@ class ImageStore::Impl {
     if (!index) return tl::unexpected(index.error());
     for (const Descriptor& manifest : *index) {
       const auto annotation = manifest.annotations.find(kRefName);
-      const auto name = annotation == manifest.annotations.end() ? fail("it has no name") : parse_image_name(annotation->second);
-      auto image = layout_.read_image(layout_.blob(manifest.digest), [&](const std::string& digest) {
-        return layout_.blob(digest);
-      });
+      const auto name =
+          annotation == manifest.annotations.end() ? fail("it has no name") : parse_image_name(annotation->second);
+      auto image = layout_.read_image(layout_.blob(manifest.digest),
+                                      [&](const std::string& digest) { return layout_.blob(digest); });
       if (!name || !image) {
         // Kept in nobody's sight: one damaged image must not keep the others from being served.
         log_warning("image {} is left out: {}", manifest.digest, (name ? image.error() : name.error()).context);
         continue;
       }
       // Layers of an image that is named are there, unless somebody has taken them away.
-      if (auto unpacked = unpack_layers(*image, [&](const std::string& digest) { return layout_.blob(digest); }); !unpacked) {
+      if (auto unpacked = unpack_layers(*image, [&](const std::string& digest) { return layout_.blob(digest); });
+          !unpacked) {
         log_warning("image {} is left out: {}", name->canonical(), unpacked.error().context);
         continue;
       }
@@ -96,8 +97,8 @@ class ImageStore::Impl {
       if (stdin_fd < 0) return fail("docker-archive:- has no input");
       from = "docker-archive:/dev/stdin";
     } else if (!source.starts_with("oci:") && !source.starts_with("docker-archive:")) {
-      return fail(fmt::format("'{}' is no source of an image: it is oci:DIR[:TAG], docker-archive:FILE or docker-archive:-",
-                              source));
+      return fail(fmt::format(
+          "'{}' is no source of an image: it is oci:DIR[:TAG], docker-archive:FILE or docker-archive:-", source));
     }
     return fetch(from, *parsed, stdin_fd, options_.pull_timeout_ms);
   }
@@ -231,7 +232,8 @@ class ImageStore::Impl {
     return layout_.write_index(manifests);
   }
 
-  Result<void> unpack_layers(const StoredImage& image, const std::function<std::string(const std::string&)>& blob_path) {
+  Result<void> unpack_layers(const StoredImage& image,
+                             const std::function<std::string(const std::string&)>& blob_path) {
     for (size_t i = 0; i < image.manifest.layers.size(); ++i) {
       const std::string& diff_id = image.configuration.diff_ids[i];
       auto unpacked = unpacks_.run(diff_id, [&]() -> Result<bool> {
@@ -263,14 +265,13 @@ class ImageStore::Impl {
     if (source.starts_with("docker://") && on_loopback(name)) argv.push_back("--src-tls-verify=false");
     argv.push_back(source);
     argv.push_back("oci:" + incoming.directory + ":image");
-    auto copied = run_program({.argv = std::move(argv),
-                               .stdin_fd = stdin_fd,
-                               .timeout_ms = timeout_ms});
+    auto copied = run_program({.argv = std::move(argv), .stdin_fd = stdin_fd, .timeout_ms = timeout_ms});
     if (!copied && copied.error().errno_value == ENOENT) {
       return fail("the program skopeo is not installed; install Debian's package skopeo");
     }
     if (!copied) return tl::unexpected(copied.error());
-    if (copied->timed_out) return fail("copying the image took longer than " + std::to_string(timeout_ms / 1000) + " s");
+    if (copied->timed_out)
+      return fail("copying the image took longer than " + std::to_string(timeout_ms / 1000) + " s");
     if (copied->status != 0) return fail(skopeo_message(copied->errors));
 
     auto manifest = incoming.manifest();

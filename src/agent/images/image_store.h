@@ -37,8 +37,8 @@ struct ImageStoreOptions {
 };
 
 struct ImageSummary {
-  std::string name;    // canonical
-  std::string digest;  // of the manifest
+  std::string name;        // canonical
+  std::string digest;      // of the manifest
   int64_t size_bytes = 0;  // of its blobs, compressed as they are
   size_t layers = 0;
 };

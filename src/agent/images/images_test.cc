@@ -38,11 +38,27 @@ TEST(ImageName, IsNormalisedAsDockers) {
 }
 
 TEST(ImageName, RefusesWhatDockerRefuses) {
-  for (const std::string& text :
-       {std::string(""), std::string(":tag"), std::string("Nginx"), std::string("a//b"), std::string("a/"), std::string("/a"),
-        std::string("a:"), std::string("a:-x"), std::string("a@sha256:12"), std::string("a@md5:00"), std::string("a b"),
-        std::string("../../etc"), std::string("a/../b"), std::string("a___b"), std::string("a..b"), std::string("host:99999/a"),
-        std::string("-h.example/a"), kHex, std::string(300, 'a'), "a:" + std::string(129, 't'), std::string("a\0b", 3)}) {
+  for (const std::string& text : {std::string(""),
+                                  std::string(":tag"),
+                                  std::string("Nginx"),
+                                  std::string("a//b"),
+                                  std::string("a/"),
+                                  std::string("/a"),
+                                  std::string("a:"),
+                                  std::string("a:-x"),
+                                  std::string("a@sha256:12"),
+                                  std::string("a@md5:00"),
+                                  std::string("a b"),
+                                  std::string("../../etc"),
+                                  std::string("a/../b"),
+                                  std::string("a___b"),
+                                  std::string("a..b"),
+                                  std::string("host:99999/a"),
+                                  std::string("-h.example/a"),
+                                  kHex,
+                                  std::string(300, 'a'),
+                                  "a:" + std::string(129, 't'),
+                                  std::string("a\0b", 3)}) {
     EXPECT_FALSE(parse_image_name(text)) << text;
   }
 }
@@ -58,7 +74,8 @@ TEST(Oci, ReadsWhatStartsProcesses) {
   const auto read = parse_configuration(R"({"architecture":"amd64","os":"linux","config":{
     "User":"1000:1000","ExposedPorts":{"80/tcp":{}},"Env":["PATH=/bin","A=b=c"],"Entrypoint":["/entry"],"Cmd":["-x"],
     "Volumes":{"/data":{}},"WorkingDir":"/srv","Labels":{"k":"v"},"StopSignal":"SIGQUIT"},
-    "rootfs":{"type":"layers","diff_ids":[")" + kDigest + R"("]}})");
+    "rootfs":{"type":"layers","diff_ids":[")" +
+                                        kDigest + R"("]}})");
   ASSERT_TRUE(read) << read.error().context;
   const ImageConfig& config = read->config;
   EXPECT_EQ(config.user, "1000:1000");
@@ -77,7 +94,8 @@ TEST(Oci, NeverTakesAFileNameFromADigest) {
   for (const char* digest : {"sha256:../../../etc/passwd", "sha512:00", "", "sha256:"}) {
     const std::string quoted = std::string("\"") + digest + "\"";
     EXPECT_FALSE(parse_index("{\"manifests\":[{\"digest\":" + quoted + ",\"size\":1}]}"));
-    EXPECT_FALSE(parse_manifest("{\"schemaVersion\":2,\"config\":{\"digest\":" + quoted + ",\"size\":1},\"layers\":[]}"));
+    EXPECT_FALSE(
+        parse_manifest("{\"schemaVersion\":2,\"config\":{\"digest\":" + quoted + ",\"size\":1},\"layers\":[]}"));
     EXPECT_FALSE(parse_configuration("{\"rootfs\":{\"diff_ids\":[" + quoted + "]}}"));
   }
 }
@@ -103,7 +121,8 @@ TEST(Oci, ReadsTheIndexItWrites) {
 }
 
 TEST(Registry, TellsWhatFailedInEcsWords) {
-  EXPECT_EQ(skopeo_message("time=\"x\" level=fatal msg=\"initializing source docker://a: reading \\\"x\\\": manifest unknown\""),
+  EXPECT_EQ(skopeo_message(
+                "time=\"x\" level=fatal msg=\"initializing source docker://a: reading \\\"x\\\": manifest unknown\""),
             "initializing source docker://a: reading \"x\": manifest unknown");
   EXPECT_EQ(skopeo_message("plain"), "plain");
   EXPECT_EQ(cannot_pull(*parse_image_name("no/such"), "not found"),

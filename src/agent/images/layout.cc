@@ -9,8 +9,8 @@
 
 #include "agent/images/image_name.h"
 #include "base/fd.h"
-#include "base/random.h"
 #include "base/kill_point.h"
+#include "base/random.h"
 
 namespace berth::images {
 namespace {

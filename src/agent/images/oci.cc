@@ -77,7 +77,8 @@ Result<Configuration> parse_configuration(std::string_view text) {
   config.stop_signal = run["StopSignal"].string_or("");
   config.volumes = names(run["Volumes"]);
   config.exposed_ports = names(run["ExposedPorts"]);
-  for (const auto& [name, label] : run["Labels"].object_or_empty()) config.labels.emplace_back(name, label.string_or(""));
+  for (const auto& [name, label] : run["Labels"].object_or_empty())
+    config.labels.emplace_back(name, label.string_or(""));
   out.diff_ids = strings((*value)["rootfs"]["diff_ids"]);
   if (out.diff_ids.size() > kLayersMax) return fail("the image has more layers than 127");
   for (const std::string& id : out.diff_ids) {

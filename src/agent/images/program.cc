@@ -30,7 +30,8 @@ std::string said(const Fd& fd) {
 }
 
 std::vector<std::string> plain_environment() {
-  std::vector<std::string> environment = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C"};
+  std::vector<std::string> environment = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                                          "LC_ALL=C"};
   for (const char* name : {"HOME", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
                            "SSL_CERT_FILE", "SSL_CERT_DIR", "REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "TMPDIR"}) {
     if (const char* value = std::getenv(name)) environment.push_back(std::string(name) + "=" + value);

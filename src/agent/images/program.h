@@ -9,10 +9,10 @@
 namespace berth::images {
 
 struct ProgramSpec {
-  std::vector<std::string> argv;  // argv[0] is a path, or a name looked for on the usual paths
+  std::vector<std::string> argv;              // argv[0] is a path, or a name looked for on the usual paths
   std::vector<std::string> environment = {};  // added to a plain one (PATH, LC_ALL, proxies of this process)
-  int stdin_fd = -1;              // borrowed; -1 is /dev/null
-  int inherited_fd = -1;          // borrowed; becomes descriptor 3
+  int stdin_fd = -1;                          // borrowed; -1 is /dev/null
+  int inherited_fd = -1;                      // borrowed; becomes descriptor 3
   int timeout_ms = -1;
 };
 

@@ -92,7 +92,8 @@ Result<void> ask(const Address& address, const std::string& host, Clock::time_po
   const Fd fd(::socket(address.family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd) return fail(errno, "dial tcp " + address.text);
   const auto* to = reinterpret_cast<const sockaddr*>(&address.storage);
-  if (::connect(fd.get(), to, address.size) != 0 && errno != EINPROGRESS) return fail(errno, "dial tcp " + address.text);
+  if (::connect(fd.get(), to, address.size) != 0 && errno != EINPROGRESS)
+    return fail(errno, "dial tcp " + address.text);
   pollfd wait{fd.get(), POLLOUT, 0};
   if (::poll(&wait, 1, left_ms(deadline)) <= 0) return fail(fmt::format("dial tcp {}: i/o timeout", address.text));
   int error = 0;
@@ -100,7 +101,8 @@ Result<void> ask(const Address& address, const std::string& host, Clock::time_po
   ::getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &error, &size);
   if (error != 0) return fail(error, "dial tcp " + address.text);
   const std::string request = fmt::format("GET /v2/ HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", host);
-  if (::send(fd.get(), request.data(), request.size(), MSG_NOSIGNAL) < 0) return fail(errno, "write tcp " + address.text);
+  if (::send(fd.get(), request.data(), request.size(), MSG_NOSIGNAL) < 0)
+    return fail(errno, "write tcp " + address.text);
   wait.events = POLLIN;
   if (::poll(&wait, 1, left_ms(deadline)) <= 0) {
     return fail(fmt::format("{} ({}) accepts the connection and says nothing: i/o timeout", host, address.text));

@@ -10,8 +10,8 @@
 
 #include "agent/images/program.h"
 #include "base/fd.h"
-#include "base/random.h"
 #include "base/kill_point.h"
+#include "base/random.h"
 
 namespace berth::images {
 

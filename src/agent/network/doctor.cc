@@ -40,7 +40,8 @@ Check good(std::string name, std::string purpose, std::string finding) {
 Check check_rights() {
   const char* purpose = "containers, namespaces and overlay mounts need root";
   if (::geteuid() == 0) return good("rights", purpose, "running as root");
-  return {"rights", Health::fail, purpose, "not running as root; only what anybody can see was checked", "run berth with sudo"};
+  return {"rights", Health::fail, purpose, "not running as root; only what anybody can see was checked",
+          "run berth with sudo"};
 }
 
 // Tries in namespaces of a thread's own, which vanish with it.
@@ -58,7 +59,8 @@ std::string try_kernel(Check& nft) {
       return;
     }
     NetlinkBatch batch;
-    create_veth(batch, {"probe", std::string(dataplane::kHostMac), "peer", std::string(dataplane::kRouterMac), inside->get(), 1500});
+    create_veth(batch, {"probe", std::string(dataplane::kHostMac), "peer", std::string(dataplane::kRouterMac),
+                        inside->get(), 1500});
     if (auto made = socket->send(batch); !made) missing = "veth links (CONFIG_VETH): " + made.error().context;
     // The very rules that a VPC and the host get.
     const dataplane::Ipv4Network network = *dataplane::parse_network("172.31.0.0/16");
@@ -82,7 +84,9 @@ Check check_overlap(Host& host, const DoctorOptions& options) {
     return good("addresses", purpose, "VPCs of Berth are there already");
   }
   auto chosen = dataplane::choose_vpc_network(*routes, options.vpc_cidr);
-  if (!chosen) return {"addresses", Health::fail, purpose, chosen.error().context, "berth serve --vpc-cidr with a free private network"};
+  if (!chosen)
+    return {"addresses", Health::fail, purpose, chosen.error().context,
+            "berth serve --vpc-cidr with a free private network"};
   return good("addresses", purpose, chosen->to_string() + " is free for the first VPC");
 }
 
@@ -94,7 +98,8 @@ Check check_forwarding(const DoctorOptions& options) {
   if (list_instances(options.run_root).empty()) {
     return good("net.ipv4.ip_forward", purpose, "off; berth serve switches it on, and off again when it leaves");
   }
-  return {"net.ipv4.ip_forward", Health::warn, purpose, "off, although a Berth is set up: something switched it off since",
+  return {"net.ipv4.ip_forward", Health::warn, purpose,
+          "off, although a Berth is set up: something switched it off since",
           "sysctl -w net.ipv4.ip_forward=1, and look in /etc/sysctl.d for what sets it to 0"};
 }
 
@@ -103,10 +108,12 @@ Check check_uplink(Host& host) {
   auto routes = list_routes(host.route);
   if (routes) {
     for (const SeenRoute& route : *routes) {
-      if (route.destination.prefix == 0 && route.device != 0) return good("uplink", purpose, "there is a default route");
+      if (route.destination.prefix == 0 && route.device != 0)
+        return good("uplink", purpose, "there is a default route");
     }
   }
-  return {"uplink", Health::warn, purpose, "this machine has no IPv4 default route: tasks reach each other, but nothing outside",
+  return {"uplink", Health::warn, purpose,
+          "this machine has no IPv4 default route: tasks reach each other, but nothing outside",
           "connect the machine, or add a default route"};
 }
 
@@ -115,11 +122,12 @@ Check check_resolvers(const DoctorOptions& options) {
   const dataplane::Upstreams upstreams = read_upstreams(options.resolv_confs);
   if (!upstreams.usable.empty()) return good("name servers", purpose, upstreams.usable.front().to_string());
   if (upstreams.loopback_only) {
-    return {"name servers", Health::warn, purpose,
-            "only a server on this machine's loopback is named, which containers cannot reach",
-            "let the local server (dnsmasq, unbound, …) listen on another address of this machine too and name that in "
-            "/etc/resolv.conf, or name its upstream server there; under systemd-resolved, /run/systemd/resolve/resolv.conf "
-            "has the upstream servers once a link has any"};
+    return {
+        "name servers", Health::warn, purpose,
+        "only a server on this machine's loopback is named, which containers cannot reach",
+        "let the local server (dnsmasq, unbound, …) listen on another address of this machine too and name that in "
+        "/etc/resolv.conf, or name its upstream server there; under systemd-resolved, /run/systemd/resolve/resolv.conf "
+        "has the upstream servers once a link has any"};
   }
   if (upstreams.ipv6_only) {
     return {"name servers", Health::warn, purpose, "only IPv6 name servers are named; tasks have IPv4 addresses",
@@ -165,8 +173,10 @@ std::vector<ForwardingFirewall> blocking_firewalls(const std::string& nft_text, 
       return {"ufw", fmt::format("ufw route allow in on '{}'", links)};
     }
     if (contains(text, "DOCKER-USER")) {
-      return {"Docker", fmt::format("iptables -I DOCKER-USER -i {0} -j ACCEPT; iptables -I DOCKER-USER -o {0} -m conntrack "
-                                    "--ctstate ESTABLISHED,RELATED -j ACCEPT", links)};
+      return {"Docker",
+              fmt::format("iptables -I DOCKER-USER -i {0} -j ACCEPT; iptables -I DOCKER-USER -o {0} -m conntrack "
+                          "--ctstate ESTABLISHED,RELATED -j ACCEPT",
+                          links)};
     }
     return {fallback, fmt::format("accept what comes from and what answers to links named {} there", links)};
   };
@@ -181,7 +191,10 @@ std::vector<ForwardingFirewall> blocking_firewalls(const std::string& nft_text, 
     }
     if (own || !contains(line, "hook forward")) continue;
     if (contains(table, " firewalld")) {
-      found.push_back({"firewalld", fmt::format("firewall-cmd --permanent --zone=trusted --add-interface='{}' && firewall-cmd --reload", links)});
+      found.push_back(
+          {"firewalld",
+           fmt::format("firewall-cmd --permanent --zone=trusted --add-interface='{}' && firewall-cmd --reload",
+                       links)});
     } else if (contains(line, "policy drop") && (table.starts_with("ip ") || table.starts_with("inet "))) {
       forward_drops = true;
       found.push_back(known(nft_text, "a forward chain of table " + table));

@@ -12,7 +12,7 @@ namespace berth::network {
 enum class Health { ok, warn, fail };
 
 struct Check {
-  std::string name;     // "nftables"
+  std::string name;  // "nftables"
   Health health = Health::ok;
   std::string purpose;  // what it is for
   std::string finding;  // what was seen
@@ -30,7 +30,7 @@ std::vector<Check> check_network(const DoctorOptions& options = {});
 
 // Pure: what the rules of other firewalls, as `nft -j list ruleset` or iptables-save print them, do to forwarded packets.
 struct ForwardingFirewall {
-  std::string name;    // "Docker", "ufw", "firewalld", "a forward chain of table ip filter"
+  std::string name;  // "Docker", "ufw", "firewalld", "a forward chain of table ip filter"
   std::string remedy;
 };
 std::vector<ForwardingFirewall> blocking_firewalls(const std::string& nft_text, const std::string& legacy_text,

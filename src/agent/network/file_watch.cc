@@ -17,7 +17,9 @@
 namespace berth::network {
 
 FileWatch::FileWatch(const std::vector<std::string>& paths, std::function<void()> changed)
-    : changed_(std::move(changed)), inotify_(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK)), stop_(::eventfd(0, EFD_CLOEXEC)) {
+    : changed_(std::move(changed)),
+      inotify_(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK)),
+      stop_(::eventfd(0, EFD_CLOEXEC)) {
   if (!inotify_ || !stop_) {
     log_warning("cannot watch for new name servers: {}", Error::system(errno, "inotify").context);
     return;
@@ -26,8 +28,10 @@ FileWatch::FileWatch(const std::vector<std::string>& paths, std::function<void()
   for (const std::string& path : paths) {
     std::error_code error;
     const std::filesystem::path target = std::filesystem::weakly_canonical(path, error);
-    for (const std::filesystem::path& one : {std::filesystem::path(path), error ? std::filesystem::path(path) : target}) {
-      if (::inotify_add_watch(inotify_.get(), one.parent_path().c_str(), IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_DELETE) >= 0) {
+    for (const std::filesystem::path& one :
+         {std::filesystem::path(path), error ? std::filesystem::path(path) : target}) {
+      if (::inotify_add_watch(inotify_.get(), one.parent_path().c_str(),
+                              IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_DELETE) >= 0) {
         names_.insert(one.filename());
       }
     }

@@ -73,7 +73,8 @@ Result<std::vector<dataplane::Route>> host_routes(Host& host, const std::string&
   for (const SeenRoute& route : *seen) {
     const bool berth = route.protocol == kRouteProtocol;
     if (berth && own == route.destination) continue;
-    const auto link = std::find_if(links->begin(), links->end(), [&](const Link& l) { return l.index == route.device; });
+    const auto link =
+        std::find_if(links->begin(), links->end(), [&](const Link& l) { return l.index == route.device; });
     routes.push_back({route.destination, berth, link == links->end() ? "" : link->name});
   }
   return routes;

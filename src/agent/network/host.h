@@ -26,7 +26,8 @@ struct Host {
 
 // Routes of the main table, and the claims of every instance except `own` (an instance name and a VPC's id).
 Result<std::vector<dataplane::Route>> host_routes(Host& host, const std::string& run_root,
-                                                  const std::string& own_instance = {}, const std::string& own_vpc = {});
+                                                  const std::string& own_instance = {},
+                                                  const std::string& own_vpc = {});
 
 // Of the default route's device, where packets of tasks will pass; 1500 where there is none.
 Result<uint32_t> uplink_mtu(Host& host);

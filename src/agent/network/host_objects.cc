@@ -43,9 +43,8 @@ Result<void> remove_strays(Host& host, const std::string& run_root) {
   auto routes = list_routes(host.route);
   if (!routes) return tl::unexpected(routes.error());
   for (const SeenRoute& route : *routes) {
-    const bool recorded = std::any_of(records.begin(), records.end(), [&](const VpcRecord& record) {
-      return record.network == route.destination;
-    });
+    const bool recorded = std::any_of(records.begin(), records.end(),
+                                      [&](const VpcRecord& record) { return record.network == route.destination; });
     if (route.protocol == kRouteProtocol && route.device == 0 && !recorded) {
       delete_unreachable(batch, route.destination);
     }
@@ -98,8 +97,9 @@ Result<std::vector<HostObject>> list_host_objects(const std::string& run_root) {
     for (const auto& [record, name] : records) {
       if (record.network == route.destination) instance = name;
     }
-    objects.push_back({instance, "route", route.destination.to_string() + (route.device == 0 ? " unreachable" : ""),
-                       route.device == 0 ? "keeps packets to dead tasks from leaving by the uplink" : "leads into a VPC"});
+    objects.push_back(
+        {instance, "route", route.destination.to_string() + (route.device == 0 ? " unreachable" : ""),
+         route.device == 0 ? "keeps packets to dead tasks from leaving by the uplink" : "leads into a VPC"});
   }
   auto tables = list_tables(host->filter);
   if (!tables) return tl::unexpected(tables.error());
@@ -109,8 +109,9 @@ Result<std::vector<HostObject>> list_host_objects(const std::string& run_root) {
                        "NAT for tasks with a public address; keeps tasks from the host's own ports"});
   }
   if (::access((run_root + "/ip_forward_was_off").c_str(), F_OK) == 0) {
-    objects.push_back({"", "sysctl", "net.ipv4.ip_forward = 1",
-                       "NAT needs it; it was 0, and is put back when the last Berth is gone and nothing else forwards"});
+    objects.push_back(
+        {"", "sysctl", "net.ipv4.ip_forward = 1",
+         "NAT needs it; it was 0, and is put back when the last Berth is gone and nothing else forwards"});
   }
   return objects;
 }
@@ -121,7 +122,8 @@ Result<Cleaned> clean_host(const std::string& state_directory, const std::string
   auto host = Host::open();
   if (!host) return tl::unexpected(host.error());
   std::error_code error;
-  const std::string only = state_directory.empty() ? "" : std::filesystem::weakly_canonical(state_directory, error).string();
+  const std::string only =
+      state_directory.empty() ? "" : std::filesystem::weakly_canonical(state_directory, error).string();
   auto machine = lock_file(run_root + "/lock", true);
   if (!machine) return tl::unexpected(machine.error());
   for (const SeenInstance& seen : list_instances(run_root)) {

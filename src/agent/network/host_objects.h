@@ -22,7 +22,7 @@ struct HostObject {
 Result<std::vector<HostObject>> list_host_objects(const std::string& run_root = kRunRoot);
 
 struct Cleaned {
-  std::vector<std::string> removed;    // state directories whose instance's objects are gone now
+  std::vector<std::string> removed;     // state directories whose instance's objects are gone now
   std::vector<std::string> left_alone;  // state directories whose daemon still runs
 };
 // Removes the objects of every instance without a running daemon: of `state_directory` only, where it is not empty.

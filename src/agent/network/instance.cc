@@ -30,7 +30,8 @@ Result<void> make_directory(const std::string& path, mode_t mode) {
 }
 
 bool mounted(const std::string& directory) {
-  struct stat own {}, parent {};
+  struct stat own = {};
+  struct stat parent = {};
   return ::stat(directory.c_str(), &own) == 0 && ::stat((directory + "/..").c_str(), &parent) == 0 &&
          own.st_dev != parent.st_dev;
 }
@@ -137,17 +138,18 @@ Result<void> prepare_instance(const Instance& instance, const std::string& state
   const std::string owner = owner_text(canonical, first_line(*id));
   const std::string owner_path = instance.directory() + "/owner";
   if (auto present = read_file(owner_path); present && *present != owner) {
-    return fail(fmt::format("{} belongs to the state directory {}, whose instance has the same short name; move one of "
-                            "the two state directories",
-                            instance.directory(), first_line(*present)));
+    return fail(
+        fmt::format("{} belongs to the state directory {}, whose instance has the same short name; move one of "
+                    "the two state directories",
+                    instance.directory(), first_line(*present)));
   }
   if (auto written = write_file(owner_path, owner); !written) return written;
   for (const std::string& directory : {instance.vpcs_directory(), instance.netns_directory()}) {
     if (auto made = make_directory(directory, 0755); !made) return made;
   }
   const std::string netns = instance.netns_directory();
-  if (!mounted(netns) && ::mount("berth", netns.c_str(), "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC,
-                                 "mode=0755,size=1m") != 0) {
+  if (!mounted(netns) &&
+      ::mount("berth", netns.c_str(), "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0755,size=1m") != 0) {
     return fail(errno, "mount a tmpfs on " + netns);
   }
   // Private: a namespace bound here must not be bound again in every mount namespace that follows the host's.

@@ -28,9 +28,9 @@ namespace berth::network {
 inline constexpr const char* kRunRoot = "/run/berth";
 
 struct Instance {
-  std::string name;       // six hex digits
-  std::string run_root;   // kRunRoot but in tests
-  int lock_fd = -1;       // borrowed from the daemon that runs it; -1 for whoever only looks
+  std::string name;      // six hex digits
+  std::string run_root;  // kRunRoot but in tests
+  int lock_fd = -1;      // borrowed from the daemon that runs it; -1 for whoever only looks
   std::string directory() const { return run_root + "/" + name; }
   std::string netns_directory() const { return directory() + "/netns"; }
   std::string netns_path(const std::string& id) const { return netns_directory() + "/" + id; }

@@ -20,7 +20,7 @@ inline constexpr uint8_t kRouteProtocol = 190;
 inline constexpr uint32_t kUnreachableMetric = 4'000'000;
 
 struct Veth {
-  std::string name;       // in the socket's namespace
+  std::string name;  // in the socket's namespace
   std::string mac;
   std::string peer_name;  // in peer_namespace
   std::string peer_mac;
@@ -46,7 +46,7 @@ void set_link_up(NetlinkBatch& batch, int index);
 void set_link_alias(NetlinkBatch& batch, int index, std::string_view alias);
 void delete_link(NetlinkBatch& batch, int index);
 
-void put_address(NetlinkBatch& batch, int index, dataplane::Ipv4 address);  // as /32
+void put_address(NetlinkBatch& batch, int index, dataplane::Ipv4 address);                          // as /32
 void put_neighbour(NetlinkBatch& batch, int index, dataplane::Ipv4 address, std::string_view mac);  // permanent
 
 struct RouteSpec {

@@ -37,7 +37,7 @@ class NetlinkBatch {
   void attribute_u32(uint16_t type, uint32_t value) { attribute(type, &value, sizeof value); }
   void attribute_be32(uint16_t type, uint32_t value);
   void attribute_text(uint16_t type, std::string_view text);  // with its closing zero
-  size_t nest(uint16_t type);  // returns what unnest() takes
+  size_t nest(uint16_t type);                                 // returns what unnest() takes
   void unnest(size_t begin);
   void append(const void* data, size_t size);  // raw, padded; a header inside a nest
 
@@ -58,9 +58,9 @@ class NetlinkBatch {
 class Attributes {
  public:
   Attributes(const char* data, size_t size);
-  std::string_view get(uint16_t type) const;  // empty where absent
-  uint32_t u32(uint16_t type) const;          // 0 where absent
-  std::string_view text(uint16_t type) const; // without its closing zero
+  std::string_view get(uint16_t type) const;   // empty where absent
+  uint32_t u32(uint16_t type) const;           // 0 where absent
+  std::string_view text(uint16_t type) const;  // without its closing zero
   static void each(std::string_view nest, const std::function<void(uint16_t, std::string_view)>& visit);
 
  private:

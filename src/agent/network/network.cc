@@ -165,10 +165,11 @@ class Network::Impl {
   SerialThread thread{"network"};  // ends before what it works on
   // Last: ends before the thread that it calls. A laptop changes networks without asking.
   FileWatch resolver_watch{options_.resolv_confs, [this] {
-    if (auto done = thread.run([this] { return refresh_resolvers(); }); !done) {
-      log_warning("cannot turn tasks to this machine's new name servers: {}", done.error().context);
-    }
-  }};
+                             if (auto done = thread.run([this] { return refresh_resolvers(); }); !done) {
+                               log_warning("cannot turn tasks to this machine's new name servers: {}",
+                                           done.error().context);
+                             }
+                           }};
 };
 
 namespace {
@@ -194,7 +195,8 @@ Result<std::unique_ptr<Network>> Network::open(NetworkOptions options) {
   }
   auto lock = take_lock(*instance);
   if (!lock) {
-    return fail("another berth serves the state directory " + options.state_directory + " (" + lock.error().context + ")");
+    return fail("another berth serves the state directory " + options.state_directory + " (" + lock.error().context +
+                ")");
   }
   instance->lock_fd = lock->get();
   auto host = Host::open();

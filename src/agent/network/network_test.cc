@@ -63,8 +63,8 @@ TEST(Instance, GivesLinksNamesThatTheKernelTakes) {
 
 TEST(Instance, TakesOnlyIdsThatAreFileNames) {
   for (const char* id : {"vpc-0a", "0123456789abcdef0123456789abcdef"}) EXPECT_TRUE(fit_for_name(id));
-  for (const std::string& id : {std::string(""), std::string("."), std::string("a/b"), std::string("../x"), std::string(65, 'a'),
-                               std::string("a b"), std::string("a\0", 2)}) {
+  for (const std::string& id : {std::string(""), std::string("."), std::string("a/b"), std::string("../x"),
+                                std::string(65, 'a'), std::string("a b"), std::string("a\0", 2)}) {
     EXPECT_FALSE(fit_for_name(id)) << id;
   }
 }
@@ -92,7 +92,8 @@ TEST(SerialThread, RunsOneJobAtATimeAndAnswersEach) {
           most = std::max(most.load(), ++inside);
           --inside;
           return i * 1000 + n;
-        }), i * 1000 + n);
+        }),
+                  i * 1000 + n);
       }
     });
   }
@@ -102,7 +103,8 @@ TEST(SerialThread, RunsOneJobAtATimeAndAnswersEach) {
 
 TEST(Netlink, AttributesStopAtDamage) {
   // Length 3 is less than a header; length 200 is beyond the end.
-  for (const std::string& damaged : {std::string("\x03\x00\x01\x00", 4), std::string("\xc8\x00\x01\x00zz", 6), std::string("\x08")}) {
+  for (const std::string& damaged :
+       {std::string("\x03\x00\x01\x00", 4), std::string("\xc8\x00\x01\x00zz", 6), std::string("\x08")}) {
     int seen = 0;
     Attributes::each(damaged, [&](uint16_t, std::string_view) { ++seen; });
     EXPECT_EQ(seen, 0);
@@ -112,10 +114,17 @@ TEST(Netlink, AttributesStopAtDamage) {
 
 TEST(Doctor, NamesTheFirewallThatDropsForwardedPackets) {
   EXPECT_TRUE(blocking_firewalls("", "", "be123456v").empty());
-  EXPECT_TRUE(blocking_firewalls("table ip filter {\n\tchain FORWARD {\n\t\ttype filter hook forward priority filter; policy accept;\n",
-                                 "*filter\n:FORWARD ACCEPT [0:0]\n", "be123456v").empty());
+  EXPECT_TRUE(
+      blocking_firewalls(
+          "table ip filter {\n\tchain FORWARD {\n\t\ttype filter hook forward priority filter; policy accept;\n",
+          "*filter\n:FORWARD ACCEPT [0:0]\n", "be123456v")
+          .empty());
   // Our own chains refuse by rules.
-  EXPECT_TRUE(blocking_firewalls("table ip berth_123456 {\n\tchain forward {\n\t\ttype filter hook forward priority -5; policy drop;\n", "", "be").empty());
+  EXPECT_TRUE(
+      blocking_firewalls(
+          "table ip berth_123456 {\n\tchain forward {\n\t\ttype filter hook forward priority -5; policy drop;\n", "",
+          "be")
+          .empty());
   const auto docker = blocking_firewalls(
       "table ip filter {\n\tchain DOCKER-USER {\n\t}\n\tchain FORWARD {\n\t\ttype filter hook forward priority filter; policy drop;\n",
       "", "be123456v");
@@ -123,9 +132,14 @@ TEST(Doctor, NamesTheFirewallThatDropsForwardedPackets) {
   EXPECT_EQ(docker[0].name, "Docker");
   EXPECT_THAT(docker[0].remedy, HasSubstr("iptables -I DOCKER-USER -i be123456v+ -j ACCEPT"));
   EXPECT_EQ(blocking_firewalls("", ":FORWARD DROP [0:0]\n:ufw-before-forward - [0:0]\n", "be1v")[0].name, "ufw");
-  EXPECT_EQ(blocking_firewalls("table inet firewalld {\n\tchain filter_FORWARD {\n\t\ttype filter hook forward priority filter + 10; policy accept;\n",
-                               "", "be1v")[0].name, "firewalld");
-  EXPECT_EQ(blocking_firewalls("", "*filter\n:FORWARD DROP [0:0]\n", "be1v")[0].name, "the FORWARD chain of iptables-legacy");
+  EXPECT_EQ(
+      blocking_firewalls(
+          "table inet firewalld {\n\tchain filter_FORWARD {\n\t\ttype filter hook forward priority filter + 10; policy accept;\n",
+          "", "be1v")[0]
+          .name,
+      "firewalld");
+  EXPECT_EQ(blocking_firewalls("", "*filter\n:FORWARD DROP [0:0]\n", "be1v")[0].name,
+            "the FORWARD chain of iptables-legacy");
 }
 
 TEST(Doctor, ExplainsWhyNamesDoNotResolve) {
@@ -137,7 +151,8 @@ TEST(Doctor, ExplainsWhyNamesDoNotResolve) {
     EXPECT_FALSE(check.purpose.empty()) << check.name;
     EXPECT_FALSE(check.finding.empty()) << check.name;
     EXPECT_EQ(check.remedy.empty(), check.health == Health::ok) << check.name;
-    if (check.name == "name servers") explained = check.health == Health::warn && check.finding.find("loopback") != std::string::npos;
+    if (check.name == "name servers")
+      explained = check.health == Health::warn && check.finding.find("loopback") != std::string::npos;
   }
   EXPECT_TRUE(explained);
 }

@@ -31,8 +31,7 @@ nfgenmsg header_transaction() { return {AF_UNSPEC, NFNETLINK_V0, htons(NFNL_SUBS
 
 void element_message(NetlinkBatch& batch, uint16_t message, uint16_t flags, std::string_view table,
                      const SetElement& element, const char* what) {
-  batch.message(kind(message), flags, header_ip(),
-                what + element.address.to_string() + " in set " + element.set);
+  batch.message(kind(message), flags, header_ip(), what + element.address.to_string() + " in set " + element.set);
   batch.attribute_text(NFTA_SET_ELEM_LIST_TABLE, table);
   batch.attribute_text(NFTA_SET_ELEM_LIST_SET, element.set);
   const size_t elements = batch.nest(NFTA_SET_ELEM_LIST_ELEMENTS);

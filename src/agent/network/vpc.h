@@ -40,7 +40,7 @@ class Vpc {
   const Instance& instance_;
   VpcSpec spec_;
   Fd namespace_fd_;
-  NetlinkSocket route_;   // kept open, inside the VPC
+  NetlinkSocket route_;  // kept open, inside the VPC
   NetlinkSocket filter_;
   uint32_t mtu_ = 1500;
   std::map<std::string, TaskNetSpec> tasks_;

@@ -59,7 +59,7 @@ struct ContainerSpec {
   // What this host lets us give (probe.h); Fargate's default and larger wishes are cut to it. 0: anything.
   int64_t open_files_max = 0;
   std::vector<TmpfsMount> tmpfs;
-  std::vector<std::string> capabilities_add;   // "SYS_PTRACE", "CAP_SYS_PTRACE" or "ALL"
+  std::vector<std::string> capabilities_add;  // "SYS_PTRACE", "CAP_SYS_PTRACE" or "ALL"
   std::vector<std::string> capabilities_drop;
   std::vector<std::pair<std::string, std::string>> system_controls;
   bool init_process = false;
@@ -69,12 +69,12 @@ struct ContainerSpec {
   int64_t cpu_shares = 0;          // 1024 a vCPU; 0: the least there is, as Docker's and ECS's 0
 
   std::string hostname;
-  std::vector<BindMount> binds;    // volumes, /etc/hosts, /etc/resolv.conf, /etc/hostname
-  std::string root;                // absolute, or relative to the bundle
-  std::string network_namespace;   // path; empty: a new, empty one
-  std::string cgroup;              // path below the hierarchy's root, with a leading slash
-  std::string init_program;        // berth-supervisor, for init_process
-  std::string compiled_filter;     // of filters.h, for the capabilities; empty: the runtime compiles the profile
+  std::vector<BindMount> binds;   // volumes, /etc/hosts, /etc/resolv.conf, /etc/hostname
+  std::string root;               // absolute, or relative to the bundle
+  std::string network_namespace;  // path; empty: a new, empty one
+  std::string cgroup;             // path below the hierarchy's root, with a leading slash
+  std::string init_program;       // berth-supervisor, for init_process
+  std::string compiled_filter;    // of filters.h, for the capabilities; empty: the runtime compiles the profile
 };
 
 }  // namespace berth::runtime

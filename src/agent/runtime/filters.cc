@@ -23,7 +23,8 @@ std::string base64(const std::string& bytes) {
   out.reserve((bytes.size() + 2) / 3 * 4);
   for (size_t at = 0; at < bytes.size(); at += 3) {
     uint32_t group = 0;
-    for (size_t i = 0; i < 3; ++i) group = group << 8 | (at + i < bytes.size() ? static_cast<uint8_t>(bytes[at + i]) : 0);
+    for (size_t i = 0; i < 3; ++i)
+      group = group << 8 | (at + i < bytes.size() ? static_cast<uint8_t>(bytes[at + i]) : 0);
     for (size_t i = 0; i < 4; ++i) out += at + i > bytes.size() ? '=' : kDigits[group >> (18 - 6 * i) & 63];
   }
   return out;
@@ -65,7 +66,8 @@ Filters::Filters(std::string program) : program_(std::move(program)) {}
 const std::string& Filters::of(const std::vector<std::string>& capabilities) {
   if (const auto known = compiled_.find(capabilities); known != compiled_.end()) return known->second;
   std::string filter = output_of(program_, capabilities);
-  if (filter.empty() || filter.size() % kInstructionBytes != 0 || filter.size() / kInstructionBytes > kInstructionsMax) {
+  if (filter.empty() || filter.size() % kInstructionBytes != 0 ||
+      filter.size() / kInstructionBytes > kInstructionsMax) {
     log_warning("{} gives no system call filter: the OCI runtime compiles it at every start", program_);
     filter.clear();
   }

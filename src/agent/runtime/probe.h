@@ -8,13 +8,13 @@
 namespace berth::runtime {
 
 struct Runtime {
-  std::string path;          // of crun or runc; empty: neither is usable
-  std::string name;          // "crun"
-  std::string version;       // "1.8.1"
+  std::string path;     // of crun or runc; empty: neither is usable
+  std::string name;     // "crun"
+  std::string version;  // "1.8.1"
   std::string cgroup_root = "/sys/fs/cgroup";
   taskdir::CgroupMode cgroup_mode = taskdir::CgroupMode::v2;
   int64_t open_files_max = 0;  // a container's limit cannot be higher: this process may not raise its own. 0: it may
-  std::string problem;       // where path is empty: what is missing, and the remedy
+  std::string problem;         // where path is empty: what is missing, and the remedy
 };
 
 // Runs `crun --version` (some milliseconds).

@@ -105,7 +105,8 @@ TEST(Signals, NamesAndNumbers) {
 TEST(Seccomp, CapabilitiesOpenTheirCallsOnly) {
   const std::string plain = seccomp_profile({});
   EXPECT_TRUE(json::parse(plain));
-  for (const char* name : {"\"mount\"", "\"kexec_load\"", "\"unshare\"", "\"keyctl\"", "\"io_uring_setup\"", "\"bpf\""}) {
+  for (const char* name :
+       {"\"mount\"", "\"kexec_load\"", "\"unshare\"", "\"keyctl\"", "\"io_uring_setup\"", "\"bpf\""}) {
     EXPECT_EQ(plain.find(name), std::string::npos) << name;
   }
   EXPECT_NE(plain.find("\"clone3\""), std::string::npos);
@@ -140,7 +141,8 @@ TEST(Users, AsDocker) {
 
 TEST(Probe, TellsTheModeFromTheMounts) {
   const std::string v2 = "30 23 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw\n";
-  const std::string v1 = "30 23 0:26 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n31 30 0:27 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n";
+  const std::string v1 =
+      "30 23 0:26 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n31 30 0:27 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n";
   const std::string beside = "40 30 0:40 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
   EXPECT_EQ(cgroup_mode_of(v2, "/sys/fs/cgroup"), taskdir::CgroupMode::v2);
   EXPECT_EQ(cgroup_mode_of(v1, "/sys/fs/cgroup"), taskdir::CgroupMode::v1);

@@ -128,8 +128,7 @@ std::string read_from_layers(const std::vector<std::string>& layers, const std::
     open_how how{};
     how.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
     how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
-    const Fd file(static_cast<int>(
-        syscall(SYS_openat2, directory.get(), relative_path.c_str(), &how, sizeof how)));
+    const Fd file(static_cast<int>(syscall(SYS_openat2, directory.get(), relative_path.c_str(), &how, sizeof how)));
     struct stat status {};
     if (file && fstat(file.get(), &status) == 0 && S_ISREG(status.st_mode)) {
       std::string text;

@@ -46,7 +46,8 @@ EventLoop::TimerId EventLoop::after_ms(int64_t delay_ms, std::function<void()> c
 }
 
 void EventLoop::cancel(TimerId id) {
-  const auto at = std::find_if(timers_.begin(), timers_.end(), [&](const auto& timer) { return timer.second.first == id; });
+  const auto at =
+      std::find_if(timers_.begin(), timers_.end(), [&](const auto& timer) { return timer.second.first == id; });
   if (at != timers_.end()) timers_.erase(at);
 }
 

@@ -13,8 +13,8 @@
 
 #include "agent/supervise/files.h"
 #include "agent/supervise/process.h"
-#include "base/log.h"
 #include "base/kill_point.h"
+#include "base/log.h"
 #include "taskdir/cgroups.h"
 #include "taskdir/owner.h"
 #include "taskdir/paths.h"
@@ -22,9 +22,9 @@
 namespace berth::agent {
 
 namespace {
-constexpr int64_t kOwnerPatienceMs = 10'000;   // for a supervisor that was starting when the last daemon died
+constexpr int64_t kOwnerPatienceMs = 10'000;  // for a supervisor that was starting when the last daemon died
 constexpr int64_t kOwnerRetryMs = 20;
-constexpr int64_t kCleanUpPatienceMs = 30'000; // for killed processes to be gone
+constexpr int64_t kCleanUpPatienceMs = 30'000;  // for killed processes to be gone
 constexpr int64_t kCleanUpRetryMs = 5;
 constexpr size_t kPlanBytesMax = 16 * 1024 * 1024;
 constexpr size_t kJournalReadBytes = 256 * 1024;
@@ -155,8 +155,7 @@ void Supervisors::read_journal(Task& task) {
   const std::string id = task.plan.task_id;
   std::string buffer(kJournalReadBytes, '\0');
   for (;;) {
-    const ssize_t got =
-        pread(task.journal.get(), buffer.data(), buffer.size(), static_cast<off_t>(task.journal_bytes));
+    const ssize_t got = pread(task.journal.get(), buffer.data(), buffer.size(), static_cast<off_t>(task.journal_bytes));
     if (got <= 0) return;
     std::string_view bytes = std::string_view(buffer).substr(0, static_cast<size_t>(got));
     const uint64_t begin = task.journal_bytes;
@@ -243,7 +242,7 @@ namespace {
 // No supervisor has ever taken this plan: it would hold the lock, have said who it is, or have written to the journal. The
 // daemon died while it prepared the launch, and nothing of the task has run.
 bool never_taken(const std::string& path) {
-  struct stat journal{};
+  struct stat journal {};
   const bool written = stat((path + "/" + taskdir::kJournalFile).c_str(), &journal) == 0 && journal.st_size > 0;
   return !written && !read_owner(path) && !is_locked(path + "/" + taskdir::kPlanFile);
 }
@@ -323,8 +322,7 @@ bool Supervisors::connect(Task& task) {
   address.sun_family = AF_UNIX;
   snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%s", task.directory.get(),
            taskdir::kSocketFile);
-  if (!task.socket ||
-      ::connect(task.socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+  if (!task.socket || ::connect(task.socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
     task.socket.reset();
     return false;
   }

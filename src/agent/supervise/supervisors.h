@@ -49,10 +49,10 @@ class SupervisorEvents {
 };
 
 struct AdoptReport {
-  size_t running = 0;    // supervisors found alive
-  size_t over = 0;       // ended while nobody looked: gone() has been or will be called
+  size_t running = 0;      // supervisors found alive
+  size_t over = 0;         // ended while nobody looked: gone() has been or will be called
   size_t never_begun = 0;  // prepared, but no supervisor had started: removed, and knows() says no
-  size_t set_aside = 0;  // not understood: killed where they have a cgroup, and moved to <tasks>/.aside
+  size_t set_aside = 0;    // not understood: killed where they have a cgroup, and moved to <tasks>/.aside
 };
 
 class Supervisors {

@@ -69,15 +69,13 @@ struct ServiceSnapshot {
   const records::ServiceStatus* status = nullptr;  // null: never decided
   // Live and stopping tasks of the service, and those whose failure may not have been counted yet.
   std::vector<ServiceTask> tasks;
-  const records::TaskDefinition* target_definition =
-      nullptr;  // of the revision that primary_revision() names
+  const records::TaskDefinition* target_definition = nullptr;  // of the revision that primary_revision() names
   placement::Room room;
   bool cluster_active = true;
 };
 
 // The revision whose tasks the next decision would start: for which the snapshot needs the definition.
-const records::Revision& primary_revision(const records::ServiceSpec& spec,
-                                          const records::ServiceStatus* status);
+const records::Revision& primary_revision(const records::ServiceSpec& spec, const records::ServiceStatus* status);
 
 struct TaskStart {
   std::string id;

@@ -201,8 +201,8 @@ TEST_F(DeploymentTest, CompletesAndIsSteadyOnce) {
 TEST_F(DeploymentTest, TellsStartsAndStops) {
   spec.desired_count = 2;
   auto plan = decide();
-  EXPECT_EQ(newest(), fmt::format("(service web) has started 2 tasks: (task {}) (task {}).",
-                                  plan.starts[0].id, plan.starts[1].id));
+  EXPECT_EQ(newest(), fmt::format("(service web) has started 2 tasks: (task {}) (task {}).", plan.starts[0].id,
+                                  plan.starts[1].id));
   spec.desired_count = 1;
   tasks("hh", "");
   decide();
@@ -324,8 +324,7 @@ TEST_F(DeploymentTest, BreakerWithAndWithoutAWayBack) {
   for (const Case& c :
        {Case{false, true, true, kNew, "ECS deployment circuit breaker: tasks failed to start."},
         Case{true, false, false, kNew, "ECS deployment circuit breaker: tasks failed to start."},
-        Case{true, true, true, kOld,
-             "ECS deployment circuit breaker: rolling back to deploymentId " + kOld + "."}}) {
+        Case{true, true, true, kOld, "ECS deployment circuit breaker: rolling back to deploymentId " + kOld + "."}}) {
     spec.desired_count = 1;
     spec.deployment = {100, 200, true, c.rollback};
     status.deployments.resize(1);
@@ -383,13 +382,16 @@ TEST_F(DeploymentTest, WhatItCannotDoItSays) {
        "Container Instances were found in your cluster. For more information, see the Troubleshooting "
        "section of the "
        "Amazon ECS Developer Guide."},
-      {[&] { status.deployments[0].revision.launch_type = ""; },
-       "(service web) was unable to place a task because"},
+      {[&] { status.deployments[0].revision.launch_type = ""; }, "(service web) was unable to place a task because"},
       {[&] { has_definition = false; },
        "(service web) was unable to place a task. Reason: the task definition app:2 does not exist."},
-      {[&] { room = {600, 300}; },
+      {[&] {
+         room = {600, 300};
+       },
        "(service web) was unable to place a task. Reason: RESOURCE:MEMORY. A task needs 512 MiB "},
-      {[&] { spec.deployment = {100, 100, false, false}, tasks("", "h"); },
+      {[&] {
+         spec.deployment = {100, 100, false, false}, tasks("", "h");
+       },
        "(service web) was unable to stop or start tasks during a deployment because of the service "
        "deployment "
        "configuration. Update the minimumHealthyPercent or maximumPercent value and try again."},
@@ -477,8 +479,7 @@ TEST_F(DeploymentTest, TaskSpecOfAService) {
   EXPECT_EQ(task.platform_version, "1.4.0");
   EXPECT_EQ(task.memory_mib, 512);
   EXPECT_EQ(task.eni_id.size(), 21u);
-  EXPECT_EQ(
-      task_spec(kPath, spec, status.deployments[0], definition, "FARGATE_SPOT", now, random).launch_type, "");
+  EXPECT_EQ(task_spec(kPath, spec, status.deployments[0], definition, "FARGATE_SPOT", now, random).launch_type, "");
 }
 
 TEST_F(DeploymentTest, StrategyIsKeptAcrossPlans) {

@@ -7,8 +7,7 @@
 namespace berth::control::deployment {
 
 void Events::tell(const std::string& text) {
-  events_.insert(events_.begin(),
-                 {new_uuid(random_), now_ms_, fmt::format("(service {}) {}", service_, text)});
+  events_.insert(events_.begin(), {new_uuid(random_), now_ms_, fmt::format("(service {}) {}", service_, text)});
   if (events_.size() > kEventsMax) events_.resize(kEventsMax);
 }
 

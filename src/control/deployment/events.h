@@ -12,8 +12,7 @@ namespace berth::control::deployment {
 
 class Events {
  public:
-  Events(std::vector<records::ServiceEvent>& events, const std::string& service, TimeMs now_ms,
-         Random& random)
+  Events(std::vector<records::ServiceEvent>& events, const std::string& service, TimeMs now_ms, Random& random)
       : events_(events), service_(service), now_ms_(now_ms), random_(random) {}
 
   // "(service NAME) " goes in front.

@@ -11,14 +11,20 @@ using records::DesiredStatus;
 using records::Rollout;
 using records::TaskState;
 
+namespace {
+// A service made anew under an old name begins with nothing of its predecessor's.
+records::ServiceStatus status_of_this_incarnation(const ServiceSnapshot& service) {
+  if (!service.status || service.status->incarnation != service.spec.incarnation) return {};
+  return *service.status;
+}
+}  // namespace
+
 Reconcile::Reconcile(const ServiceSnapshot& service, TimeMs now_ms, Random& random, const Settings& settings)
     : service_(service),
       now_(now_ms),
       random_(random),
       settings_(settings),
-      plan_{service.status && service.status->incarnation == service.spec.incarnation
-                ? *service.status
-                : records::ServiceStatus{}},
+      plan_{status_of_this_incarnation(service)},
       status_(plan_.status),
       events_(status_.events, service.path.name, now_ms, random) {
   status_.incarnation = service.spec.incarnation;
@@ -83,8 +89,7 @@ void Reconcile::take_over_spec() {
 
 // Settings that are kept and change nothing at run time: said once for each deployment that asks for them.
 void Reconcile::tell_what_does_nothing() {
-  const bool fresh =
-      primary().generation == service_.spec.generation && primary().rollout == Rollout::in_progress;
+  const bool fresh = primary().generation == service_.spec.generation && primary().rollout == Rollout::in_progress;
   if (!fresh) return;
   if (primary().revision.kept.find("serviceConnectConfiguration") != std::string::npos)
     events_.tell_once("serviceConnectConfiguration is kept, and does nothing yet: its tasks are not proxied.",
@@ -111,11 +116,9 @@ bool Reconcile::drain() {
 void Reconcile::tell_starts_and_stops() {
   std::vector<std::string> started;
   for (const TaskStart& start : plan_.starts) started.push_back(start.id);
-  if (!started.empty())
-    events_.tell(fmt::format("has started {} tasks: {}.", started.size(), Events::tasks(started)));
+  if (!started.empty()) events_.tell(fmt::format("has started {} tasks: {}.", started.size(), Events::tasks(started)));
   if (!stopped_ids_.empty())
-    events_.tell(
-        fmt::format("has stopped {} running tasks: {}.", stopped_ids_.size(), Events::tasks(stopped_ids_)));
+    events_.tell(fmt::format("has stopped {} running tasks: {}.", stopped_ids_.size(), Events::tasks(stopped_ids_)));
   if (!started.empty() || !stopped_ids_.empty()) status_.steady_announced = false;
 }
 
@@ -127,17 +130,14 @@ void Reconcile::settle_deployments() {
   };
   for (Deployment& deployment : deployments) {
     const int wanted = deployment.primary ? desired_ : live_of(deployment);
-    if (deployment.desired_count != wanted)
-      deployment.desired_count = wanted, deployment.updated_at_ms = now_;
+    if (deployment.desired_count != wanted) deployment.desired_count = wanted, deployment.updated_at_ms = now_;
   }
-  std::erase_if(deployments, [&](const Deployment& deployment) {
-    return !deployment.primary && live_of(deployment) == 0;
-  });
+  std::erase_if(deployments,
+                [&](const Deployment& deployment) { return !deployment.primary && live_of(deployment) == 0; });
 
   const int short_by = settings_.bug == PlantedBug::one_task_short && desired_ > 1 ? 1 : 0;
   const int healthy = count([](const Task& task) { return task.current && task.healthy; });
-  const bool all_there =
-      plan_.starts.empty() && !plan_.again && healthy == desired_ - short_by && live() == healthy;
+  const bool all_there = plan_.starts.empty() && !plan_.again && healthy == desired_ - short_by && live() == healthy;
   if (!all_there) {
     status_.steady_announced = false;
     return;

@@ -71,8 +71,7 @@ void Reconcile::count_failures() {
   for (const ServiceTask& of : service_.tasks) {
     const TaskSummary* task = of.summary;
     if (task->desired != DesiredStatus::stopped || task->failure_counted) continue;
-    if (task->stop_code != StopCode::task_failed_to_start &&
-        task->stop_code != StopCode::essential_container_exited)
+    if (task->stop_code != StopCode::task_failed_to_start && task->stop_code != StopCode::essential_container_exited)
       continue;
     // The transaction marks each task it counts: what it cannot hold waits for the next.
     if (static_cast<int>(plan_.counted.size()) >= settings_.writes_max) {
@@ -129,8 +128,7 @@ void Reconcile::break_circuit() {
   const auto& configuration = service_.spec.deployment;
   Deployment& current = primary();
   if (!configuration.circuit_breaker || current.rollout != Rollout::in_progress) return;
-  if (current.failed_tasks < breaker_threshold(desired_) || settings_.bug == PlantedBug::breaker_never_trips)
-    return;
+  if (current.failed_tasks < breaker_threshold(desired_) || settings_.bug == PlantedBug::breaker_never_trips) return;
   // A roll-back is the last resort: it goes on trying, with back-off.
   if (current.generation != status_.generation) return note("circuit breaker leaves a roll-back alone");
   current.rollout = Rollout::failed;

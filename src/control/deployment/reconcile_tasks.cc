@@ -42,13 +42,11 @@ bool Reconcile::stop_unhealthy(Task& task) {
 void Reconcile::stop_first(int count, bool current_only) {
   std::vector<Task*> candidates;
   for (Task& task : tasks_)
-    if (!task.stop && (task.current || !current_only) && !(current_only && task.unhealthy))
-      candidates.push_back(&task);
+    if (!task.stop && (task.current || !current_only) && !(current_only && task.unhealthy)) candidates.push_back(&task);
   const auto worth = [](const Task& task) {
     return std::tuple(task.healthy, task.unhealthy, !task.current, -task.summary->created_at_ms);
   };
-  std::sort(candidates.begin(), candidates.end(),
-            [&](const Task* a, const Task* b) { return worth(*a) < worth(*b); });
+  std::sort(candidates.begin(), candidates.end(), [&](const Task* a, const Task* b) { return worth(*a) < worth(*b); });
   for (Task* task : candidates) {
     if (count-- <= 0) return;
     if (!stop(*task, scaling_reason())) return;
@@ -92,9 +90,7 @@ int Reconcile::missing() const {
   const int short_by = settings_.bug == PlantedBug::one_task_short && desired_ > 1 ? 1 : 0;
   return desired_ - short_by - count([](const Task& task) { return task.current && !task.unhealthy; });
 }
-int Reconcile::allowed() const {
-  return upper() - live();
-}
+int Reconcile::allowed() const { return upper() - live(); }
 
 int Reconcile::fitting(int wanted) const {
   if (wanted <= 0 || !service_.target_definition) return 0;
@@ -112,8 +108,7 @@ void Reconcile::retire_old() {
   if (old_healthy == 0) return;
   const int healthy = count([](const Task& task) { return task.healthy; });
   int in_the_way = 0;
-  if (missing() > 0 && may_start())
-    in_the_way = missing() - std::min(std::max(allowed(), 0), fitting(missing()));
+  if (missing() > 0 && may_start()) in_the_way = missing() - std::min(std::max(allowed(), 0), fitting(missing()));
   int stops = std::max(healthy - desired_, std::min(healthy - lower(), in_the_way));
   if (settings_.bug == PlantedBug::below_minimum_percent) stops = old_healthy;
   for (Task& task : tasks_) {
@@ -140,10 +135,9 @@ bool Reconcile::may_start() {
   }
   if (!service_.target_definition) {
     note("definition of a service is gone");
-    events_.tell_once(
-        fmt::format("was unable to place a task. Reason: the task definition {}:{} does not exist.",
-                    revision.family, revision.revision),
-        settings_.event_repeat_ms);
+    events_.tell_once(fmt::format("was unable to place a task. Reason: the task definition {}:{} does not exist.",
+                                  revision.family, revision.revision),
+                      settings_.event_repeat_ms);
     return false;
   }
   if (now_ < status_.next_start_at_ms) {
@@ -196,19 +190,16 @@ void Reconcile::start_tasks(int count) {
       ++counts[static_cast<size_t>(at)];
       provider = strategy[static_cast<size_t>(at)].capacity_provider;
     }
-    plan_.starts.push_back(
-        {new_hex_id(random_), task_spec(service_.path, service_.spec, primary(), *service_.target_definition,
-                                        provider, now_, random_)});
+    plan_.starts.push_back({new_hex_id(random_), task_spec(service_.path, service_.spec, primary(),
+                                                           *service_.target_definition, provider, now_, random_)});
   }
 }
 
 // Bounds that leave no step: neither a start nor a stop is allowed, and nothing is under way that would
 // change that.
 void Reconcile::tell_stuck() {
-  if (desired_ == 0 || missing() <= 0 || allowed() > 0 || !plan_.starts.empty() || !plan_.stops.empty())
-    return;
-  if (plan_.waits_for_room || count([](const Task& task) { return !task.healthy; }) > 0 || !may_start())
-    return;
+  if (desired_ == 0 || missing() <= 0 || allowed() > 0 || !plan_.starts.empty() || !plan_.stops.empty()) return;
+  if (plan_.waits_for_room || count([](const Task& task) { return !task.healthy; }) > 0 || !may_start()) return;
   note("bounds leave no step");
   events_.tell_once(
       "was unable to stop or start tasks during a deployment because of the service deployment "

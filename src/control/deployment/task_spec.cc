@@ -6,8 +6,7 @@ namespace berth::control::deployment {
 namespace {
 
 void add(records::Tags& tags, const std::string& key, const std::string& value) {
-  const auto found =
-      std::find_if(tags.begin(), tags.end(), [&](const auto& tag) { return tag.first == key; });
+  const auto found = std::find_if(tags.begin(), tags.end(), [&](const auto& tag) { return tag.first == key; });
   if (found == tags.end())
     tags.emplace_back(key, value);
   else
@@ -49,9 +48,8 @@ records::TaskSpec task_spec(const records::keys::ServicePath& path, const record
   spec.launch_type = capacity_provider.empty() ? revision.launch_type : "";
   spec.capacity_provider = capacity_provider;
   // LATEST is 1.4.0 for Linux; nothing that we run depends on the version.
-  spec.platform_version = revision.platform_version == "LATEST" || revision.platform_version.empty()
-                              ? "1.4.0"
-                              : revision.platform_version;
+  spec.platform_version =
+      revision.platform_version == "LATEST" || revision.platform_version.empty() ? "1.4.0" : revision.platform_version;
   spec.network = revision.network;
   spec.cpu_units = definition.cpu_units;
   spec.memory_mib = memory_mib(definition);

@@ -25,9 +25,7 @@ const ContainerDefinition* Containers::definition(const std::string& name) const
   return nullptr;
 }
 
-bool Containers::started(const std::string& name) const {
-  return seen(name).started_at_ms > 0;
-}
+bool Containers::started(const std::string& name) const { return seen(name).started_at_ms > 0; }
 
 bool Containers::failed_to_start(const std::string& name) const {
   const ContainerObserved& container = seen(name);
@@ -38,8 +36,7 @@ bool Containers::exited(const std::string& name) const {
   if (failed_to_start(name)) return true;
   const ContainerObserved& container = seen(name);
   const auto ordered = status_.starts.find(name);
-  if (ordered == status_.starts.end() || container.running || container.starts < ordered->second)
-    return false;
+  if (ordered == status_.starts.end() || container.running || container.starts < ordered->second) return false;
   return container.exited_at_ms > 0 || container.exit_code.has_value() || !container.reason.empty();
 }
 
@@ -48,26 +45,23 @@ bool Containers::may_restart(const ContainerDefinition& container) const {
   const ContainerObserved& last = seen(container.name);
   const records::RestartPolicy& policy = *container.restart_policy;
   const auto& ignored = policy.ignored_exit_codes;
-  if (last.exit_code && std::find(ignored.begin(), ignored.end(), *last.exit_code) != ignored.end())
-    return false;
+  if (last.exit_code && std::find(ignored.begin(), ignored.end(), *last.exit_code) != ignored.end()) return false;
   return last.exited_at_ms - last.started_at_ms >= int64_t{policy.attempt_period_s} * 1000;
 }
 
-Containers::Dependence Containers::one(const std::string& dependant,
-                                       const records::Dependency& dependency) const {
+Containers::Dependence Containers::one(const std::string& dependant, const records::Dependency& dependency) const {
   const ContainerDefinition* target = definition(dependency.container);
   const auto never = [&](std::string_view what) {
     return Dependence{Readiness::never,
-                      fmt::format("TaskDependencyError: container {} cannot start: its dependency {} {}",
-                                  dependant, dependency.container, what)};
+                      fmt::format("TaskDependencyError: container {} cannot start: its dependency {} {}", dependant,
+                                  dependency.container, what)};
   };
   if (!target) return never("is not in the task definition");
   if (failed_to_start(target->name)) return never("could not be started");
   const ContainerObserved& state = seen(target->name);
   const bool is_over = over(*target);
   switch (dependency.condition) {
-    case Condition::start:
-      return {started(target->name) ? Readiness::ready : Readiness::waiting};
+    case Condition::start: return {started(target->name) ? Readiness::ready : Readiness::waiting};
     case Condition::complete:
       if (is_over) return {};
       break;
@@ -96,8 +90,7 @@ Containers::Dependence Containers::one(const std::string& dependant,
 
 Containers::Dependence Containers::dependence(const ContainerDefinition& container) const {
   std::vector<records::Dependency> all = container.depends_on;
-  for (const records::VolumeFrom& from : container.volumes_from)
-    all.push_back({from.container, Condition::start});
+  for (const records::VolumeFrom& from : container.volumes_from) all.push_back({from.container, Condition::start});
   Dependence result;
   for (const records::Dependency& dependency : all) {
     Dependence next = one(container.name, dependency);

@@ -20,7 +20,7 @@ class Containers {
   const records::ContainerObserved& seen(const std::string& name) const;
   bool started(const std::string& name) const;          // at least once
   bool failed_to_start(const std::string& name) const;  // never ran, and will not
-  bool exited(const std::string& name) const;  // its latest ordered start is over, or never came about
+  bool exited(const std::string& name) const;           // its latest ordered start is over, or never came about
 
   // By its restart policy: it ended, and ran for long enough before that.
   bool may_restart(const records::ContainerDefinition& container) const;

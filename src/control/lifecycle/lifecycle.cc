@@ -61,15 +61,13 @@ class Decision {
     if (!task_.definition)
       return stop(StopCode::task_failed_to_start, "ResourceInitializationError: its task definition is gone");
     if (!task_.definition->not_served.empty())
-      return stop(StopCode::task_failed_to_start,
-                  "ResourceInitializationError: " + task_.definition->not_served);
+      return stop(StopCode::task_failed_to_start, "ResourceInitializationError: " + task_.definition->not_served);
     if (task_.intent) return;  // asked to stop before it was placed
     if (const placement::SubnetUse* subnet = placement::choose_subnet(task_.subnets, random_)) {
       status_.subnet_id = subnet->id;
       status_.availability_zone = subnet->availability_zone;
     } else if (task_.definition->network_mode == "awsvpc") {
-      return stop(StopCode::task_failed_to_start,
-                  "ResourceInitializationError: none of its subnets exists any more");
+      return stop(StopCode::task_failed_to_start, "ResourceInitializationError: none of its subnets exists any more");
     }
     status_.order = Order::run;
   }
@@ -96,14 +94,12 @@ class Decision {
       return stop_for_failure("TaskVanishedError: the agent found nothing of the task running");
     }
     order_starts(containers);
-    if (status_.desired == DesiredStatus::running)
-      status_.health = health::of_task(*task_.definition, *observed_);
+    if (status_.desired == DesiredStatus::running) status_.health = health::of_task(*task_.definition, *observed_);
   }
 
   void stop_for_failure(const std::string& failure) {
     note(status_.started_at_ms == 0 ? "failed before it ran" : "failed while it ran");
-    stop(status_.started_at_ms == 0 ? StopCode::task_failed_to_start : StopCode::essential_container_exited,
-         failure);
+    stop(status_.started_at_ms == 0 ? StopCode::task_failed_to_start : StopCode::essential_container_exited, failure);
   }
 
   void stop_for_exit(const Containers& containers, const ContainerDefinition& container) {
@@ -146,8 +142,7 @@ class Decision {
         continue;
       }
       const auto dependence = containers.dependence(container);
-      if (dependence.readiness == Containers::Readiness::ready ||
-          settings_.bug == PlantedBug::ignore_dependencies) {
+      if (dependence.readiness == Containers::Readiness::ready || settings_.bug == PlantedBug::ignore_dependencies) {
         starts = 1;
       } else if (dependence.readiness == Containers::Readiness::never) {
         note("dependency can never be met");
@@ -200,12 +195,10 @@ class Decision {
       status_.stop_code = StopCode::none;
       status_.stopped_reason.clear();
     }
-    if (settings_.bug == PlantedBug::forget_to_stop && status_.order == Order::stop)
-      status_.order = Order::run;
+    if (settings_.bug == PlantedBug::forget_to_stop && status_.order == Order::stop) status_.order = Order::run;
     TaskPlan plan;
     plan.wake_at_ms = wake_at_;
-    if (status_.state == TaskState::stopped)
-      plan.wake_at_ms = status_.stopped_at_ms + settings_.stopped_kept_ms;
+    if (status_.state == TaskState::stopped) plan.wake_at_ms = status_.stopped_at_ms + settings_.stopped_kept_ms;
     const bool first = !task_.status;
     if (!first && status_ == *task_.status) return plan;
     ++status_.version;

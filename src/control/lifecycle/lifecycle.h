@@ -57,7 +57,7 @@ struct TaskSnapshot {
 struct TaskPlan {
   std::optional<records::TaskStatus> status;  // absent: as it was
   bool erase = false;                         // all keys of the task, in one transaction
-  TimeMs wake_at_ms = 0;  // decide again then at the latest; 0: only when something changes
+  TimeMs wake_at_ms = 0;                      // decide again then at the latest; 0: only when something changes
 };
 
 TaskPlan decide(const TaskSnapshot& task, TimeMs now_ms, Random& random, const Settings& settings);

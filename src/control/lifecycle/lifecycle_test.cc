@@ -133,9 +133,7 @@ TEST_F(LifecycleTest, GoesThroughItsStates) {
 }
 
 TEST_F(LifecycleTest, WhatCannotBeginIsStoppedAtOnceAndSaysWhy) {
-  const auto fresh = [&] {
-    status.reset(), has_definition = true, definition.not_served.clear(), intent.reset();
-  };
+  const auto fresh = [&] { status.reset(), has_definition = true, definition.not_served.clear(), intent.reset(); };
   struct Case {
     std::function<void()> given;
     StopCode code;
@@ -146,7 +144,10 @@ TEST_F(LifecycleTest, WhatCannotBeginIsStoppedAtOnceAndSaysWhy) {
        "ResourceInitializationError: secrets are not served yet"},
       {[&] { has_definition = false; }, StopCode::task_failed_to_start,
        "ResourceInitializationError: its task definition is gone"},
-      {[&] { intent = {now, "no"}; }, StopCode::user_initiated, "no"},
+      {[&] {
+         intent = {now, "no"};
+       },
+       StopCode::user_initiated, "no"},
       {[&] { subnets.clear(); }, StopCode::task_failed_to_start,
        "ResourceInitializationError: none of its subnets exists any more"},
   };
@@ -285,10 +286,9 @@ TEST_F(LifecycleTest, StartTimeoutEndsTheWaiting) {
   EXPECT_EQ(status->desired, DesiredStatus::running);
   now += 1;
   decide();
-  EXPECT_EQ(
-      status->stopped_reason,
-      "TaskDependencyError: container app cannot start: its dependency base did not reach HEALTHY within its "
-      "startTimeout of 5 seconds");
+  EXPECT_EQ(status->stopped_reason,
+            "TaskDependencyError: container app cannot start: its dependency base did not reach HEALTHY within its "
+            "startTimeout of 5 seconds");
 }
 
 TEST_F(LifecycleTest, RestartPolicy) {

@@ -25,12 +25,8 @@ namespace {
 constexpr state::Durability kStopDurability = state::Durability::acknowledged;
 
 // A task's or service's path is what its key has after the kind.
-std::string path_of(const std::string& key, std::string_view kind) {
-  return key.substr(kind.size());
-}
-std::string key_of(std::string_view kind, const std::string& path) {
-  return std::string(kind) + path;
-}
+std::string path_of(const std::string& key, std::string_view kind) { return key.substr(kind.size()); }
+std::string key_of(std::string_view kind, const std::string& path) { return std::string(kind) + path; }
 
 state::Read read_of(std::string key, const std::optional<state::Entry>& entry) {
   return {std::move(key), false, entry ? entry->mod_revision : 0};
@@ -46,8 +42,7 @@ std::shared_ptr<const T> value_of(const std::optional<state::Entry>& entry) {
 Loop::Loop(state::Store& store, records::TaskIndex& index, Random& random, Settings settings)
     : store_(store), index_(index), random_(random), settings_(std::move(settings)) {
   begin_again();
-  for (std::string_view prefix :
-       {keys::kTaskSpec, keys::kTaskIntent, keys::kTaskObserved, keys::kServiceSpec})
+  for (std::string_view prefix : {keys::kTaskSpec, keys::kTaskIntent, keys::kTaskObserved, keys::kServiceSpec})
     watch(prefix);
 }
 
@@ -72,15 +67,13 @@ void Loop::begin_again() {
   wake_.clear();
   timers_ = {};
   reserved_mib_ = index_.reserved().memory_mib;
-  for (const state::Entry& entry : store_.range(keys::kTaskSpec))
-    dirty_task(path_of(entry.key, keys::kTaskSpec));
+  for (const state::Entry& entry : store_.range(keys::kTaskSpec)) dirty_task(path_of(entry.key, keys::kTaskSpec));
   for (const state::Entry& entry : store_.range(keys::kServiceSpec))
     dirty_service(path_of(entry.key, keys::kServiceSpec), true);
 }
 
 void Loop::changed(const state::Change& change) {
-  if (change.key.starts_with(keys::kServiceSpec))
-    return dirty_service(path_of(change.key, keys::kServiceSpec));
+  if (change.key.starts_with(keys::kServiceSpec)) return dirty_service(path_of(change.key, keys::kServiceSpec));
   for (std::string_view kind : {keys::kTaskSpec, keys::kTaskIntent, keys::kTaskObserved})
     if (change.key.starts_with(kind)) {
       std::string path = path_of(change.key, kind);
@@ -165,8 +158,7 @@ void Loop::wake_those_who_wait_for_room() {
   reserved_mib_ = reserved;
 }
 
-std::shared_ptr<const records::TaskDefinition> Loop::definition(const records::Scope& scope,
-                                                                const std::string& family,
+std::shared_ptr<const records::TaskDefinition> Loop::definition(const records::Scope& scope, const std::string& family,
                                                                 int64_t revision) const {
   return records::get<records::TaskDefinition>(store_, keys::task_definition(scope, family, revision));
 }
@@ -194,16 +186,14 @@ void Loop::decide_task(const std::string& path_text, TimeMs now_ms) {
   const auto observed = value_of<records::TaskObserved>(observed_entry);
   const auto task_definition = definition(path.scope, spec->family, spec->revision);
 
-  lifecycle::TaskSnapshot snapshot{
-      path, *spec, intent.get(), status.get(), observed.get(), task_definition.get(), {}};
+  lifecycle::TaskSnapshot snapshot{path, *spec, intent.get(), status.get(), observed.get(), task_definition.get(), {}};
   if (!status) snapshot.subnets = subnets_of(path.scope, *spec);
   const lifecycle::TaskPlan plan = lifecycle::decide(snapshot, now_ms, random_, settings_.lifecycle);
   wake_at(spec_key, plan.wake_at_ms);
   if (!plan.status && !plan.erase) return;
 
   state::Transaction transaction;
-  transaction.reads = {read_of(spec_key, spec_entry),
-                       read_of(key_of(keys::kTaskIntent, path_text), intent_entry),
+  transaction.reads = {read_of(spec_key, spec_entry), read_of(key_of(keys::kTaskIntent, path_text), intent_entry),
                        read_of(key_of(keys::kTaskStatus, path_text), status_entry),
                        read_of(key_of(keys::kTaskObserved, path_text), observed_entry)};
   if (plan.erase) {
@@ -234,8 +224,8 @@ void Loop::decide_task(const std::string& path_text, TimeMs now_ms) {
 void Loop::task_decided(const keys::TaskPath& path, const std::string& service, const TaskStatus* before,
                         const TaskStatus* after) {
   if (service.empty()) return;
-  const bool matters = !before || before->state != after->state || before->health != after->health ||
-                       before->desired != after->desired;
+  const bool matters =
+      !before || before->state != after->state || before->health != after->health || before->desired != after->desired;
   if (!matters) return;
   const std::string service_path =
       fmt::format("{}/{}/{}/{}", path.scope.account, path.scope.region, path.cluster, service);
@@ -244,8 +234,7 @@ void Loop::task_decided(const keys::TaskPath& path, const std::string& service, 
     dirty_services_[service_path].ended.insert(path.id);
 }
 
-std::vector<deployment::ServiceTask> Loop::tasks_of(const keys::ServicePath& path,
-                                                    const Service& work) const {
+std::vector<deployment::ServiceTask> Loop::tasks_of(const keys::ServicePath& path, const Service& work) const {
   std::set<std::string> ids = work.all_tasks ? index_.of_service(path) : index_.live_of_service(path);
   ids.insert(work.ended.begin(), work.ended.end());
   std::vector<deployment::ServiceTask> tasks;
@@ -299,8 +288,7 @@ void Loop::decide_service(const std::string& path_text, Service work, TimeMs now
 
 // Status, new tasks, stops and counted failures in one transaction. False: a conflict, nothing was written.
 bool Loop::apply_service_plan(const std::string& path_text, const deployment::ServicePlan& plan,
-                              const std::optional<state::Entry>& status, const state::Entry& spec,
-                              TimeMs now_ms) {
+                              const std::optional<state::Entry>& status, const state::Entry& spec, TimeMs now_ms) {
   const keys::ServicePath path = keys::service_path(spec.key);
   const std::string status_key = key_of(keys::kServiceStatus, path_text);
   state::Transaction transaction;

@@ -97,8 +97,7 @@ class LoopTest : public ::testing::Test {
     return records::get<records::TaskStatus>(store, keys::task(keys::kTaskStatus, path));
   }
   records::ServiceStatus service() {
-    const auto found =
-        records::get<records::ServiceStatus>(store, keys::service(keys::kServiceStatus, kService));
+    const auto found = records::get<records::ServiceStatus>(store, keys::service(keys::kServiceStatus, kService));
     return found ? *found : records::ServiceStatus{};
   }
   int running() {
@@ -116,8 +115,7 @@ class LoopTest : public ::testing::Test {
   agent_simulated::Machine machine{random, {}};
   Settings settings{.memory_mib = 1 << 20};
   std::unique_ptr<Loop> loop = std::make_unique<Loop>(store, index, random, settings);
-  std::unique_ptr<agent_simulated::Agent> agent =
-      std::make_unique<agent_simulated::Agent>(store, machine, random);
+  std::unique_ptr<agent_simulated::Agent> agent = std::make_unique<agent_simulated::Agent>(store, machine, random);
 };
 
 TEST_F(LoopTest, OrdersATaskInOnePass) {
@@ -137,8 +135,7 @@ TEST_F(LoopTest, StopTaskStopsAndAnHourLaterNothingIsLeft) {
   const auto path = run_task("a");
   rest();
   state::Transaction transaction;
-  records::put(transaction, keys::task(keys::kTaskIntent, path),
-               records::TaskIntent{now, "Task stopped by user"});
+  records::put(transaction, keys::task(keys::kTaskIntent, path), records::TaskIntent{now, "Task stopped by user"});
   apply(std::move(transaction));
   rest();
   EXPECT_EQ(status(path)->state, TaskState::stopped);
@@ -265,9 +262,8 @@ TEST_F(LoopTest, ACircuitBreakerGoesBackToWhatWasComplete) {
   EXPECT_EQ(told[0], "(service web) has reached a steady state.");
   EXPECT_EQ(told[1], "(service web) (deployment ecs-svc/1111111111111111111) deployment completed.");
   EXPECT_EQ(told[2], "(service web) rolling back to deployment ecs-svc/1111111111111111111.");
-  EXPECT_EQ(
-      told[3],
-      "(service web) (deployment ecs-svc/2222222222222222222) deployment failed: tasks failed to start.");
+  EXPECT_EQ(told[3],
+            "(service web) (deployment ecs-svc/2222222222222222222) deployment failed: tasks failed to start.");
 }
 
 }  // namespace

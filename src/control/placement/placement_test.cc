@@ -13,8 +13,7 @@ TEST(Placement, TasksThatFit) {
   for (const Case& c :
        {Case{{1024, 0}, 512, 3, 2}, Case{{1024, 512}, 512, 3, 1}, Case{{1024, 1024}, 512, 1, 0},
         Case{{1024, 4096}, 512, 1, 0},  // started with less memory than before
-        Case{{1024, 0}, 1025, 1, 0}, Case{{0, 0}, 0, 5, 5}, Case{{1024, 0}, 512, 0, 0},
-        Case{{1024, 0}, 512, -1, 0}})
+        Case{{1024, 0}, 1025, 1, 0}, Case{{0, 0}, 0, 5, 5}, Case{{1024, 0}, 512, 0, 0}, Case{{1024, 0}, 512, -1, 0}})
     EXPECT_EQ(tasks_that_fit(c.room, c.size, c.wanted), c.fit);
 }
 
@@ -37,9 +36,7 @@ TEST(Placement, StrategySplitsByBaseAndWeight) {
     std::map<std::string, int> expected;
   };
   const Case cases[] = {
-      {{{"FARGATE", 1, 1}, {"FARGATE_SPOT", 3, 0}},
-       9,
-       {{"FARGATE", 3}, {"FARGATE_SPOT", 6}}},  // AWS's example
+      {{{"FARGATE", 1, 1}, {"FARGATE_SPOT", 3, 0}}, 9, {{"FARGATE", 3}, {"FARGATE_SPOT", 6}}},  // AWS's example
       {{{"FARGATE", 1, 0}}, 4, {{"FARGATE", 4}}},
       {{{"FARGATE", 0, 2}, {"FARGATE_SPOT", 1, 0}}, 5, {{"FARGATE", 2}, {"FARGATE_SPOT", 3}}},
       {{{"FARGATE", 0, 2}}, 5, {{"FARGATE", 2}}},  // weight 0: nothing beyond its base

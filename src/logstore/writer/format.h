@@ -56,9 +56,7 @@ inline constexpr uint32_t kMessageBytesMax = 1024 * 1024;
 
 uint32_t crc32c(uint32_t crc, const void* bytes, size_t length);
 
-inline uint32_t crc_of(const SegmentHeader& header) {
-  return crc32c(0, &header, offsetof(SegmentHeader, crc));
-}
+inline uint32_t crc_of(const SegmentHeader& header) { return crc32c(0, &header, offsetof(SegmentHeader, crc)); }
 // `record` is the header with its message right behind it.
 inline uint32_t crc_of_record(const void* record, size_t message_length) {
   return crc32c(0, static_cast<const char*>(record) + sizeof(uint32_t),

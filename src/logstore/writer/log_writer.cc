@@ -89,9 +89,7 @@ void LogWriter::drop_oldest() {
 }
 
 // Readers that have seen a stream to its end look at it again only when its group's directory has changed.
-void LogWriter::tell_readers() const {
-  (void)utimensat(directory_, "..", nullptr, 0);
-}
+void LogWriter::tell_readers() const { (void)utimensat(directory_, "..", nullptr, 0); }
 
 int LogWriter::begin_segment() {
   if (directory_ < 0) return EBADF;
@@ -149,13 +147,11 @@ int LogWriter::make_room(size_t bytes) {
   return 0;
 }
 
-int LogWriter::append(int64_t timestamp_ms, int64_t ingestion_ms, const void* message, size_t length,
-                      bool partial) {
+int LogWriter::append(int64_t timestamp_ms, int64_t ingestion_ms, const void* message, size_t length, bool partial) {
   if (length > kMessageBytesMax) return EMSGSIZE;
   const size_t bytes = sizeof(RecordHeader) + length;
   if (segment_ >= 0 && segment_length_ > sizeof(SegmentHeader)) {
-    if (limits_.monotonic && timestamp_ms < last_timestamp_ &&
-        timestamp_ms >= last_timestamp_ - kClockHeldMaxMs) {
+    if (limits_.monotonic && timestamp_ms < last_timestamp_ && timestamp_ms >= last_timestamp_ - kClockHeldMaxMs) {
       timestamp_ms = last_timestamp_;
     }
     const bool full = segment_length_ + bytes > limits_.segment_bytes;
@@ -178,8 +174,8 @@ int LogWriter::append(int64_t timestamp_ms, int64_t ingestion_ms, const void* me
   last_timestamp_ = timestamp_ms;
   last_ingestion_ = ingestion_ms;
   RecordHeader header;
-  header.length_and_flags = static_cast<uint32_t>(length) |
-                            static_cast<uint32_t>(kRecordPresent | (partial ? kRecordPartial : 0)) << 24;
+  header.length_and_flags =
+      static_cast<uint32_t>(length) | static_cast<uint32_t>(kRecordPresent | (partial ? kRecordPartial : 0)) << 24;
   header.timestamp_ms = timestamp_ms;
   header.ingestion_ms = ingestion_ms;
   char* const record = buffer_ + filled_;

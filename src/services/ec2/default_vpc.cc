@@ -11,7 +11,9 @@ namespace {
 
 constexpr std::array<std::string_view, 3> kPrivate{"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"};
 
-std::string prefix_of(std::string_view kind, const records::Scope& scope) { return records::keys::ec2(kind, scope, ""); }
+std::string prefix_of(std::string_view kind, const records::Scope& scope) {
+  return records::keys::ec2(kind, scope, "");
+}
 
 // Blocks of every region and account in this store: one machine's routes are one space.
 std::vector<Cidr> blocks_in_use(const state::Store& store, const Network& network) {
@@ -122,17 +124,19 @@ ApiResult<DefaultVpc> ensure_default_vpc(const state::Store& store, const record
                          ? free_block(*first, blocks_in_use(store, network))
                          : std::nullopt;
   if (!block)
-    return refuse("VpcLimitExceeded",
-                  fmt::format("No block of addresses is free for the default VPC of {}: {} and all below it are in use. "
-                              "Give Berth another one with --vpc-cidr.",
-                              scope.region, network.first_cidr));
+    return refuse(
+        "VpcLimitExceeded",
+        fmt::format("No block of addresses is free for the default VPC of {}: {} and all below it are in use. "
+                    "Give Berth another one with --vpc-cidr.",
+                    scope.region, network.first_cidr));
   DefaultVpc made = make(scope, *block, random);
   // Two first uses at once: the second finds that the range has changed.
   transaction.reads.push_back({"ec2/vpc/", true, store.range_revision("ec2/vpc/")});
   transaction.durability = state::Durability::acknowledged;
   records::put(transaction, records::keys::ec2("vpc", scope, made.vpc.id), made.vpc);
   records::put(transaction, records::keys::ec2("security-group", scope, made.security_group.id), made.security_group);
-  for (const auto& subnet : made.subnets) records::put(transaction, records::keys::ec2("subnet", scope, subnet.id), subnet);
+  for (const auto& subnet : made.subnets)
+    records::put(transaction, records::keys::ec2("subnet", scope, subnet.id), subnet);
   return made;
 }
 

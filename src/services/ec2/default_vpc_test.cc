@@ -11,7 +11,8 @@ namespace {
 TEST(Cidr, ReadsBlocksOnly) {
   EXPECT_EQ(Cidr::parse("172.31.0.0/16")->str(), "172.31.0.0/16");
   EXPECT_EQ(Cidr::parse("0.0.0.0/0")->length, 0);
-  for (const char* wrong : {"", "172.31.0.0", "172.31.0.1/16", "172.31.0/16", "1.2.3.4/33", "1.2.3.4/32x", "256.0.0.0/8"})
+  for (const char* wrong :
+       {"", "172.31.0.0", "172.31.0.1/16", "172.31.0/16", "1.2.3.4/33", "1.2.3.4/32x", "256.0.0.0/8"})
     EXPECT_FALSE(Cidr::parse(wrong)) << wrong;
 }
 

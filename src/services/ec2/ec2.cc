@@ -52,8 +52,7 @@ ApiResult<Look> look(const Context& context, const In& in, const std::vector<std
   if (auto checked = check_filters(out.filters, known_filters); !checked) return tl::unexpected(checked.error());
   if (in.dry_run.value_or(false))
     return tl::unexpected(ApiError{"DryRunOperation", "Request would have succeeded, but DryRun flag is set.", 412});
-  auto network =
-      ensure_default_vpc(context.store, context.scope(), context.network, context.random, out.transaction);
+  auto network = ensure_default_vpc(context.store, context.scope(), context.network, context.random, out.transaction);
   if (!network) return tl::unexpected(network.error());
   out.network = *std::move(network);
   return out;
@@ -125,8 +124,7 @@ Handled<m::DescribeVpcAttributeResult> describe_vpc_attribute(const Context& con
   state::Transaction transaction;
   if (in.dry_run.value_or(false))
     return tl::unexpected(ApiError{"DryRunOperation", "Request would have succeeded, but DryRun flag is set.", 412});
-  const auto network =
-      ensure_default_vpc(context.store, context.scope(), context.network, context.random, transaction);
+  const auto network = ensure_default_vpc(context.store, context.scope(), context.network, context.random, transaction);
   if (!network) return tl::unexpected(network.error());
   if (auto checked = check_ids({in.vpc_id}, {network->vpc.id}, "vpc-", "InvalidVpcID", "InvalidVpcID", "vpc ID");
       !checked)
@@ -258,7 +256,8 @@ Handled<m::DescribeSecurityGroupsResult> describe_security_groups(const Context&
   auto found = look(context, in, {"description", "group-id", "group-name", "owner-id", "vpc-id"});
   if (!found) return tl::unexpected(found.error());
   const records::SecurityGroup& group = found->network.security_group;
-  if (auto checked = check_ids(list(in.group_ids), {group.id}, "sg-", "InvalidGroup", "InvalidGroupId", "security group");
+  if (auto checked =
+          check_ids(list(in.group_ids), {group.id}, "sg-", "InvalidGroup", "InvalidGroupId", "security group");
       !checked)
     return tl::unexpected(checked.error());
   for (const std::string& name : list(in.group_names))
@@ -278,9 +277,7 @@ Handled<m::DescribeSecurityGroupsResult> describe_security_groups(const Context&
   return {std::move(out), std::move(found->transaction)};
 }
 
-std::string main_association_id(const records::Vpc& vpc) {
-  return "rtbassoc-" + vpc.main_route_table_id.substr(4);
-}
+std::string main_association_id(const records::Vpc& vpc) { return "rtbassoc-" + vpc.main_route_table_id.substr(4); }
 
 m::RouteTable render_main_route_table(const Context& context, const records::Vpc& vpc) {
   m::RouteTable out;
@@ -356,8 +353,8 @@ m::AvailabilityZone render_zone(const std::string& region, char letter) {
 Handled<m::DescribeAvailabilityZonesResult> describe_availability_zones(const Context& context,
                                                                         const m::DescribeAvailabilityZonesRequest& in) {
   const auto filters = filters_of(in.filters);
-  if (auto checked = check_filters(filters, {"group-name", "message", "opt-in-status", "region-name", "state", "zone-id",
-                                             "zone-name", "zone-type", "parent-zoneID", "parent-zoneName"});
+  if (auto checked = check_filters(filters, {"group-name", "message", "opt-in-status", "region-name", "state",
+                                             "zone-id", "zone-name", "zone-type", "parent-zoneID", "parent-zoneName"});
       !checked)
     return tl::unexpected(checked.error());
   if (in.dry_run.value_or(false))
@@ -401,15 +398,22 @@ void add(Registry<model::Operation>& registry, const model::Operation& operation
 
 std::string zone_id(std::string_view region, char letter) {
   // eu-central-1 → euc1, ap-southeast-2 → apse2.
-  static constexpr std::array<std::pair<std::string_view, std::string_view>, 9> kDirections{
-      {{"northeast", "ne"}, {"northwest", "nw"}, {"southeast", "se"}, {"southwest", "sw"}, {"north", "n"},
-       {"south", "s"}, {"east", "e"}, {"west", "w"}, {"central", "c"}}};
+  using Direction = std::pair<std::string_view, std::string_view>;
+  static constexpr std::array<Direction, 9> kDirections{{{"northeast", "ne"},
+                                                         {"northwest", "nw"},
+                                                         {"southeast", "se"},
+                                                         {"southwest", "sw"},
+                                                         {"north", "n"},
+                                                         {"south", "s"},
+                                                         {"east", "e"},
+                                                         {"west", "w"},
+                                                         {"central", "c"}}};
   std::string out;
   while (!region.empty()) {
     const size_t dash = region.find('-');
     const std::string_view part = region.substr(0, dash);
-    const auto direction = std::find_if(kDirections.begin(), kDirections.end(),
-                                        [&](const auto& known) { return known.first == part; });
+    const auto direction =
+        std::find_if(kDirections.begin(), kDirections.end(), [&](const auto& known) { return known.first == part; });
     out += direction == kDirections.end() ? part : direction->second;
     region = dash == std::string_view::npos ? std::string_view() : region.substr(dash + 1);
   }

@@ -14,7 +14,8 @@ TEST(Filters, PatternsHaveStarsAndQuestionMarks) {
 }
 
 TEST(Filters, AllMustHoldAndValuesAreAlternatives) {
-  const auto object = Filterable().with("vpc-id", std::string("vpc-1")).with("isDefault", true).with_tags({{"env", "prod"}});
+  const auto object =
+      Filterable().with("vpc-id", std::string("vpc-1")).with("isDefault", true).with_tags({{"env", "prod"}});
   EXPECT_TRUE(object.matches({}));
   EXPECT_TRUE(object.matches({{"vpc-id", {"vpc-2", "vpc-1"}}, {"isDefault", {"true"}}, {"tag:env", {"pro*"}}}));
   EXPECT_FALSE(object.matches({{"vpc-id", {"vpc-1"}}, {"tag-key", {"other"}}}));

@@ -51,8 +51,7 @@ m::Setting render(const std::string& name, const std::string& value, const std::
 // The principal's own, then the account's default, then AWS's.
 std::string effective(Work& work, const AccountSettingRule& rule, const std::string& principal) {
   for (const std::string& owner : {principal, root_arn(work.scope)})
-    if (const auto set =
-            work.get<records::AccountSetting>(records::keys::setting(work.scope, owner, rule.name)))
+    if (const auto set = work.get<records::AccountSetting>(records::keys::setting(work.scope, owner, rule.name)))
       return set->value;
   return std::string(rule.otherwise);
 }
@@ -72,8 +71,9 @@ Handled<m::ListAccountSettingsResponse> list_account_settings(const Context& con
   const std::string principal = in.principal_arn.value_or(context.caller.arn);
   const bool all = flag(in.effective_settings, false);
   // The pager carries names; each has at most one value.
-  auto pager = Pager::open(fmt::format("ListAccountSettings/{}/{}/{}/{}", text(in.name), text(in.value), principal, all),
-                           in.next_token, in.max_results, kListDefault);
+  auto pager =
+      Pager::open(fmt::format("ListAccountSettings/{}/{}/{}/{}", text(in.name), text(in.value), principal, all),
+                  in.next_token, in.max_results, kListDefault);
   if (!pager) return tl::unexpected(pager.error());
   std::vector<m::Setting> found;
   for (const auto& rule : kAccountSettings) {
@@ -100,7 +100,8 @@ Handled<m::ListAccountSettingsResponse> list_account_settings(const Context& con
   return out;
 }
 
-Handled<m::PutAccountSettingResponse> put_account_setting(const Context& context, const m::PutAccountSettingRequest& in) {
+Handled<m::PutAccountSettingResponse> put_account_setting(const Context& context,
+                                                          const m::PutAccountSettingRequest& in) {
   Work work(context);
   if (auto checked = check(in.name, in.value); !checked) return tl::unexpected(checked.error());
   const std::string principal = in.principal_arn.value_or(context.caller.arn);

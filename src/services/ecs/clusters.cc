@@ -1,8 +1,9 @@
 // Clusters: Create, Describe, List, Update, UpdateSettings, Delete, PutClusterCapacityProviders.
+#include "services/ecs/clusters.h"
+
 #include <algorithm>
 #include <set>
 
-#include "services/ecs/clusters.h"
 #include "services/ecs/errors.h"
 #include "services/ecs/identifiers.h"
 #include "services/ecs/kept.h"
@@ -74,8 +75,8 @@ ApiResult<void> check_configuration(const std::optional<m::ClusterConfiguration>
 // What the account says for clusters that say nothing.
 std::string insights_default(Work& work) {
   for (const std::string& principal : {work.context.caller.arn, root_arn(work.scope)})
-    if (const auto set = work.get<records::AccountSetting>(
-            records::keys::setting(work.scope, principal, "containerInsights")))
+    if (const auto set =
+            work.get<records::AccountSetting>(records::keys::setting(work.scope, principal, "containerInsights")))
       return set->value;
   return "disabled";
 }
@@ -205,9 +206,9 @@ Handled<m::CreateClusterResponse> create_cluster(const Context& context, const m
   const auto settings = settings_of(list(in.settings));
   const auto providers = list(in.capacity_providers);
   const auto strategy = strategy_of(list(in.default_capacity_provider_strategy));
-  for (const auto& checked : {check_tags(tags), check_settings(settings), check_providers(providers),
-                              check_strategy(strategy, providers, StrategyOf::cluster_default),
-                              check_configuration(in.configuration)})
+  for (const auto& checked :
+       {check_tags(tags), check_settings(settings), check_providers(providers),
+        check_strategy(strategy, providers, StrategyOf::cluster_default), check_configuration(in.configuration)})
     if (!checked) return tl::unexpected(checked.error());
 
   const std::string key = records::keys::cluster(work.scope, name);

@@ -6,8 +6,8 @@
 #include <array>
 #include <set>
 
-#include "services/ecs/identifiers.h"
 #include "services/ecs/definition_record.h"
+#include "services/ecs/identifiers.h"
 #include "services/ecs/settings_table.h"
 
 namespace berth::services::ecs {
@@ -42,7 +42,8 @@ std::string memory(const Subject& s, const C& c) {
   if (s.memory_mib != 0 && number(c.memory, 0) > s.memory_mib)
     return fmt::format("The 'memory' setting for container '{}' is greater than for the task.", text(c.name));
   if (s.memory_mib != 0 && number(c.memory_reservation, 0) > s.memory_mib)
-    return fmt::format("The 'memoryReservation' setting for container '{}' is greater than for the task.", text(c.name));
+    return fmt::format("The 'memoryReservation' setting for container '{}' is greater than for the task.",
+                       text(c.name));
   return within(c.cpu, 0, INT32_MAX) ? "" : invalid("cpu", c);
 }
 
@@ -69,7 +70,9 @@ std::string awsvpc_only(const Subject& s, const C& c) {
 std::string fargate_linux(const Subject& s, const C& c) {
   if (!s.fargate || !c.linux_parameters) return "";
   const auto& linux_parameters = *c.linux_parameters;
-  auto no = [](std::string_view what) { return fmt::format("Tasks using the Fargate launch type do not support {}.", what); };
+  auto no = [](std::string_view what) {
+    return fmt::format("Tasks using the Fargate launch type do not support {}.", what);
+  };
   if (!list(linux_parameters.devices).empty()) return no("devices");
   if (linux_parameters.shared_memory_size) return no("sharedMemorySize");
   if (linux_parameters.max_swap) return no("maxSwap");
@@ -82,7 +85,9 @@ std::string fargate_linux(const Subject& s, const C& c) {
 
 std::string fargate_container(const Subject& s, const C& c) {
   if (!s.fargate) return "";
-  auto no = [](std::string_view what) { return fmt::format("Tasks using the Fargate launch type do not support {}.", what); };
+  auto no = [](std::string_view what) {
+    return fmt::format("Tasks using the Fargate launch type do not support {}.", what);
+  };
   if (flag(c.privileged, false)) return no("privileged containers");
   if (!list(c.docker_security_options).empty()) return no("dockerSecurityOptions");
   if (!list(c.resource_requirements).empty()) return no("resourceRequirements");
@@ -169,7 +174,8 @@ std::string log_configuration(const Subject& s, const C& c) {
   if (driver != "awslogs") return "";
   const auto& options = map_of(c.log_configuration->options);
   for (const std::string_view required : {"awslogs-region", "awslogs-group"})
-    if (value_in(options, required).empty()) return "Log driver awslogs requires options: awslogs-region, awslogs-group";
+    if (value_in(options, required).empty())
+      return "Log driver awslogs requires options: awslogs-region, awslogs-group";
   if (s.fargate && value_in(options, "awslogs-stream-prefix").empty())
     return "Log driver awslogs requires options: awslogs-stream-prefix";
   for (const auto& [name, value] : options)
@@ -182,8 +188,8 @@ std::string log_configuration(const Subject& s, const C& c) {
   return "";
 }
 
-constexpr std::array<Rule, 12> kRules{names,         memory,            ports,        awsvpc_only,    fargate_container,
-                                      fargate_linux, limits,            health_check, restart_policy, roles,
+constexpr std::array<Rule, 12> kRules{names,         memory,           ports,        awsvpc_only,    fargate_container,
+                                      fargate_linux, limits,           health_check, restart_policy, roles,
                                       secrets,       log_configuration};
 
 }  // namespace

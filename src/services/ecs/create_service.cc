@@ -18,8 +18,7 @@ constexpr size_t kTokenMax = 36;
 
 ApiResult<void> check_request(const m::CreateServiceRequest& in, bool daemon) {
   if (!is_name(in.service_name))
-    return invalid_parameter(
-        fmt::format("Service must match ^[a-zA-Z0-9\\-_]{{1,255}}$, but was {}", in.service_name));
+    return invalid_parameter(fmt::format("Service must match ^[a-zA-Z0-9\\-_]{{1,255}}$, but was {}", in.service_name));
   if (text(in.task_definition).empty()) return invalid_parameter("Task Definition can not be blank.");
   if (daemon && in.desired_count)
     return invalid_parameter(
@@ -105,7 +104,8 @@ Handled<m::CreateServiceResponse> create_service(const Context& context, const m
     if (present->state() == "DRAINING") return invalid_parameter("Unable to Start a service that is still Draining.");
     if (present->state() == "ACTIVE") {
       const auto before = work.get<records::ClientToken>(token_key);
-      if (!before || before->parameters_hash != hash) return invalid_parameter("Creation of service was not idempotent.");
+      if (!before || before->parameters_hash != hash)
+        return invalid_parameter("Creation of service was not idempotent.");
       m::CreateServiceResponse out;
       out.service = render_service(context, *present, true);
       return out;

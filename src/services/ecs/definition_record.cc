@@ -149,13 +149,13 @@ void take_life_cycle(const m::ContainerDefinition& from, records::ContainerDefin
   to.stop_timeout_s = number(from.stop_timeout, 30);
   // A command of only NONE switches the check off.
   if (from.health_check && list(from.health_check->command) != std::vector<std::string>{"NONE"})
-    to.health_check = records::HealthCheck{
-        list(from.health_check->command), number(from.health_check->interval, 30), number(from.health_check->timeout, 5),
-        number(from.health_check->retries, 3), number(from.health_check->start_period, 0)};
+    to.health_check = records::HealthCheck{list(from.health_check->command), number(from.health_check->interval, 30),
+                                           number(from.health_check->timeout, 5), number(from.health_check->retries, 3),
+                                           number(from.health_check->start_period, 0)};
   if (from.restart_policy && flag(from.restart_policy->enabled, false)) {
     const auto& codes = list(from.restart_policy->ignored_exit_codes);
-    to.restart_policy = records::RestartPolicy{{codes.begin(), codes.end()},
-                                               number(from.restart_policy->restart_attempt_period, 300)};
+    to.restart_policy =
+        records::RestartPolicy{{codes.begin(), codes.end()}, number(from.restart_policy->restart_attempt_period, 300)};
   }
 }
 
@@ -185,8 +185,7 @@ m::TaskDefinition definition_document(const m::RegisterTaskDefinitionRequest& in
   out.task_definition_arn = records::task_definition_arn(how.scope, text(in.family), how.revision);
   out.container_definitions = list(in.container_definitions);
   const bool awsvpc = text(in.network_mode) == "awsvpc";
-  for (auto& container : *out.container_definitions)
-    fill_container(container, awsvpc, text(in.network_mode) == "host");
+  for (auto& container : *out.container_definitions) fill_container(container, awsvpc, text(in.network_mode) == "host");
   out.family = in.family;
   out.task_role_arn = in.task_role_arn;
   out.execution_role_arn = in.execution_role_arn;

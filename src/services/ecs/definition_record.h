@@ -2,8 +2,8 @@
 // the plain values that placement and the agent act on. Pure.
 #pragma once
 
-#include "records/task_definition.h"
 #include "model/ecs/task_definition.h"
+#include "records/task_definition.h"
 #include "services/ecs/shapes.h"
 
 namespace berth::services::ecs {

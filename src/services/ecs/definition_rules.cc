@@ -149,7 +149,8 @@ std::string volumes(const Subject& s) {
   }
   for (const auto& container : list(s.in.container_definitions))
     for (const auto& mount : list(container.mount_points)) {
-      if (!seen.contains(text(mount.source_volume))) return fmt::format("Unknown volume '{}'.", text(mount.source_volume));
+      if (!seen.contains(text(mount.source_volume)))
+        return fmt::format("Unknown volume '{}'.", text(mount.source_volume));
       if (text(mount.container_path).empty())
         return fmt::format("Invalid 'containerPath' setting for container '{}'.", text(container.name));
     }
@@ -184,7 +185,8 @@ std::string dependencies(const Subject& s) {
       const std::string condition = text(dependency.condition);
       const auto found = by_name.find(target);
       if (found == by_name.end())
-        return fmt::format("Invalid 'dependsOn' setting for container '{}': container '{}' does not exist.", name, target);
+        return fmt::format("Invalid 'dependsOn' setting for container '{}': container '{}' does not exist.", name,
+                           target);
       const bool waits_for_exit = condition == "COMPLETE" || condition == "SUCCESS";
       if (waits_for_exit && flag(found->second->essential, true))
         return "A dependency container with SUCCESS or COMPLETE condition cannot be an essential container";
@@ -204,11 +206,17 @@ std::string dependencies(const Subject& s) {
 
 std::string tags(const Subject& s) { return s.in.tags && s.in.tags->empty() ? "Tags can not be empty." : ""; }
 
-constexpr std::array<Rule, 7> kBeforeContainers{family_name, containers_count, tags, roles, task_sizes,
+constexpr std::array<Rule, 7> kBeforeContainers{family_name,          containers_count,   tags, roles, task_sizes,
                                                 fargate_network_mode, fargate_needs_sizes};
-constexpr std::array<Rule, 9> kAfterContainers{fargate_sizes, fargate_process_modes, ephemeral_storage,
-                                               container_names, an_essential_container, cpu_sum,
-                                               host_ports, volumes, dependencies};
+constexpr std::array<Rule, 9> kAfterContainers{fargate_sizes,
+                                               fargate_process_modes,
+                                               ephemeral_storage,
+                                               container_names,
+                                               an_essential_container,
+                                               cpu_sum,
+                                               host_ports,
+                                               volumes,
+                                               dependencies};
 
 std::string first_text(const Subject& s) {
   for (const Rule rule : kBeforeContainers)
@@ -233,9 +241,11 @@ std::string platform_not_served(const m::RegisterTaskDefinitionRequest& in) {
   if (text(in.runtime_platform->operating_system_family).starts_with("WINDOWS"))
     return "Windows containers are not served.";
 #if defined(__x86_64__)
-  if (text(in.runtime_platform->cpu_architecture) == "ARM64") return "cpuArchitecture ARM64 is not served on this X86_64 machine.";
+  if (text(in.runtime_platform->cpu_architecture) == "ARM64")
+    return "cpuArchitecture ARM64 is not served on this X86_64 machine.";
 #elif defined(__aarch64__)
-  if (text(in.runtime_platform->cpu_architecture) == "X86_64") return "cpuArchitecture X86_64 is not served on this ARM64 machine.";
+  if (text(in.runtime_platform->cpu_architecture) == "X86_64")
+    return "cpuArchitecture X86_64 is not served on this ARM64 machine.";
 #endif
   return "";
 }
@@ -248,7 +258,9 @@ ApiResult<void> check_definition(const m::RegisterTaskDefinitionRequest& in) {
   return check_tags(tags_of(in.tags), "ClientException");
 }
 
-bool is_fargate_compatible(const m::RegisterTaskDefinitionRequest& in) { return first_text(subject_of(in, true)).empty(); }
+bool is_fargate_compatible(const m::RegisterTaskDefinitionRequest& in) {
+  return first_text(subject_of(in, true)).empty();
+}
 
 std::string not_served_text(const m::RegisterTaskDefinitionRequest& in) {
   std::vector<std::string> sentences = model::refused_at_run(in);

@@ -1,9 +1,9 @@
 // What RegisterTaskDefinition refuses, as a table of rules over the request. Pure.
 #pragma once
 
-#include "records/keys.h"
 #include "base/result.h"
 #include "model/ecs/task_definition.h"
+#include "records/keys.h"
 #include "services/ecs/shapes.h"
 
 namespace berth::services::ecs {
@@ -13,7 +13,7 @@ struct DefinitionSubject {
   const m::RegisterTaskDefinitionRequest& in;
   bool fargate = false;  // to be checked for Fargate
   bool awsvpc = false;
-  int cpu_units = 0;   // 0: none given
+  int cpu_units = 0;  // 0: none given
   int memory_mib = 0;
 };
 

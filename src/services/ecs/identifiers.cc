@@ -47,8 +47,8 @@ ApiResult<std::string> name_in_cluster(const records::Scope& scope, std::string_
   if (!parts) return tl::unexpected(parts.error());
   if (parts->size() > 2) return invalid_parameter(fmt::format("Invalid identifier: {}", text));
   if (parts->size() == 2 && parts->front() != cluster)
-    return invalid_parameter(fmt::format("Invalid identifier: Identifier is for cluster {}. Your cluster is {}",
-                                         parts->front(), cluster));
+    return invalid_parameter(
+        fmt::format("Invalid identifier: Identifier is for cluster {}. Your cluster is {}", parts->front(), cluster));
   return parts->back();
 }
 

@@ -128,8 +128,7 @@ ApiResult<std::string> check_platform(const Launch& launch, const records::TaskD
   }
   const auto resolved = resolve_platform_version(platform_version);
   if (!resolved) return refuse("PlatformUnknownException", "The specified platform does not exist.");
-  if (!definition.fargate_compatible)
-    return invalid_parameter("Task definition does not support launch_type FARGATE.");
+  if (!definition.fargate_compatible) return invalid_parameter("Task definition does not support launch_type FARGATE.");
   if (*resolved != "1.4.0" && (fargate_needs_platform_1_4(definition.cpu_units) || own_ephemeral_storage))
     return refuse("PlatformTaskDefinitionIncompatibilityException",
                   "One or more of the requested capabilities are not supported.");

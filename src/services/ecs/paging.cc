@@ -51,8 +51,7 @@ ApiResult<std::string> page_start(std::string_view query, const std::optional<st
 
 ApiResult<size_t> page_size(const std::optional<int>& results_max, size_t otherwise) {
   if (!results_max) return otherwise;
-  if (*results_max < 1 || *results_max > 100)
-    return invalid_parameter("maxResults should be between 1 and 100.");
+  if (*results_max < 1 || *results_max > 100) return invalid_parameter("maxResults should be between 1 and 100.");
   return static_cast<size_t>(*results_max);
 }
 

@@ -17,8 +17,7 @@ TEST(Identifiers, Clusters) {
   EXPECT_EQ(parse_cluster(kScope, "").value(), "default");
   EXPECT_EQ(parse_cluster(kScope, "a-b_C").value(), "a-b_C");
   EXPECT_EQ(parse_cluster(kScope, kPrefix + "cluster/web").value(), "web");
-  EXPECT_EQ(parse_cluster(kScope, "a b").error().message,
-            "Cluster must match ^[a-zA-Z0-9\\-_]{1,255}$, but was a b");
+  EXPECT_EQ(parse_cluster(kScope, "a b").error().message, "Cluster must match ^[a-zA-Z0-9\\-_]{1,255}$, but was a b");
   EXPECT_EQ(parse_cluster(kScope, "arn:aws:ecs:eu-central-1:210987654321:cluster/web").error().message,
             "AccountIDs mismatch");
   EXPECT_EQ(parse_cluster(kScope, "arn:aws").error().message, "The ARN provided is invalid.");
@@ -62,11 +61,13 @@ TEST(Identifiers, Roles) {
 }
 
 TEST(Fargate, ReadsSizesInEveryForm) {
-  for (const char* text : {"1024", "1 vCPU", "1vcpu", "1.0 VCPU", "1 vcpu"}) EXPECT_EQ(parse_cpu_units(text), 1024) << text;
+  for (const char* text : {"1024", "1 vCPU", "1vcpu", "1.0 VCPU", "1 vcpu"})
+    EXPECT_EQ(parse_cpu_units(text), 1024) << text;
   EXPECT_EQ(parse_cpu_units(".5 vcpu"), 512);
   EXPECT_EQ(parse_memory_mib("0.5 GB"), 512);
   EXPECT_EQ(parse_memory_mib("2GB"), 2048);
-  for (const char* text : {"", "x", "1 GHz", "-1", "1.5", "vcpu", "1..5vcpu"}) EXPECT_FALSE(parse_cpu_units(text)) << text;
+  for (const char* text : {"", "x", "1 GHz", "-1", "1.5", "vcpu", "1..5vcpu"})
+    EXPECT_FALSE(parse_cpu_units(text)) << text;
 }
 
 TEST(Fargate, Has74Sizes) {

@@ -115,8 +115,8 @@ m::Service render_service(const Context& context, const Service& service, bool w
   out.task_definition = records::task_definition_arn(scope, effective.family, effective.revision);
   out.deployments = render_deployments(context, service);
   if (!out.role_arn)
-    out.role_arn = fmt::format("arn:aws:iam::{}:role/aws-service-role/ecs.amazonaws.com/AWSServiceRoleForECS",
-                               scope.account);
+    out.role_arn =
+        fmt::format("arn:aws:iam::{}:role/aws-service-role/ecs.amazonaws.com/AWSServiceRoleForECS", scope.account);
   out.events = render_events(service);
   out.created_at = time_of(spec.created_at_ms);
   out.health_check_grace_period_seconds = spec.health_check_grace_period_s;

@@ -11,7 +11,8 @@ namespace {
 ApiResult<void> check_percents(int minimum, int maximum, bool daemon) {
   if (minimum < 0) return invalid_parameter("minimumHealthyPercent must be at least 0.");
   if (daemon) {
-    if (maximum != 100) return invalid_parameter("The maximumPercent of a service with the DAEMON scheduling strategy must be 100.");
+    if (maximum != 100)
+      return invalid_parameter("The maximumPercent of a service with the DAEMON scheduling strategy must be 100.");
     return {};
   }
   if (maximum < 100) return invalid_parameter("maximumPercent must be at least 100.");
@@ -89,8 +90,8 @@ ApiResult<void> check_placement(const std::vector<m::PlacementConstraint>& const
   return {};
 }
 
-ApiResult<std::string> check_rebalancing(const std::optional<std::string>& in, const std::string& otherwise, bool daemon,
-                                         int maximum_percent) {
+ApiResult<std::string> check_rebalancing(const std::optional<std::string>& in, const std::string& otherwise,
+                                         bool daemon, int maximum_percent) {
   const bool possible = !daemon && maximum_percent > 100;
   if (!in) return possible ? otherwise : std::string("DISABLED");
   if (*in == "ENABLED" && !possible)

@@ -45,8 +45,7 @@ Handled<m::DescribeServicesResponse> describe_services(const Context& context, c
   const auto cluster = find_cluster(work, text(in.cluster));
   if (!cluster) return tl::unexpected(cluster.error());
   if (in.services.empty()) return invalid_parameter("Services cannot be empty.");
-  if (in.services.size() > kServicesDescribedMax)
-    return invalid_parameter("service names can have at most 10 items.");
+  if (in.services.size() > kServicesDescribedMax) return invalid_parameter("service names can have at most 10 items.");
   const auto& include = list(in.include);
   const bool with_tags = std::find(include.begin(), include.end(), "TAGS") != include.end();
   m::DescribeServicesResponse out;

@@ -55,8 +55,8 @@ model::Rendered<m::TaskDefinition> rendered(const TaskDefinition& definition) {
 
 bool logs_block_by_default(Work& work) {
   for (const std::string& principal : {work.context.caller.arn, root_arn(work.scope)})
-    if (const auto set = work.get<records::AccountSetting>(
-            records::keys::setting(work.scope, principal, "defaultLogDriverMode")))
+    if (const auto set =
+            work.get<records::AccountSetting>(records::keys::setting(work.scope, principal, "defaultLogDriverMode")))
       return set->value == "blocking";
   return false;
 }
@@ -189,7 +189,8 @@ Handled<m::DeleteTaskDefinitionsResponse> delete_task_definitions(const Context&
     }
     TaskDefinition changed = **found;
     if (changed.status == "ACTIVE") {
-      failed(text, "The specified task definition is still in ACTIVE status. Please deregister the target and try again.");
+      failed(text,
+             "The specified task definition is still in ACTIVE status. Please deregister the target and try again.");
       continue;
     }
     changed.status = "DELETE_IN_PROGRESS";
@@ -205,8 +206,8 @@ Handled<m::ListTaskDefinitionsResponse> list_task_definitions(const Context& con
   const auto scope = context.scope();
   const std::string wanted_family = text(in.family_prefix), status = in.status.value_or("ACTIVE");
   const bool descending = text(in.sort) == "DESC";
-  auto pager = Pager::open(fmt::format("ListTaskDefinitions/{}/{}/{}", wanted_family, status, descending), in.next_token,
-                           in.max_results);
+  auto pager = Pager::open(fmt::format("ListTaskDefinitions/{}/{}/{}", wanted_family, status, descending),
+                           in.next_token, in.max_results);
   if (!pager) return tl::unexpected(pager.error());
   // Families by name, revisions by number; the model calls a whole family's name a prefix.
   std::vector<std::string> families;
@@ -241,7 +242,8 @@ Handled<m::ListTaskDefinitionFamiliesResponse> list_task_definition_families(
     const Context& context, const m::ListTaskDefinitionFamiliesRequest& in) {
   const auto scope = context.scope();
   const std::string wanted = text(in.family_prefix), status = in.status.value_or("ALL");
-  auto pager = Pager::open(fmt::format("ListTaskDefinitionFamilies/{}/{}", wanted, status), in.next_token, in.max_results);
+  auto pager =
+      Pager::open(fmt::format("ListTaskDefinitionFamilies/{}/{}", wanted, status), in.next_token, in.max_results);
   if (!pager) return tl::unexpected(pager.error());
   const std::string all = records::keys::family(scope, "");
   for (const auto& [key, family] : records::range<TaskFamily>(context.store, all + wanted, pager->start())) {

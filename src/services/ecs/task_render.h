@@ -14,16 +14,14 @@ namespace berth::services::ecs {
 struct TaskView {
   records::keys::TaskPath path;
   std::shared_ptr<const records::TaskSpec> spec;
-  std::shared_ptr<const records::TaskStatus> status;      // null: control has not seen it yet
-  std::shared_ptr<const records::TaskObserved> observed;  // null: the agent has not begun
-  std::shared_ptr<const records::TaskIntent> intent;      // null: nobody called StopTask
-  std::shared_ptr<const records::TaskTags> tags;          // null: as at creation
+  std::shared_ptr<const records::TaskStatus> status;          // null: control has not seen it yet
+  std::shared_ptr<const records::TaskObserved> observed;      // null: the agent has not begun
+  std::shared_ptr<const records::TaskIntent> intent;          // null: nobody called StopTask
+  std::shared_ptr<const records::TaskTags> tags;              // null: as at creation
   std::shared_ptr<const records::TaskDefinition> definition;  // null: deleted meanwhile
 
   records::TaskState state() const { return status ? status->state : records::TaskState::provisioning; }
-  bool wants_to_stop() const {
-    return intent || (status && status->desired == records::DesiredStatus::stopped);
-  }
+  bool wants_to_stop() const { return intent || (status && status->desired == records::DesiredStatus::stopped); }
 };
 
 // Null spec: there is no such task.

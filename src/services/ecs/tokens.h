@@ -26,7 +26,8 @@ std::string parameters_hash(const In& in) {
 
 using TokenPtr = std::shared_ptr<const records::ClientToken>;
 // Null: a new token. ConflictException where it was used with other parameters.
-ApiResult<TokenPtr> use_token(Work& work, std::string_view operation, const std::string& token, const std::string& hash);
+ApiResult<TokenPtr> use_token(Work& work, std::string_view operation, const std::string& token,
+                              const std::string& hash);
 // Also erases a few tokens whose time is over: each new one sweeps its neighbours, so their number stays bounded by use.
 void keep_token(Work& work, std::string_view operation, const std::string& token, const std::string& hash,
                 const std::vector<std::string>& arns);

@@ -13,8 +13,9 @@ namespace berth::services::ecs {
 namespace {
 
 bool same(const records::Revision& a, const records::Revision& b) {
-  return a.family == b.family && a.revision == b.revision && a.launch_type == b.launch_type && a.strategy == b.strategy &&
-         a.platform_version == b.platform_version && a.network == b.network && a.kept == b.kept;
+  return a.family == b.family && a.revision == b.revision && a.launch_type == b.launch_type &&
+         a.strategy == b.strategy && a.platform_version == b.platform_version && a.network == b.network &&
+         a.kept == b.kept;
 }
 
 ApiResult<void> check_request(const m::UpdateServiceRequest& in, const records::ServiceSpec& spec) {
@@ -52,8 +53,8 @@ std::string kept_of(const m::UpdateServiceRequest& in, const records::Revision& 
 // The definition that the updated service runs; it has to be ACTIVE only where a deployment of it starts.
 ApiResult<DefinitionPtr> definition_of(Work& work, const m::UpdateServiceRequest& in, const records::Revision& before) {
   if (in.task_definition) return find_active_definition(work, *in.task_definition);
-  auto found = work.get<records::TaskDefinition>(
-      records::keys::task_definition(work.scope, before.family, before.revision));
+  auto found =
+      work.get<records::TaskDefinition>(records::keys::task_definition(work.scope, before.family, before.revision));
   if (!found) return client_error("TaskDefinition not found.");
   return found;
 }
@@ -72,8 +73,8 @@ ApiResult<records::Revision> target_of(Work& work, const m::UpdateServiceRequest
   if (in.platform_version) target.platform_version = *in.platform_version;
   if (!launch->fargate()) target.platform_version = text(in.platform_version);
   if (launch->fargate() && target.platform_version.empty()) target.platform_version = "LATEST";
-  const auto platform = check_platform(*launch, **definition, target.platform_version,
-                                       definition_storage_gib(**definition).has_value());
+  const auto platform =
+      check_platform(*launch, **definition, target.platform_version, definition_storage_gib(**definition).has_value());
   if (!platform) return tl::unexpected(platform.error());
   const bool awsvpc = (*definition)->network_mode == "awsvpc";
   if (in.network_configuration || (awsvpc && before.network.subnets.empty())) {
@@ -104,12 +105,11 @@ ApiResult<void> check_new_deployment(Work& work, const records::ServiceSpec& spe
 ApiResult<void> take_kept(const m::UpdateServiceRequest& in, records::ServiceSpec& spec) {
   const bool daemon = spec.scheduling_strategy == "DAEMON";
   auto kept = from_kept<m::Service>(spec.kept);
-  auto deployment =
-      check_deployment(kept.deployment_configuration.value_or(m::DeploymentConfiguration{}), in.deployment_configuration,
-                       daemon);
+  auto deployment = check_deployment(kept.deployment_configuration.value_or(m::DeploymentConfiguration{}),
+                                     in.deployment_configuration, daemon);
   if (!deployment) return tl::unexpected(deployment.error());
-  auto rebalancing = check_rebalancing(in.availability_zone_rebalancing, text(kept.availability_zone_rebalancing), daemon,
-                                       number(deployment->maximum_percent, 200));
+  auto rebalancing = check_rebalancing(in.availability_zone_rebalancing, text(kept.availability_zone_rebalancing),
+                                       daemon, number(deployment->maximum_percent, 200));
   if (!rebalancing) return tl::unexpected(rebalancing.error());
   spec.deployment = deployment_record(*deployment);
   kept.deployment_configuration = *std::move(deployment);

@@ -38,8 +38,7 @@ ApiResult<void> check_batch(const std::vector<m::InputLogEvent>& events) {
     }
   }
   if (bytes > kBatchBytesMax) {
-    return invalid_parameter(
-        fmt::format("Upload too large: {} bytes exceeds limit of {}", bytes, kBatchBytesMax));
+    return invalid_parameter(fmt::format("Upload too large: {} bytes exceeds limit of {}", bytes, kBatchBytesMax));
   }
   if (!events.empty() && events.back().timestamp - events.front().timestamp > kSpanMaxMs) {
     return invalid_parameter(
@@ -58,8 +57,7 @@ struct Accepted {
 Accepted accept(const std::vector<m::InputLogEvent>& events, TimeMs now_ms, TimeMs expiry) {
   const auto first_from = [&](TimeMs time) {
     return static_cast<size_t>(
-        std::partition_point(events.begin(), events.end(),
-                             [&](const auto& event) { return event.timestamp < time; }) -
+        std::partition_point(events.begin(), events.end(), [&](const auto& event) { return event.timestamp < time; }) -
         events.begin());
   };
   const size_t too_old = first_from(now_ms - kTooOldMs);
@@ -70,8 +68,7 @@ Accepted accept(const std::vector<m::InputLogEvent>& events, TimeMs now_ms, Time
   m::RejectedLogEventsInfo rejected;
   if (too_old > 0) rejected.too_old_log_event_end_index = static_cast<int32_t>(too_old);
   if (expired > 0) rejected.expired_log_event_end_index = static_cast<int32_t>(expired);
-  if (accepted.end < events.size())
-    rejected.too_new_log_event_start_index = static_cast<int32_t>(accepted.end);
+  if (accepted.end < events.size()) rejected.too_new_log_event_start_index = static_cast<int32_t>(accepted.end);
   if (rejected != m::RejectedLogEventsInfo{}) accepted.rejected = rejected;
   return accepted;
 }
@@ -114,8 +111,7 @@ Answer<m::GetLogEventsResponse> read_stream(logstore::LogStore& store, logstore:
     page = store.read(query);
   }
   if (!page) return tl::unexpected(unavailable(page.error()));
-  logstore::Position first =
-      asked_from.value_or(logstore::Position::before_all(std::max<TimeMs>(query.start_ms, 0)));
+  logstore::Position first = asked_from.value_or(logstore::Position::before_all(std::max<TimeMs>(query.start_ms, 0)));
   logstore::Position last = first;
   if (!page->events.empty()) {
     first = page->events.front().position;
@@ -136,8 +132,7 @@ ApiResult<std::vector<std::string>> selected_streams(const Context& context, con
     uids.push_back((*stream)->uid);
   }
   if (in.log_stream_name_prefix) {
-    for (const auto& stream : streams_of(context, group, *in.log_stream_name_prefix))
-      uids.push_back(stream->uid);
+    for (const auto& stream : streams_of(context, group, *in.log_stream_name_prefix)) uids.push_back(stream->uid);
   }
   return uids;
 }
@@ -165,8 +160,7 @@ Answer<m::FilterLogEventsResponse> read_group(logstore::LogStore& store, const l
 
 }  // namespace
 
-std::shared_ptr<const StreamNames::Names> StreamNames::of(const Context& context,
-                                                          const std::string& group_uid) {
+std::shared_ptr<const StreamNames::Names> StreamNames::of(const Context& context, const std::string& group_uid) {
   const std::string prefix = streams_prefix(context.scope(), group_uid);
   const state::Revision revision = context.store.range_revision(prefix);
   Kept& kept = groups_[group_uid];
@@ -181,9 +175,8 @@ std::shared_ptr<const StreamNames::Names> StreamNames::of(const Context& context
   }
   const auto names = kept.names;
   if (groups_.size() > kGroupsNamedMax) {
-    groups_.erase(std::min_element(groups_.begin(), groups_.end(), [](const auto& a, const auto& b) {
-      return a.second.used < b.second.used;
-    }));
+    groups_.erase(std::min_element(groups_.begin(), groups_.end(),
+                                   [](const auto& a, const auto& b) { return a.second.used < b.second.used; }));
   }
   return names;
 }
@@ -203,16 +196,16 @@ Handled<m::PutLogEventsResponse> put_log_events(logstore::LogStore& store, const
   const auto begin = in.log_events.begin();
   std::vector<m::InputLogEvent> events(begin + static_cast<ptrdiff_t>(accepted.begin),
                                        begin + static_cast<ptrdiff_t>(accepted.end));
-  return Handled<m::PutLogEventsResponse>::deferred(
-      [&store, group = *group, stream = *stream, now = context.now_ms, events = std::move(events),
-       out = std::move(out)]() -> Answer<m::PutLogEventsResponse> {
-        std::vector<logstore::NewEvent> added;
-        for (const m::InputLogEvent& event : events) added.push_back({event.timestamp, event.message});
-        if (auto put = store.put(group->uid, stream->uid, added, now); !put) {
-          return tl::unexpected(unavailable(put.error()));
-        }
-        return std::make_shared<const m::PutLogEventsResponse>(out);
-      });
+  return Handled<m::PutLogEventsResponse>::deferred([&store, group = *group, stream = *stream, now = context.now_ms,
+                                                     events = std::move(events),
+                                                     out = std::move(out)]() -> Answer<m::PutLogEventsResponse> {
+    std::vector<logstore::NewEvent> added;
+    for (const m::InputLogEvent& event : events) added.push_back({event.timestamp, event.message});
+    if (auto put = store.put(group->uid, stream->uid, added, now); !put) {
+      return tl::unexpected(unavailable(put.error()));
+    }
+    return std::make_shared<const m::PutLogEventsResponse>(out);
+  });
 }
 
 Handled<m::GetLogEventsResponse> get_log_events(logstore::LogStore& store, const Context& context,
@@ -229,8 +222,8 @@ Handled<m::GetLogEventsResponse> get_log_events(logstore::LogStore& store, const
   query.stream_uids = {(*stream)->uid};
   query.forward = direction->forward;
   query.from = direction->from;
-  query.start_ms = std::max(in.start_time.value_or(std::numeric_limits<TimeMs>::min()),
-                            expiry_ms(**group, context.now_ms));
+  query.start_ms =
+      std::max(in.start_time.value_or(std::numeric_limits<TimeMs>::min()), expiry_ms(**group, context.now_ms));
   if (in.end_time) query.end_ms = *in.end_time - 1;  // exclusive here
   query.events_max = in.limit ? static_cast<size_t>(*in.limit) : kEventsDefault;
   return Handled<m::GetLogEventsResponse>::deferred(
@@ -238,8 +231,7 @@ Handled<m::GetLogEventsResponse> get_log_events(logstore::LogStore& store, const
 }
 
 Handled<m::FilterLogEventsResponse> filter_log_events(logstore::LogStore& store, StreamNames& names,
-                                                      const Context& context,
-                                                      const m::FilterLogEventsRequest& in) {
+                                                      const Context& context, const m::FilterLogEventsRequest& in) {
   const auto group = find_group(context, in.log_group_name, in.log_group_identifier);
   if (!group) return tl::unexpected(group.error());
   if (in.log_stream_names && in.log_stream_name_prefix) {
@@ -262,14 +254,12 @@ Handled<m::FilterLogEventsResponse> filter_log_events(logstore::LogStore& store,
       query.from = logstore::Position::parse(std::string_view(*in.next_token).substr(2));
     if (!query.from) return invalid_parameter("The specified nextToken is invalid.");
   }
-  query.start_ms = std::max(in.start_time.value_or(std::numeric_limits<TimeMs>::min()),
-                            expiry_ms(**group, context.now_ms));
+  query.start_ms =
+      std::max(in.start_time.value_or(std::numeric_limits<TimeMs>::min()), expiry_ms(**group, context.now_ms));
   query.end_ms = in.end_time.value_or(context.now_ms + kNowAheadMs);
   query.events_max = in.limit ? static_cast<size_t>(*in.limit) : kEventsDefault;
   if (!pattern->matches_all()) {
-    query.matches = [pattern = std::move(*pattern)](std::string_view message) {
-      return pattern.matches(message);
-    };
+    query.matches = [pattern = std::move(*pattern)](std::string_view message) { return pattern.matches(message); };
   }
   return Handled<m::FilterLogEventsResponse>::deferred(
       [&store, query = std::move(query), named = names.of(context, (*group)->uid)] {

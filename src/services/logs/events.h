@@ -37,7 +37,6 @@ Handled<m::PutLogEventsResponse> put_log_events(logstore::LogStore& store, const
 Handled<m::GetLogEventsResponse> get_log_events(logstore::LogStore& store, const Context& context,
                                                 const m::GetLogEventsRequest& in);
 Handled<m::FilterLogEventsResponse> filter_log_events(logstore::LogStore& store, StreamNames& names,
-                                                      const Context& context,
-                                                      const m::FilterLogEventsRequest& in);
+                                                      const Context& context, const m::FilterLogEventsRequest& in);
 
 }  // namespace berth::services::logs

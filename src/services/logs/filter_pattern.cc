@@ -12,18 +12,12 @@ tl::unexpected<ApiError> bad(std::string message) {
   return refuse("InvalidParameterException", "Invalid filter pattern: " + std::move(message));
 }
 
-bool is_space(char c) {
-  return std::isspace(static_cast<unsigned char>(c)) != 0;
-}
+bool is_space(char c) { return std::isspace(static_cast<unsigned char>(c)) != 0; }
 
 // Beyond ASCII everything is a letter.
-bool is_plain(char c) {
-  return c == '_' || std::isalnum(static_cast<unsigned char>(c)) != 0 || (c & 0x80) != 0;
-}
+bool is_plain(char c) { return c == '_' || std::isalnum(static_cast<unsigned char>(c)) != 0 || (c & 0x80) != 0; }
 
-bool contains(std::string_view message, const std::string& term) {
-  return message.find(term) != message.npos;
-}
+bool contains(std::string_view message, const std::string& term) { return message.find(term) != message.npos; }
 
 // At a quotation mark; leaves `text` behind the closing one. \" and \\ stand for themselves.
 ApiResult<std::string> take_quoted(std::string_view& text) {

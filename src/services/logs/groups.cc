@@ -30,8 +30,7 @@ ApiResult<records::Tags> merge(const records::Tags& present, const model::String
     if (key.starts_with("aws:")) {
       return invalid_parameter(fmt::format("Tag keys cannot start with aws: (tag key '{}').", key));
     }
-    const auto found =
-        std::find_if(tags.begin(), tags.end(), [&](const auto& tag) { return tag.first == key; });
+    const auto found = std::find_if(tags.begin(), tags.end(), [&](const auto& tag) { return tag.first == key; });
     if (found != tags.end()) {
       found->second = value;
     } else {
@@ -44,12 +43,9 @@ ApiResult<records::Tags> merge(const records::Tags& present, const model::String
   return tags;
 }
 
-model::StringMap to_map(const records::Tags& tags) {
-  return {tags.begin(), tags.end()};
-}
+model::StringMap to_map(const records::Tags& tags) { return {tags.begin(), tags.end()}; }
 
-Handled<Nothing> tag(const Context& context, const Found<records::LogGroup>& group,
-                     const model::StringMap& more) {
+Handled<Nothing> tag(const Context& context, const Found<records::LogGroup>& group, const model::StringMap& more) {
   if (!group) return tl::unexpected(group.error());
   auto tags = merge((*group)->tags, more);
   if (!tags) return tl::unexpected(tags.error());
@@ -62,9 +58,8 @@ Handled<Nothing> untag(const Context& context, const Found<records::LogGroup>& g
                        const std::vector<std::string>& keys) {
   if (!group) return tl::unexpected(group.error());
   records::LogGroup changed = **group;
-  std::erase_if(changed.tags, [&](const auto& tag) {
-    return std::find(keys.begin(), keys.end(), tag.first) != keys.end();
-  });
+  std::erase_if(changed.tags,
+                [&](const auto& tag) { return std::find(keys.begin(), keys.end(), tag.first) != keys.end(); });
   return {Nothing{}, replace(context, changed)};
 }
 
@@ -99,18 +94,16 @@ m::LogGroup render(const Context& context, const records::LogGroup& group) {
 }
 
 // Which groups the request asks for, by name.
-ApiResult<std::vector<std::shared_ptr<const records::LogGroup>>> select(
-    const Context& context, const m::DescribeLogGroupsRequest& in) {
+ApiResult<std::vector<std::shared_ptr<const records::LogGroup>>> select(const Context& context,
+                                                                        const m::DescribeLogGroupsRequest& in) {
   if (in.log_group_name_prefix && in.log_group_name_pattern) {
-    return invalid_parameter(
-        "LogGroup name prefix and LogGroup name pattern are mutually exclusive parameters.");
+    return invalid_parameter("LogGroup name prefix and LogGroup name pattern are mutually exclusive parameters.");
   }
   std::vector<std::shared_ptr<const records::LogGroup>> groups;
   if (in.log_group_class && *in.log_group_class != "STANDARD") return groups;
   if (in.log_group_identifiers) {
     if (in.log_group_name_prefix || in.log_group_name_pattern) {
-      return invalid_parameter(
-          "logGroupIdentifiers cannot be combined with a name prefix or a name pattern.");
+      return invalid_parameter("logGroupIdentifiers cannot be combined with a name prefix or a name pattern.");
     }
     for (const std::string& identifier : *in.log_group_identifiers) {
       const auto name = group_name_of(context, identifier);
@@ -118,11 +111,9 @@ ApiResult<std::vector<std::shared_ptr<const records::LogGroup>>> select(
       if (auto group = find_group(context, *name)) groups.push_back(std::move(*group));
     }
   } else {
-    const std::string prefix =
-        records::keys::log_group(context.scope(), in.log_group_name_prefix.value_or(""));
+    const std::string prefix = records::keys::log_group(context.scope(), in.log_group_name_prefix.value_or(""));
     for (auto& [key, group] : records::range<records::LogGroup>(context.store, prefix)) {
-      if (in.log_group_name_pattern && group->name.find(*in.log_group_name_pattern) == std::string::npos)
-        continue;
+      if (in.log_group_name_pattern && group->name.find(*in.log_group_name_pattern) == std::string::npos) continue;
       groups.push_back(std::move(group));
     }
   }
@@ -205,10 +196,10 @@ Handled<m::DescribeLogGroupsResponse> describe_log_groups(logstore::LogStore& st
 
 Handled<Nothing> put_retention_policy(const Context& context, const m::PutRetentionPolicyRequest& in) {
   if (std::find(kRetentionDays.begin(), kRetentionDays.end(), in.retention_in_days) == kRetentionDays.end()) {
-    return invalid_parameter(fmt::format(
-        "1 validation error detected: Value '{}' at 'retentionInDays' failed to satisfy constraint: "
-        "Member must satisfy enum value set: [{}]",
-        in.retention_in_days, fmt::join(kRetentionDays, ", ")));
+    return invalid_parameter(
+        fmt::format("1 validation error detected: Value '{}' at 'retentionInDays' failed to satisfy constraint: "
+                    "Member must satisfy enum value set: [{}]",
+                    in.retention_in_days, fmt::join(kRetentionDays, ", ")));
   }
   return set_retention(context, in.log_group_name, in.retention_in_days);
 }
@@ -225,8 +216,7 @@ Handled<Nothing> untag_log_group(const Context& context, const m::UntagLogGroupR
   return untag(context, find_group(context, in.log_group_name), in.tags);
 }
 
-Handled<m::ListTagsLogGroupResponse> list_tags_log_group(const Context& context,
-                                                         const m::ListTagsLogGroupRequest& in) {
+Handled<m::ListTagsLogGroupResponse> list_tags_log_group(const Context& context, const m::ListTagsLogGroupRequest& in) {
   const auto group = find_group(context, in.log_group_name);
   if (!group) return tl::unexpected(group.error());
   m::ListTagsLogGroupResponse out;

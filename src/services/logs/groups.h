@@ -21,8 +21,7 @@ Handled<Nothing> delete_retention_policy(const Context& context, const m::Delete
 
 Handled<Nothing> tag_log_group(const Context& context, const m::TagLogGroupRequest& in);
 Handled<Nothing> untag_log_group(const Context& context, const m::UntagLogGroupRequest& in);
-Handled<m::ListTagsLogGroupResponse> list_tags_log_group(const Context& context,
-                                                         const m::ListTagsLogGroupRequest& in);
+Handled<m::ListTagsLogGroupResponse> list_tags_log_group(const Context& context, const m::ListTagsLogGroupRequest& in);
 Handled<Nothing> tag_resource(const Context& context, const m::TagResourceRequest& in);
 Handled<Nothing> untag_resource(const Context& context, const m::UntagResourceRequest& in);
 Handled<m::ListTagsForResourceResponse> list_tags_for_resource(const Context& context,

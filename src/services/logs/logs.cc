@@ -16,17 +16,15 @@ constexpr std::string_view kGroups = "logs/group/";
 using RegistryOf = Registry<model::Operation>;
 
 template <class In, class Out>
-void add(RegistryOf& registry, const model::Operation& operation,
-         Handled<Out> (*handler)(const Context&, const In&)) {
+void add(RegistryOf& registry, const model::Operation& operation, Handled<Out> (*handler)(const Context&, const In&)) {
   registry.on<In, Out>(operation, handler);
 }
 
 template <class In, class Out>
 void add(RegistryOf& registry, const model::Operation& operation, logstore::LogStore& store,
          Handled<Out> (*handler)(logstore::LogStore&, const Context&, const In&)) {
-  registry.on<In, Out>(operation, [&store, handler](const Context& context, const In& in) {
-    return handler(store, context, in);
-  });
+  registry.on<In, Out>(operation,
+                       [&store, handler](const Context& context, const In& in) { return handler(store, context, in); });
 }
 
 }  // namespace
@@ -42,8 +40,8 @@ void add_handlers(RegistryOf& registry, logstore::LogStore& store) {
   add(registry, m::kPutLogEvents, store, put_log_events);
   add(registry, m::kGetLogEvents, store, get_log_events);
   registry.on<m::FilterLogEventsRequest, m::FilterLogEventsResponse>(
-      m::kFilterLogEvents, [&store, names = std::make_shared<StreamNames>()](
-                               const Context& context, const m::FilterLogEventsRequest& in) {
+      m::kFilterLogEvents,
+      [&store, names = std::make_shared<StreamNames>()](const Context& context, const m::FilterLogEventsRequest& in) {
         return filter_log_events(store, *names, context, in);
       });
   add(registry, m::kTagLogGroup, tag_log_group);

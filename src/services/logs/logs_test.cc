@@ -70,8 +70,7 @@ class LogsService : public ::testing::Test {
     for (const auto& [timestamp, message] : events) in.log_events.push_back({timestamp, message});
     return call<m::PutLogEventsResponse>(m::kPutLogEvents, in);
   }
-  ApiResult<m::FilterLogEventsResponse> filter(
-      const std::function<void(m::FilterLogEventsRequest&)>& with = {}) {
+  ApiResult<m::FilterLogEventsResponse> filter(const std::function<void(m::FilterLogEventsRequest&)>& with = {}) {
     m::FilterLogEventsRequest in;
     in.log_group_name = "g";
     if (with) with(in);
@@ -103,8 +102,7 @@ TEST_F(LogsService, GroupsAreMadeDescribedAndDeleted) {
   m::CreateLogGroupRequest again;
   again.log_group_name = "g";
   const auto twice = call(m::kCreateLogGroup, again);
-  EXPECT_EQ(twice.error(),
-            (ApiError{"ResourceAlreadyExistsException", "The specified log group already exists"}));
+  EXPECT_EQ(twice.error(), (ApiError{"ResourceAlreadyExistsException", "The specified log group already exists"}));
 
   m::DescribeLogGroupsRequest in;
   std::vector<std::string> names;
@@ -194,9 +192,8 @@ TEST_F(LogsService, StreamsByNameAndByTime) {
               ElementsAre("Cannot order by LastEventTime with a logStreamNamePrefix."));
   EXPECT_THAT(names([](auto& in) { in.log_group_name = "g"; }),
               ElementsAre("Exactly one of logGroupName and logGroupIdentifier must be specified."));
-  EXPECT_THAT(
-      names([](auto& in) { in.log_group_identifier = "arn:aws:logs:us-east-1:123456789012:log-group:g"; }),
-      ElementsAre(HasSubstr("not that of a log group in this account and region")));
+  EXPECT_THAT(names([](auto& in) { in.log_group_identifier = "arn:aws:logs:us-east-1:123456789012:log-group:g"; }),
+              ElementsAre(HasSubstr("not that of a log group in this account and region")));
 
   m::DescribeLogStreamsRequest in;
   in.log_group_name = "g";
@@ -300,8 +297,7 @@ TEST_F(LogsService, GetLogEventsEndsBeforeItsEndTime) {
   EXPECT_EQ(out->events->front().message, "1");
   EXPECT_EQ(out->events->front().ingestion_time, now());
   in.next_token = "x";
-  EXPECT_EQ(call<m::GetLogEventsResponse>(m::kGetLogEvents, in).error().message,
-            "The specified nextToken is invalid.");
+  EXPECT_EQ(call<m::GetLogEventsResponse>(m::kGetLogEvents, in).error().message, "The specified nextToken is invalid.");
 }
 
 TEST_F(LogsService, FilterLogEventsPagesOverStreams) {
@@ -311,12 +307,10 @@ TEST_F(LogsService, FilterLogEventsPagesOverStreams) {
     ASSERT_TRUE(put({{now() + i, (i % 2 ? "ERROR " : "info ") + std::to_string(i)}}, stream));
   }
   EXPECT_EQ(filtered().size(), 9u);
-  EXPECT_THAT(filtered([](auto& in) { in.log_stream_names = {"s"}; }),
-              ElementsAre("info 0", "ERROR 3", "info 6"));
+  EXPECT_THAT(filtered([](auto& in) { in.log_stream_names = {"s"}; }), ElementsAre("info 0", "ERROR 3", "info 6"));
   EXPECT_EQ(filtered([](auto& in) { in.log_stream_name_prefix = "web/"; }).size(), 6u);
   EXPECT_THAT(filtered([](auto& in) { in.log_stream_name_prefix = "none"; }), IsEmpty());
-  EXPECT_THAT(filtered([](auto& in) { in.log_stream_names = {"absent"}; }),
-              ElementsAre("ResourceNotFoundException"));
+  EXPECT_THAT(filtered([](auto& in) { in.log_stream_names = {"absent"}; }), ElementsAre("ResourceNotFoundException"));
   EXPECT_THAT(filtered([](auto& in) { in.log_stream_names = {"s"}, in.log_stream_name_prefix = "s"; }),
               ElementsAre("InvalidParameterException"));
   EXPECT_THAT(filtered([&](auto& in) {
@@ -325,8 +319,7 @@ TEST_F(LogsService, FilterLogEventsPagesOverStreams) {
                 in.end_time = now() + 5;  // inclusive
               }),
               ElementsAre("ERROR 3", "ERROR 5"));
-  EXPECT_THAT(filtered([](auto& in) { in.filter_pattern = "{ $.a = 1 }"; }),
-              ElementsAre("InvalidParameterException"));
+  EXPECT_THAT(filtered([](auto& in) { in.filter_pattern = "{ $.a = 1 }"; }), ElementsAre("InvalidParameterException"));
 
   std::vector<std::string> messages;
   std::set<std::string> ids;

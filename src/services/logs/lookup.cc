@@ -37,8 +37,7 @@ std::string stream_arn(const records::Scope& scope, std::string_view group, std:
 }
 
 Found<records::LogGroup> find_group(const Context& context, std::string_view name) {
-  auto group =
-      records::get<records::LogGroup>(context.store, records::keys::log_group(context.scope(), name));
+  auto group = records::get<records::LogGroup>(context.store, records::keys::log_group(context.scope(), name));
   if (!group) return not_found("log group");
   return group;
 }
@@ -66,10 +65,9 @@ Found<records::LogGroup> find_group(const Context& context, const std::optional<
   return find_group(context, *named);
 }
 
-Found<records::LogStream> find_stream(const Context& context, const records::LogGroup& group,
-                                      std::string_view name) {
-  auto stream = records::get<records::LogStream>(context.store,
-                                                 records::keys::log_stream(context.scope(), group.uid, name));
+Found<records::LogStream> find_stream(const Context& context, const records::LogGroup& group, std::string_view name) {
+  auto stream =
+      records::get<records::LogStream>(context.store, records::keys::log_stream(context.scope(), group.uid, name));
   if (!stream) return not_found("log stream");
   return stream;
 }
@@ -90,22 +88,18 @@ std::vector<std::shared_ptr<const records::LogStream>> streams_of(const Context&
 }
 
 TimeMs expiry_ms(const records::LogGroup& group, TimeMs now_ms) {
-  return group.retention_days == 0 ? std::numeric_limits<TimeMs>::min()
-                                   : now_ms - group.retention_days * kDayMs;
+  return group.retention_days == 0 ? std::numeric_limits<TimeMs>::min() : now_ms - group.retention_days * kDayMs;
 }
 
 std::string page_token(std::string_view question, std::string_view last) {
   std::string token = fmt::format("{:016x}", digest(question));
-  for (const char c : last)
-    fmt::format_to(std::back_inserter(token), "{:02x}", static_cast<unsigned char>(c));
+  for (const char c : last) fmt::format_to(std::back_inserter(token), "{:02x}", static_cast<unsigned char>(c));
   return token;
 }
 
 ApiResult<std::string> open_page_token(std::string_view question, const std::optional<std::string>& token) {
   if (!token) return std::string();
-  const auto digit = [](char c) {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-  };
+  const auto digit = [](char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1; };
   const std::string head = page_token(question, "");
   bool good = token->starts_with(head) && token->size() > head.size() && token->size() % 2 == 0;
   std::string last;

@@ -26,8 +26,7 @@ Found<records::LogGroup> find_group(const Context& context, const std::optional<
                                     const std::optional<std::string>& identifier);
 // The name in an identifier; an ARN must be this account's and region's.
 ApiResult<std::string> group_name_of(const Context& context, std::string_view identifier);
-Found<records::LogStream> find_stream(const Context& context, const records::LogGroup& group,
-                                      std::string_view name);
+Found<records::LogStream> find_stream(const Context& context, const records::LogGroup& group, std::string_view name);
 
 // Keys under which the streams of a group lie.
 std::string streams_prefix(const records::Scope& scope, std::string_view group_uid);

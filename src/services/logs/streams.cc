@@ -25,16 +25,13 @@ struct Question {
 };
 
 // Streams sort by this text; times have leading zeroes, and streams without events come before all others.
-std::string sort_key(const Question& question, const records::LogStream& stream,
-                     const logstore::StreamFacts* facts) {
+std::string sort_key(const Question& question, const records::LogStream& stream, const logstore::StreamFacts* facts) {
   if (!question.by_time) return stream.name;
-  return fmt::format("{:015} {}",
-                     facts && facts->last_event_ms ? std::max<TimeMs>(*facts->last_event_ms, 0) + 1 : 0,
+  return fmt::format("{:015} {}", facts && facts->last_event_ms ? std::max<TimeMs>(*facts->last_event_ms, 0) + 1 : 0,
                      stream.name);
 }
 
-m::LogStream render(const Question& question, const records::LogStream& stream,
-                    const logstore::StreamFacts& facts) {
+m::LogStream render(const Question& question, const records::LogStream& stream, const logstore::StreamFacts& facts) {
   m::LogStream out;
   out.log_stream_name = stream.name;
   out.creation_time = stream.created_at_ms;
@@ -63,8 +60,7 @@ Streams cut(const Question& question,
   Streams page;
   std::string last;
   for (auto& [key, stream] : keyed) {
-    if (!question.after.empty() && (question.descending ? key >= question.after : key <= question.after))
-      continue;
+    if (!question.after.empty() && (question.descending ? key >= question.after : key <= question.after)) continue;
     if (page.size() == question.page_size) {
       next_token = page_token(question.token_question, last);
       break;

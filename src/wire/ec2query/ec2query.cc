@@ -14,8 +14,10 @@ struct OuterError {
   int status;
 };
 constexpr std::array kOuterErrors = {
-    OuterError{"MissingAuthenticationTokenException", "MissingAuthenticationToken", "Request is missing Authentication Token", 403},
-    OuterError{"UnrecognizedClientException", "AuthFailure", "AWS was not able to validate the provided access credentials", 401},
+    OuterError{"MissingAuthenticationTokenException", "MissingAuthenticationToken",
+               "Request is missing Authentication Token", 403},
+    OuterError{"UnrecognizedClientException", "AuthFailure",
+               "AWS was not able to validate the provided access credentials", 401},
     OuterError{"InvalidSignatureException", "SignatureDoesNotMatch", "", 403},
     OuterError{"IncompleteSignatureException", "IncompleteSignature", "", 400},
     OuterError{"ExpiredTokenException", "RequestExpired", "Request has expired.", 400},

@@ -13,7 +13,8 @@ class JsonCodec final : public Codec {
     return {};
   }
 
-  void render(const model::Operation& operation, const void* output, std::string_view, HttpResponse& response) const override {
+  void render(const model::Operation& operation, const void* output, std::string_view,
+              HttpResponse& response) const override {
     response.content_type = content_type(operation.service);
     if (output) {
       model::append_json(response.body, *operation.output, output);

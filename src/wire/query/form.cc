@@ -134,7 +134,8 @@ class FormReader {
       case Kind::long_integer: return number(text, *static_cast<int64_t*>(object)) || refuse_value(text, "an integer");
       case Kind::real: return number(text, *static_cast<double*>(object)) || refuse_value(text, "a number");
       case Kind::boolean:
-        if (text != "true" && text != "false" && text != "True" && text != "False") return refuse_value(text, "a boolean");
+        if (text != "true" && text != "false" && text != "True" && text != "False")
+          return refuse_value(text, "a boolean");
         *static_cast<bool*>(object) = text[0] == 't' || text[0] == 'T';
         return true;
       case Kind::timestamp: {
@@ -149,8 +150,9 @@ class FormReader {
         base64_decode_init(&context);
         out.resize(BASE64_DECODE_LENGTH(text.size()));
         size_t length = out.size();
-        const bool good = base64_decode_update(&context, &length, reinterpret_cast<uint8_t*>(out.data()), text.size(), text.data()) &&
-                          base64_decode_final(&context);
+        const bool good =
+            base64_decode_update(&context, &length, reinterpret_cast<uint8_t*>(out.data()), text.size(), text.data()) &&
+            base64_decode_final(&context);
         out.resize(good ? length : 0);
         return good || refuse_value(text, "base64");
       }
@@ -183,13 +185,15 @@ ApiResult<Form> Form::parse(std::string_view body) {
     start = end + 1;
     if (part.empty()) continue;
     if (form.parameters_.size() >= limits::kQueryParametersMax) {
-      return refuse("MalformedInput", fmt::format("The request has more than {} parameters.", limits::kQueryParametersMax));
+      return refuse("MalformedInput",
+                    fmt::format("The request has more than {} parameters.", limits::kQueryParametersMax));
     }
     const size_t equals = std::min(part.find('='), part.size());
     form.parameters_.emplace_back(decoded(part.substr(0, equals)),
                                   equals < part.size() ? decoded(part.substr(equals + 1)) : std::string());
   }
-  std::stable_sort(form.parameters_.begin(), form.parameters_.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::stable_sort(form.parameters_.begin(), form.parameters_.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
   return form;
 }
 
@@ -226,7 +230,8 @@ std::vector<uint32_t> Form::indices(std::string_view prefix) const {
   return out;
 }
 
-ApiResult<void> read_form(const Form& form, const model::Shape& shape, void* object, std::vector<model::Path>& missing) {
+ApiResult<void> read_form(const Form& form, const model::Shape& shape, void* object,
+                          std::vector<model::Path>& missing) {
   FormReader reader(form, missing);
   if (!reader.structure(shape, object, 0)) return refuse("MalformedInput", reader.problem());
   return {};

@@ -36,8 +36,9 @@ void append_iso8601(std::string& out, TimeMs time_ms) {
   ::gmtime_r(&seconds, &parts);
   char text[64];
   out.append(text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts));
-  const char rest[] = {'.', static_cast<char>('0' + milliseconds / 100), static_cast<char>('0' + milliseconds / 10 % 10),
-                       static_cast<char>('0' + milliseconds % 10), 'Z'};
+  const char rest[] = {'.', static_cast<char>('0' + milliseconds / 100),
+                       static_cast<char>('0' + milliseconds / 10 % 10), static_cast<char>('0' + milliseconds % 10),
+                       'Z'};
   out.append(rest, sizeof rest);
 }
 

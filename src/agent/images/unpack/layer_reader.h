@@ -21,12 +21,16 @@ namespace berth::unpack {
 struct Limits {
   uint64_t bytes_max = 64ull << 30;  // of the uncompressed layer; a bomb ends here, not at the end of the disk
   uint64_t entries_max = 4'000'000;
-  size_t path_bytes_max = 4095;      // PATH_MAX
-  size_t xattr_bytes_max = 64 << 10; // XATTR_SIZE_MAX
+  size_t path_bytes_max = 4095;       // PATH_MAX
+  size_t xattr_bytes_max = 64 << 10;  // XATTR_SIZE_MAX
 };
 
 enum class Kind {
-  directory, file, symlink, hardlink, fifo,
+  directory,
+  file,
+  symlink,
+  hardlink,
+  fifo,
   whiteout,  // of `path`: hides it in lower layers
   opaque,    // of the directory `path`: hides all it holds in lower layers
   left_out,  // devices and sockets (a container has a /dev of its own), aufs's own files

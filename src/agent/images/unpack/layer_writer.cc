@@ -40,7 +40,8 @@ Result<void> LayerWriter::write(const Entry& entry, Content& content) {
   switch (entry.kind) {
     case Kind::file: return write_file(entry, content);
     case Kind::symlink:
-      if (::symlink(entry.target.c_str(), entry.path.c_str()) != 0) return fail(errno, "make symbolic link " + entry.path);
+      if (::symlink(entry.target.c_str(), entry.path.c_str()) != 0)
+        return fail(errno, "make symbolic link " + entry.path);
       return set_metadata(entry);
     case Kind::hardlink:
       // Not followed: a link to a symbolic link is one. Its metadata is its target's.
@@ -112,7 +113,8 @@ Result<void> LayerWriter::write_file(const Entry& entry, Content& content) {
     auto more = content.next(bytes, offset);
     if (!more) return tl::unexpected(more.error());
     if (!*more) break;
-    if (offset > entry.size || bytes.size() > entry.size - offset) return fail(entry.path + " holds more than its size");
+    if (offset > entry.size || bytes.size() > entry.size - offset)
+      return fail(entry.path + " holds more than its size");
     while (!bytes.empty()) {
       const ssize_t written = ::pwrite(fd.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
       if (written < 0 && errno == EINTR) continue;
