@@ -36,6 +36,7 @@ int supervise(const char* directory) {
     daemon.reset(taskdir::kDaemonSocketFd);
     fcntl(daemon.get(), F_SETFD, FD_CLOEXEC);
   }
+  fcntl(taskdir::kRuntimeFd, F_SETFD, FD_CLOEXEC);
   fcntl(taskdir::kLockFd, F_SETFD, FD_CLOEXEC);  // held until the end; the OCI runtime must not hold it
   umask(022);
   prctl(PR_SET_CHILD_SUBREAPER, 1);

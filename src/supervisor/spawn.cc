@@ -5,7 +5,17 @@
 #include <spawn.h>
 #include <unistd.h>
 
+#include <cerrno>
+
+#include "taskdir/paths.h"
+
 namespace berth::supervisor {
+namespace {
+
+const char* kSealedRuntime = "/proc/self/fd/5";
+static_assert(taskdir::kRuntimeFd == 5);
+
+}  // namespace
 
 int spawn(const std::vector<std::string>& arguments, int output_fd, int error_fd, pid_t* pid) {
   std::vector<char*> argv;
@@ -30,7 +40,10 @@ int spawn(const std::vector<std::string>& arguments, int output_fd, int error_fd
   sigfillset(&all);
   posix_spawnattr_setsigmask(&attributes, &none);
   posix_spawnattr_setsigdefault(&attributes, &all);
-  const int error = posix_spawn(pid, argv[0], &actions, &attributes, argv.data(), environment);
+  int error = EBADF;
+  if (fcntl(taskdir::kRuntimeFd, F_GETFD) >= 0)
+    error = posix_spawn(pid, kSealedRuntime, &actions, &attributes, argv.data(), environment);
+  if (error != 0) error = posix_spawn(pid, argv[0], &actions, &attributes, argv.data(), environment);
   posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&actions);
   return error;

@@ -1,4 +1,4 @@
-// Starts a program, which is always the OCI runtime here: no fork of this process's memory.
+// Starts the OCI runtime: no fork of this process's memory.
 #pragma once
 
 #include <sys/types.h>
@@ -8,7 +8,8 @@
 
 namespace berth::supervisor {
 
-// Standard input is null; the two outputs are those given. Signals are unblocked and as by default. 0 or an errno.
+// From kRuntimeFd if the daemon gave it, else from the path that is the first argument. Standard input is null; the two
+// outputs are those given. Signals are unblocked and as by default. 0 or an errno.
 int spawn(const std::vector<std::string>& arguments, int output_fd, int error_fd, pid_t* pid);
 
 }  // namespace berth::supervisor

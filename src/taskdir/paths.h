@@ -41,6 +41,7 @@ inline constexpr const char* kVolumesDirectory = "volumes";
 // The supervisor's file descriptors at exec, beside the standard ones (null).
 inline constexpr int kDaemonSocketFd = 3;  // one end of a SEQPACKET socketpair, the daemon's first connection
 inline constexpr int kLockFd = 4;          // `plan`, locked (flock) for as long as the supervisor lives
+inline constexpr int kRuntimeFd = 5;  // the OCI runtime in sealed memory; closed where it has to be started by its path
 
 inline std::string container_directory(std::string_view container) {
   return std::string(kContainersDirectory).append("/").append(container);

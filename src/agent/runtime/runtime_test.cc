@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -9,6 +10,7 @@
 #include "agent/runtime/seccomp_rules.h"
 #include "agent/runtime/users.h"
 #include "base/json.h"
+#include "agent/runtime/sealed_program.h"
 
 namespace berth::runtime {
 namespace {
@@ -151,3 +153,66 @@ TEST(Probe, TellsTheModeFromTheMounts) {
 
 }  // namespace
 }  // namespace berth::runtime
+TEST(Probe, FindsTheCgroupThatHasThisProcess) {
+  const std::string v1 = "9:name=systemd:/\n4:memory:/system.slice/berth.service\n1:cpu:/\n0::/\n";
+  const auto of = [](std::string_view self, taskdir::CgroupMode mode) { return own_cgroup_procs_of(self, "/c", mode); };
+  EXPECT_EQ(of(v1, taskdir::CgroupMode::hybrid), "/c/memory/system.slice/berth.service/cgroup.procs");
+  EXPECT_EQ(of("0::/system.slice/berth.service\n", taskdir::CgroupMode::v2),
+            "/c/system.slice/berth.service/cgroup.procs");
+  EXPECT_EQ(of("0::/\n", taskdir::CgroupMode::v2), "/c/cgroup.procs");
+  EXPECT_EQ(of("0::/\n", taskdir::CgroupMode::v1), "");
+  EXPECT_EQ(of("", taskdir::CgroupMode::v2), "");
+}
+
+// The link target of its own /proc/self/exe, as a program started from `fd` sees it.
+std::string started_from(int fd) {
+  int ends[2];
+  EXPECT_EQ(pipe2(ends, O_CLOEXEC), 0);
+  const Fd read_end(ends[0]);
+  Fd write_end(ends[1]);
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_adddup2(&actions, write_end.get(), STDOUT_FILENO);
+  const std::string path = "/proc/self/fd/" + std::to_string(fd);
+  char* arguments[] = {const_cast<char*>("readlink"), const_cast<char*>("/proc/self/exe"), nullptr};
+  pid_t pid = 0;
+  EXPECT_EQ(posix_spawn(&pid, path.c_str(), &actions, nullptr, arguments, environ), 0);
+  posix_spawn_file_actions_destroy(&actions);
+  write_end.reset();
+  char buffer[256];
+  const ssize_t got = read(read_end.get(), buffer, sizeof buffer);
+  EXPECT_EQ(waitpid(pid, nullptr, 0), pid);
+  return got > 0 ? std::string(buffer, static_cast<size_t>(got)) : std::string();
+}
+
+TEST(SealedProgram, RunsFromMemoryThatNobodyCanWrite) {
+  SealedProgram program;
+  const int fd = program.fd("/usr/bin/readlink");
+  ASSERT_GE(fd, 0);
+  EXPECT_EQ(fcntl(fd, F_GET_SEALS), F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
+      << "with a seal less the runtime copies itself again";
+  EXPECT_EQ(started_from(fd), "/memfd:oci-runtime (deleted)\n");
+  EXPECT_EQ(program.fd("/usr/bin/readlink"), fd) << "copied once";
+  EXPECT_EQ(program.fd("/nonexistent"), -1);
+}
+
+TEST(SealedProgram, IsCopiedAnewWhenItsFileWasReplaced) {
+  char path[] = "/tmp/berth-sealed-XXXXXX";
+  Fd file(mkstemp(path));
+  ASSERT_TRUE(file);
+  ASSERT_EQ(write(file.get(), "old", 3), 3);
+  SealedProgram program;
+  const auto content = [&] {
+    char buffer[16];
+    const ssize_t got = pread(program.fd(path), buffer, sizeof buffer, 0);
+    return std::string(buffer, got < 0 ? 0 : static_cast<size_t>(got));
+  };
+  EXPECT_EQ(content(), "old");
+  const std::string fresh = std::string(path) + ".new";
+  file.reset(open(fresh.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0700));
+  ASSERT_EQ(write(file.get(), "new", 3), 3);
+  ASSERT_EQ(rename(fresh.c_str(), path), 0);
+  EXPECT_EQ(content(), "new");
+  EXPECT_EQ(unlink(path), 0);
+}
+

@@ -13,7 +13,7 @@
 
 namespace berth::agent {
 
-Result<StartedSupervisor> start_supervisor(const std::string& program, const std::string& task_directory) {
+Result<StartedSupervisor> start_supervisor(const std::string& program, const std::string& task_directory, int runtime) {
   const std::string plan = task_directory + "/" + taskdir::kPlanFile;
   const Fd lock(open(plan.c_str(), O_RDONLY | O_CLOEXEC));
   if (!lock) return fail(errno, "open " + plan);
@@ -30,12 +30,14 @@ Result<StartedSupervisor> start_supervisor(const std::string& program, const std
   posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDWR, 0);
   posix_spawn_file_actions_adddup2(&actions, STDIN_FILENO, STDOUT_FILENO);
   posix_spawn_file_actions_adddup2(&actions, STDIN_FILENO, STDERR_FILENO);
-  // The targets may be the sources' own numbers: park both above first.
+  // The targets may be the sources' own numbers: park them above first.
   const Fd high_socket(fcntl(theirs.get(), F_DUPFD_CLOEXEC, 64));
   const Fd high_lock(fcntl(lock.get(), F_DUPFD_CLOEXEC, 64));
   posix_spawn_file_actions_adddup2(&actions, high_socket.get(), taskdir::kDaemonSocketFd);
   posix_spawn_file_actions_adddup2(&actions, high_lock.get(), taskdir::kLockFd);
-  posix_spawn_file_actions_addclosefrom_np(&actions, taskdir::kLockFd + 1);
+  const Fd high_runtime(runtime >= 0 ? fcntl(runtime, F_DUPFD_CLOEXEC, 64) : -1);
+  if (high_runtime) posix_spawn_file_actions_adddup2(&actions, high_runtime.get(), taskdir::kRuntimeFd);
+  posix_spawn_file_actions_addclosefrom_np(&actions, taskdir::kRuntimeFd + (high_runtime ? 1 : 0));
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);

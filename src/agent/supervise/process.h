@@ -17,9 +17,9 @@ struct StartedSupervisor {
 };
 
 // By posix_spawn: no copy of this process's page tables. The supervisor gets a session of its own, one end of a socket
-// pair, and the task directory's lock; it stays this process's child until this process ends (a second fork would cost
+// pair, the task directory's lock and `runtime` (-1: none); it stays this process's child until this process ends (a second fork would cost
 // as much as it would save: the pidfd reaps it).
-Result<StartedSupervisor> start_supervisor(const std::string& program, const std::string& task_directory);
+Result<StartedSupervisor> start_supervisor(const std::string& program, const std::string& task_directory, int runtime);
 
 Fd open_pidfd(uint32_t pid);
 std::optional<taskdir::Owner> read_owner(const std::string& task_directory);

@@ -98,7 +98,7 @@ Result<void> Supervisors::spawn(const taskdir::Plan& plan, const std::vector<Bun
     return written;
   }
   kill_point("before-spawn");
-  auto started = start_supervisor(options_.program, path);
+  auto started = start_supervisor(options_.program, path, runtime_.fd(plan.runtime_path));
   kill_point("after-spawn");
   if (!started) return tl::unexpected(started.error());
   task->plan = plan;

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "agent/event_loop.h"
+#include "agent/runtime/sealed_program.h"
 #include "agent/supervise/remover.h"
 #include "base/result.h"
 #include "taskdir/journal.h"
@@ -103,6 +104,7 @@ class Supervisors {
   SupervisorEvents& events_;
   std::unordered_map<std::string, std::unique_ptr<Task>> tasks_;
   std::unique_ptr<Remover> remover_;
+  runtime::SealedProgram runtime_;
   std::shared_ptr<bool> alive_;  // timers outlive this object in the loop; they look here first
 };
 
