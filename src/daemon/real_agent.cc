@@ -67,6 +67,7 @@ struct RealAgent::Parts {
   std::unique_ptr<agent::Agent> agent;
   std::unique_ptr<agent::Supervisors> supervisors;
   runtime::Filters filters{program_beside("berth-seccomp")};
+  std::unique_ptr<agent::LaunchCgroups> cgroups;
   std::unique_ptr<agent::HostMachine> machine;
   std::unique_ptr<agent::Bridge> bridge;
   std::thread thread;
@@ -113,6 +114,8 @@ Result<std::unique_ptr<RealAgent>> RealAgent::open(Needs needs) {
   options.cgroup_mode = p.runtime.cgroup_mode;
   const std::string supervisor = options.program;
   p.supervisors = std::make_unique<agent::Supervisors>(p.loop, options, *p.agent);
+  p.cgroups = std::make_unique<agent::LaunchCgroups>(options.instance, options.cgroup_root, options.cgroup_mode,
+                                                     p.runtime.own_cgroup_procs);
   const agent::Host host{options.instance,
                          p.runtime.path,
                          fmt::format("{}/runtime", p.network->instance().directory()),
@@ -120,7 +123,7 @@ Result<std::unique_ptr<RealAgent>> RealAgent::open(Needs needs) {
                          static_cast<int>(std::thread::hardware_concurrency()),
                          p.runtime.open_files_max};
   p.machine = std::make_unique<agent::HostMachine>(agent::HostMachine::Parts{
-      p.loop, *p.supervisors, *p.images, *p.network, p.needs.clock, host, state, supervisor, p.filters});
+      p.loop, *p.supervisors, *p.images, *p.network, p.needs.clock, host, state, supervisor, p.filters, *p.cgroups});
   p.agent->use(*p.machine, *p.supervisors);
   p.bridge = std::make_unique<agent::Bridge>(p.needs.store, *p.agent, p.needs.clock, p.needs.random, state + "/logs");
   return std::unique_ptr<RealAgent>(new RealAgent(std::move(parts)));

@@ -53,15 +53,20 @@ std::string_view mount_point_of(std::string_view line) {
   return line.substr(at, line.find(' ', at) - at);
 }
 
-// Binds the task's own network namespace below its directory and lets go of all others. Every umount(2) waits for an
-// RCU grace period, so Berth's directories of namespaces, a tmpfs each, are detached whole; the host may hold others.
+// Below the task's directory, so that it outlives the name that the daemon gave it.
 Trouble keep_own_network_namespace(const std::string& task_directory, const std::string& own) {
+  if (own.empty()) return {};
   const std::string kept = task_directory + "/" + taskdir::kNetworkNamespaceFile;
-  if (!own.empty()) {
-    const Fd file(open(kept.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0400));
-    if (!file) return trouble(errno, "create " + kept);
-    if (mount(own.c_str(), kept.c_str(), nullptr, MS_BIND, nullptr) != 0) return trouble(errno, "bind " + own);
-  }
+  const Fd file(open(kept.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0400));
+  if (!file) return trouble(errno, "create " + kept);
+  if (mount(own.c_str(), kept.c_str(), nullptr, MS_BIND, nullptr) != 0) return trouble(errno, "bind " + own);
+  return {};
+}
+
+}  // namespace
+
+void let_go_of_other_network_namespaces(const std::string& task_directory) {
+  const std::string kept = task_directory + "/" + taskdir::kNetworkNamespaceFile;
   const std::string text = read_whole_file("/proc/self/mountinfo", 8 * 1024 * 1024);
   std::vector<std::string> detached;
   for (const char* kind : {" - tmpfs berth ", " - nsfs "}) {
@@ -77,10 +82,7 @@ Trouble keep_own_network_namespace(const std::string& task_directory, const std:
       if (umount2(target.c_str(), MNT_DETACH) == 0) detached.push_back(target);
     }
   }
-  return {};
 }
-
-}  // namespace
 
 Trouble trouble(int error, std::string what) {
   what += ": ";

@@ -16,9 +16,12 @@ struct Trouble {
 Trouble trouble(int error, std::string what);
 
 // A mount namespace of its own: the host's table does not grow by our overlays, and they go when we go. What the host
-// unmounts goes here too; other tasks' network namespaces, which mounts keep alive, are let go at once.
-// The task's own is at kNetworkNamespaceFile from then on.
+// unmounts goes here too. The task's own network namespace is at kNetworkNamespaceFile from then on.
 Trouble enter_mount_namespace(const std::string& task_directory, const taskdir::Plan& plan);
+// The other tasks' namespaces, which came along into this mount namespace and would live as long as it does. Each umount(2)
+// waits for an RCU grace period: Berth's directories of namespaces, a tmpfs each, are detached whole, and not before the
+// first container is on its way.
+void let_go_of_other_network_namespaces(const std::string& task_directory);
 // The last process to be killed when memory is short.
 void shield_from_oom_killer();
 // Mounts the container's layers and its own writes on containers/<name>/root.

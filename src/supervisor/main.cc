@@ -10,7 +10,6 @@
 #include "supervisor/host.h"
 #include "supervisor/init.h"
 #include "supervisor/task.h"
-#include "taskdir/cgroups.h"
 #include "taskdir/paths.h"
 
 namespace berth::supervisor {
@@ -36,16 +35,12 @@ int supervise(const char* directory) {
     daemon.reset(taskdir::kDaemonSocketFd);
     fcntl(daemon.get(), F_SETFD, FD_CLOEXEC);
   }
-  fcntl(taskdir::kRuntimeFd, F_SETFD, FD_CLOEXEC);
   fcntl(taskdir::kLockFd, F_SETFD, FD_CLOEXEC);  // held until the end; the OCI runtime must not hold it
+  fcntl(taskdir::kRuntimeFd, F_SETFD, FD_CLOEXEC);
   umask(022);
   prctl(PR_SET_CHILD_SUBREAPER, 1);
   shield_from_oom_killer();
   if (const Trouble t = enter_mount_namespace(directory, *plan)) return give_up(fd, t.what);
-  std::string where;
-  if (const int error = taskdir::enter_supervisors_cgroup(*plan, &where)) {
-    return give_up(fd, trouble(error, "enter cgroup " + where).what);
-  }
   Task task(directory, std::move(directory_fd), *plan);
   if (const std::string why = task.open(std::move(daemon)); !why.empty()) return give_up(fd, why);
   task.run();

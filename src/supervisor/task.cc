@@ -312,7 +312,20 @@ void Task::start(uint32_t index) {
     return start_failed(index, trouble(error, "start " + plan_.runtime_path).what);
   }
   c.state = State::starting;
+  settle();
   for (uint32_t pipe : {0u, 1u}) watch(c.log.read_fd(static_cast<int>(pipe)), Source::output, index * 2 + pipe);
+}
+
+// What waits for RCU grace periods and need not stand between the first start command and the runtime: a move between
+// cgroups, for which the kernel first stops forks everywhere, and umount(2).
+void Task::settle() {
+  if (settled_) return;
+  settled_ = true;
+  std::string where;
+  if (const int error = taskdir::enter_supervisors_cgroup(plan_, &where)) {
+    begin_stop(taskdir::kNoContainer, trouble(error, "enter cgroup " + where).what);
+  }
+  let_go_of_other_network_namespaces(directory_);
 }
 
 void Task::start_failed(uint32_t index, std::string reason) {

@@ -86,6 +86,7 @@ class Task {
   void ring();
   void start(uint32_t index);
   void runtime_ended(uint32_t index, int status);
+  void settle();
   void start_failed(uint32_t index, std::string reason);
   void container_ended(uint32_t index, int status);
   void read_output(uint32_t number);
@@ -123,6 +124,7 @@ class Task {
   std::vector<Execution> executions_;
   std::vector<EarlyExit> early_exits_;
   bool stopping_ = false;
+  bool settled_ = false;
   int64_t log_retry_ms_ = kNever;
   int64_t log_give_up_ms_ = kNever;
 };

@@ -56,16 +56,22 @@ std::vector<std::string> v1_hierarchies(const std::string& root) {
   return names;
 }
 
+// Version 2 hands a controller down only where the parent says so; one that the kernel lacks is no error here, the write of
+// its limit tells. Reading takes no lock; writing takes the one that a move may hold for an RCU grace period.
+void enable_all(const std::string& subtree_control) {
+  const std::string enabled = " " + read_file(subtree_control);
+  for (const char* controller : {"cpu", "memory", "pids"}) {
+    const size_t at = enabled.find(std::string(" ").append(controller));
+    const char after = at == std::string::npos ? 'x' : enabled[at + 1 + strlen(controller)];
+    if (after != ' ' && after != '\n') write_file(subtree_control, std::string("+").append(controller));
+  }
+}
+
 int make_directories(const std::string& base, std::string_view path, bool enable_controllers, std::string* where) {
   std::string at = base;
   size_t begin = 0;
   while (begin <= path.size()) {
-    // Version 2 hands a controller down only where the parent says so; one that the kernel lacks is no error here, the
-    // write of its limit tells.
-    if (enable_controllers) {
-      for (const char* controller : {"+cpu", "+memory", "+pids"})
-        write_file(at + "/cgroup.subtree_control", controller);
-    }
+    if (enable_controllers) enable_all(at + "/cgroup.subtree_control");
     size_t end = path.find('/', begin);
     if (end == std::string_view::npos) end = path.size();
     if (end == begin) break;
@@ -93,16 +99,6 @@ void inherit_cpuset(const std::string& base, std::string_view path) {
     above = at;
     begin = end + 1;
   }
-}
-
-int make_everywhere(const Plan& plan, std::string_view path, std::string* where) {
-  if (plan.cgroup_mode == CgroupMode::v2) return make_directories(plan.cgroup_root, path, true, where);
-  for (const std::string& name : v1_hierarchies(plan.cgroup_root)) {
-    const std::string base = plan.cgroup_root + "/" + name;
-    if (const int error = make_directories(base, path, false, where)) return error;
-    if (name == "cpuset") inherit_cpuset(base, path);
-  }
-  return 0;
 }
 
 struct Limit {
@@ -177,7 +173,10 @@ int remove_tree(const std::string& directory) {
 }  // namespace
 
 std::string instance_cgroup(std::string_view instance) { return std::string("berth-").append(instance); }
-std::string task_cgroup(const Plan& plan) { return instance_cgroup(plan.instance) + "/" + plan.task_id; }
+std::string task_cgroup(std::string_view instance, std::string_view task_id) {
+  return instance_cgroup(instance).append("/").append(task_id);
+}
+std::string task_cgroup(const Plan& plan) { return task_cgroup(plan.instance, plan.task_id); }
 
 std::vector<std::string> cgroup_directories(const std::string& root, CgroupMode mode, std::string_view path) {
   std::vector<std::string> directories;
@@ -189,9 +188,19 @@ std::vector<std::string> cgroup_directories(const std::string& root, CgroupMode 
   return directories;
 }
 
+int make_cgroup(const std::string& root, CgroupMode mode, std::string_view path, std::string* where) {
+  if (mode == CgroupMode::v2) return make_directories(root, path, true, where);
+  for (const std::string& name : v1_hierarchies(root)) {
+    const std::string base = root + "/" + name;
+    if (const int error = make_directories(base, path, false, where)) return error;
+    if (name == "cpuset") inherit_cpuset(base, path);
+  }
+  return 0;
+}
+
 int make_task_cgroup(const Plan& plan, std::string* where) {
   const std::string path = task_cgroup(plan);
-  if (const int error = make_everywhere(plan, path, where)) return error;
+  if (const int error = make_cgroup(plan.cgroup_root, plan.cgroup_mode, path, where)) return error;
   for (const Limit& limit : limits_of(plan)) {
     std::string file = plan.cgroup_root;
     if (limit.hierarchy != nullptr) file.append("/").append(limit.hierarchy);
@@ -207,12 +216,9 @@ int make_task_cgroup(const Plan& plan, std::string* where) {
 
 int enter_supervisors_cgroup(const Plan& plan, std::string* where) {
   const std::string path = instance_cgroup(plan.instance) + "/supervisors";
-  if (const int error = make_everywhere(plan, path, where)) return error;
-  // Version 1's `tasks` moves the calling thread at once. To move a process the kernel first stops forks everywhere, which
-  // takes an RCU grace period of some 13 ms; version 2 knows no other way.
-  const char* file = plan.cgroup_mode == CgroupMode::v2 ? "/cgroup.procs" : "/tasks";
+  if (const int error = make_cgroup(plan.cgroup_root, plan.cgroup_mode, path, where)) return error;
   for (const std::string& directory : cgroup_directories(plan.cgroup_root, plan.cgroup_mode, path)) {
-    if (const int error = write_file(directory + file, "0")) {
+    if (const int error = write_file(directory + "/cgroup.procs", "0")) {
       *where = directory;
       return error;
     }

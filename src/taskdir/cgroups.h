@@ -15,14 +15,18 @@ namespace berth::taskdir {
 
 // "berth-<instance>" and "berth-<instance>/<task id>", without a leading slash.
 std::string instance_cgroup(std::string_view instance);
+std::string task_cgroup(std::string_view instance, std::string_view task_id);
 std::string task_cgroup(const Plan& plan);
 
 // The absolute directories that `path` (relative to a hierarchy's root) means under this root and mode.
 std::vector<std::string> cgroup_directories(const std::string& root, CgroupMode mode, std::string_view path);
 
-// Makes the task's cgroup and sets its limits. Returns 0 or an errno, and then names the file in *where.
+// Makes `path`, ready for processes and, in version 2, for controllers below it; no error where it is there already. Returns 0
+// or an errno, and then names the file in *where.
+int make_cgroup(const std::string& root, CgroupMode mode, std::string_view path, std::string* where);
+// Makes the task's cgroup and sets its limits.
 int make_task_cgroup(const Plan& plan, std::string* where);
-// Moves the calling process, which must have one thread, to berth-<instance>/supervisors. 0 or an errno.
+// Moves the calling process to berth-<instance>/supervisors. 0 or an errno.
 int enter_supervisors_cgroup(const Plan& plan, std::string* where);
 // Kills everything in the task's cgroup and below. Returns how many processes were seen; 0: it is empty.
 int kill_task_cgroup(const Plan& plan);

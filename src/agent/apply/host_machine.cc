@@ -84,6 +84,7 @@ Result<void> HostMachine::ensure_vpc(const network::VpcSpec& vpc) {
 
 void HostMachine::attach(const TaskOrder& order, std::optional<dataplane::Ipv4> address,
                          std::function<void(Result<std::pair<network::TaskNet, dataplane::Ipv4>>)> done) {
+  if (!address) parts_.cgroups.prepare(order.path.id);
   dataplane::AddressAllocator& addresses = addresses_of(order);
   if (address)
     addresses.take(*address);
@@ -223,6 +224,7 @@ void HostMachine::gone(const std::string& task_id) {
 void HostMachine::remove(const std::string& task_id) {
   kill_point("before-release");
   parts_.supervisors.remove(task_id);
+  parts_.cgroups.remove(task_id);
 }
 
 void HostMachine::wake_at(TimeMs when_ms, std::function<void()> callback) {

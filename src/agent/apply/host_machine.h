@@ -19,6 +19,7 @@
 #include "agent/images/image_store.h"
 #include "agent/network/network.h"
 #include "agent/runtime/filters.h"
+#include "agent/supervise/launch_cgroups.h"
 #include "agent/supervise/supervisors.h"
 #include "base/clock.h"
 #include "base/workers.h"
@@ -38,6 +39,7 @@ class HostMachine final : public Machine {
     std::string state_directory;
     std::string init_program;
     runtime::Filters& filters;  // the agent's thread only
+    LaunchCgroups& cgroups;
   };
   explicit HostMachine(Parts parts);
 

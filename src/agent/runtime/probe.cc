@@ -84,11 +84,32 @@ taskdir::CgroupMode cgroup_mode_of(const std::string& mountinfo, const std::stri
   return v2_beside ? taskdir::CgroupMode::hybrid : taskdir::CgroupMode::v1;
 }
 
+std::string own_cgroup_procs_of(std::string_view self, const std::string& cgroup_root, taskdir::CgroupMode mode) {
+  // Lines of "<hierarchy>:<controllers>:<path>"; version 2 is "0::<path>".
+  const std::string_view wanted = mode == taskdir::CgroupMode::v2 ? ":" : "memory:";
+  while (!self.empty()) {
+    const size_t end = self.find('\n');
+    const std::string_view line = self.substr(0, end);
+    self = end == std::string_view::npos ? std::string_view() : self.substr(end + 1);
+    const size_t colon = line.find(':');
+    if (colon == std::string_view::npos || !line.substr(colon + 1).starts_with(wanted)) continue;
+    std::string file = cgroup_root;
+    if (mode != taskdir::CgroupMode::v2) file += "/memory";
+    file += line.substr(colon + 1 + wanted.size());
+    if (!file.ends_with('/')) file += '/';
+    return file + "cgroup.procs";
+  }
+  return {};
+}
+
 Runtime probe() {
   Runtime runtime;
   std::ifstream file("/proc/self/mountinfo");
   const std::string mountinfo((std::istreambuf_iterator<char>(file)), {});
   runtime.cgroup_mode = cgroup_mode_of(mountinfo, runtime.cgroup_root);
+  std::ifstream self("/proc/self/cgroup");
+  runtime.own_cgroup_procs = own_cgroup_procs_of(std::string((std::istreambuf_iterator<char>(self)), {}),
+                                                 runtime.cgroup_root, runtime.cgroup_mode);
   runtime.open_files_max = open_files_max();
   for (const char* name : {"crun", "runc"}) {
     const std::string path = find_program(name);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "taskdir/plan.h"
 
@@ -13,8 +14,9 @@ struct Runtime {
   std::string version;  // "1.8.1"
   std::string cgroup_root = "/sys/fs/cgroup";
   taskdir::CgroupMode cgroup_mode = taskdir::CgroupMode::v2;
-  int64_t open_files_max = 0;  // a container's limit cannot be higher: this process may not raise its own. 0: it may
-  std::string problem;         // where path is empty: what is missing, and the remedy
+  std::string own_cgroup_procs;  // the cgroup.procs that has this process; of the memory hierarchy in version 1
+  int64_t open_files_max = 0;    // a container's limit cannot be higher: this process may not raise its own. 0: it may
+  std::string problem;           // where path is empty: what is missing, and the remedy
 };
 
 // Runs `crun --version` (some milliseconds).
@@ -22,5 +24,8 @@ Runtime probe();
 
 // Pure: the mode that /proc/self/mountinfo and the root's file system type tell.
 taskdir::CgroupMode cgroup_mode_of(const std::string& mountinfo, const std::string& cgroup_root);
+
+// Pure, of the text of /proc/self/cgroup. Empty where it tells nothing.
+std::string own_cgroup_procs_of(std::string_view self, const std::string& cgroup_root, taskdir::CgroupMode mode);
 
 }  // namespace berth::runtime

@@ -1,16 +1,21 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <spawn.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 
 #include "agent/runtime/oci_config.h"
 #include "agent/runtime/probe.h"
+#include "agent/runtime/sealed_program.h"
 #include "agent/runtime/seccomp.h"
 #include "agent/runtime/seccomp_rules.h"
 #include "agent/runtime/users.h"
+#include "base/fd.h"
 #include "base/json.h"
-#include "agent/runtime/sealed_program.h"
 
 namespace berth::runtime {
 namespace {
@@ -151,8 +156,6 @@ TEST(Probe, TellsTheModeFromTheMounts) {
   EXPECT_EQ(cgroup_mode_of(v1 + beside, "/sys/fs/cgroup"), taskdir::CgroupMode::hybrid);
 }
 
-}  // namespace
-}  // namespace berth::runtime
 TEST(Probe, FindsTheCgroupThatHasThisProcess) {
   const std::string v1 = "9:name=systemd:/\n4:memory:/system.slice/berth.service\n1:cpu:/\n0::/\n";
   const auto of = [](std::string_view self, taskdir::CgroupMode mode) { return own_cgroup_procs_of(self, "/c", mode); };
@@ -216,3 +219,5 @@ TEST(SealedProgram, IsCopiedAnewWhenItsFileWasReplaced) {
   EXPECT_EQ(unlink(path), 0);
 }
 
+}  // namespace
+}  // namespace berth::runtime
