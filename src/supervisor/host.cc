@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,6 +117,23 @@ Trouble enter_mount_namespace(const std::string& task_directory, const taskdir::
 void shield_from_oom_killer() {
   const Fd fd(open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC));
   if (fd) (void)!write(fd.get(), "-999", 4);
+}
+
+bool notices(pid_t pid, uint32_t signal) {
+  if (signal == SIGKILL) return true;
+  const std::string status = read_whole_file(("/proc/" + std::to_string(pid) + "/status").c_str(), 64 * 1024);
+  const auto value_of = [&](std::string_view name) {
+    const size_t at = status.find("\n" + std::string(name) + ":\t");
+    if (at == std::string::npos) return std::string();
+    const size_t begin = at + name.size() + 3;
+    return status.substr(begin, status.find('\n', begin) - begin);
+  };
+  const std::string pids = value_of("NSpid");  // outermost namespace first
+  if (!pids.ends_with("\t1")) return true;
+  const auto has = [&](std::string_view set) {
+    return (strtoull(value_of(set).c_str(), nullptr, 16) >> (signal - 1) & 1) != 0;
+  };
+  return has("SigCgt") || has("SigBlk");
 }
 
 Trouble mount_root(const std::string& task_directory, const taskdir::ContainerPlan& container) {

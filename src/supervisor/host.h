@@ -1,6 +1,9 @@
 // What a supervisor does to its surroundings once, at its start, and to mounts.
 #pragma once
 
+#include <sys/types.h>
+
+#include <cstdint>
 #include <string>
 
 #include "taskdir/owner.h"
@@ -24,6 +27,9 @@ Trouble enter_mount_namespace(const std::string& task_directory, const taskdir::
 void let_go_of_other_network_namespaces(const std::string& task_directory);
 // The last process to be killed when memory is short.
 void shield_from_oom_killer();
+// Whether the signal would reach the program: false for the first process of a PID namespace that neither catches nor blocks
+// it. True where the process cannot be looked at.
+bool notices(pid_t pid, uint32_t signal);
 // Mounts the container's layers and its own writes on containers/<name>/root.
 Trouble mount_root(const std::string& task_directory, const taskdir::ContainerPlan& container);
 std::string read_whole_file(const char* path, size_t bytes_max);

@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -53,11 +54,14 @@ int run_as_init(char** arguments) {
     execvp(arguments[0], arguments);
     _exit(exec_failed(arguments[0]));
   }
+  // Not sigwaitinfo(2), which unblocks while it waits: whoever looks at /proc/1/status would see nobody care.
+  const int signals = signalfd(-1, &forwarded, SFD_CLOEXEC);
+  if (signals < 0) return exec_failed("signalfd");
   int status = 0;
   for (;;) {
-    siginfo_t info{};
-    const int signal = sigwaitinfo(&forwarded, &info);
-    if (signal < 0) continue;
+    signalfd_siginfo info{};
+    if (read(signals, &info, sizeof info) != static_cast<ssize_t>(sizeof info)) continue;
+    const int signal = static_cast<int>(info.ssi_signo);
     if (signal != SIGCHLD) {
       kill(child, signal);
     } else if (reap(child, &status)) {

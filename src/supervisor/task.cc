@@ -125,6 +125,7 @@ int64_t Task::next_timer_ms() const {
   int64_t next = log_retry_ms_ < log_give_up_ms_ ? log_retry_ms_ : log_give_up_ms_;
   for (size_t i = 0; i < plan_.containers.size(); ++i) {
     if (containers_[i].kill_at_ms < next) next = containers_[i].kill_at_ms;
+    if (containers_[i].signal_at_ms < next) next = containers_[i].signal_at_ms;
   }
   for (const Execution& execution : executions_) {
     if (execution.deadline_ms < next) next = execution.deadline_ms;
@@ -136,9 +137,11 @@ void Task::run_timers() {
   const int64_t now = monotonic_ms();
   for (size_t i = 0; i < plan_.containers.size(); ++i) {
     Container& c = containers_[i];
+    if (c.signal_at_ms <= now) signal_when_noticed(static_cast<uint32_t>(i));
     if (c.kill_at_ms > now) continue;
     c.kill_at_ms = kNever;
     if (c.state != State::running) continue;
+    c.signal_at_ms = kNever;
     kill(c.pid, SIGKILL);
     journal_.append({.kind = FactKind::stop_signalled, .container = static_cast<uint32_t>(i), .signal = SIGKILL});
   }
@@ -352,6 +355,7 @@ void Task::runtime_ended(uint32_t index, int status) {
     return start_failed(index, std::move(reason));
   }
   c.state = State::running;
+  c.running_since_ms = monotonic_ms();
   c.pid = pid;
   journal_.append({.kind = FactKind::container_started,
                    .container = index,
@@ -373,6 +377,7 @@ void Task::container_ended(uint32_t index, int status) {
   report_drops(index);
   c.state = State::stopped;
   c.kill_at_ms = kNever;
+  c.signal_at_ms = kNever;
   Fact fact{.kind = FactKind::container_exited,
             .container = index,
             .pid = static_cast<uint32_t>(c.pid),

@@ -28,6 +28,8 @@ inline constexpr size_t kExecutionsMax = 32;
 inline constexpr size_t kEarlyExitsMax = 64;
 inline constexpr int64_t kLogRetryMs = 1000;       // while the disk is full
 inline constexpr int64_t kLogPatienceMs = 10'000;  // after the task's end, before what cannot be written is dropped
+inline constexpr int64_t kSignalRetryMs = 10;  // while a process that has just begun would not notice its stop signal
+inline constexpr int64_t kYouthMs = 1000;      // after that the signal is sent whatever comes of it
 inline constexpr int64_t kNever = INT64_MAX;
 
 class Task {
@@ -52,7 +54,10 @@ class Task {
     uint32_t attempt = 0;
     uint64_t oom_kills = 0;  // seen in its cgroup before this attempt
     bool stop_wanted = false;
-    int64_t kill_at_ms = kNever;  // monotonic
+    int64_t running_since_ms = 0;  // monotonic, as those below
+    int64_t signal_at_ms = kNever;  // when the stop signal, which is owed, is tried again
+    uint32_t signal_owed = 0;
+    int64_t kill_at_ms = kNever;
     ContainerLog log;
   };
   struct Execution {
@@ -101,6 +106,7 @@ class Task {
   void begin_stop(uint32_t cause, std::string reason);
   void advance_stop();
   void stop_container(uint32_t index, uint32_t signal, uint32_t timeout_ms);
+  void signal_when_noticed(uint32_t index);
   bool is_over() const;
   void finish();
 

@@ -44,8 +44,21 @@ void Task::stop_container(uint32_t index, uint32_t signal, uint32_t timeout_ms) 
   c.stop_wanted = true;
   const int64_t kill_at = monotonic_ms() + timeout_ms;
   if (kill_at < c.kill_at_ms) c.kill_at_ms = kill_at;  // a second command may shorten the wait, not lengthen it
-  kill(c.pid, static_cast<int>(signal));
-  journal_.append({.kind = FactKind::stop_signalled, .container = index, .signal = signal});
+  c.signal_owed = signal;
+  signal_when_noticed(index);
+}
+
+// The first process of a PID namespace does not get a signal that it neither catches nor blocks (pid_namespaces(7)). One that
+// has just been started, and whose program is about to install its handler, would miss its only SIGTERM and be killed
+// after the whole of its patience. No event: the kernel tells nobody when a process begins to catch a signal.
+void Task::signal_when_noticed(uint32_t index) {
+  Container& c = containers_[index];
+  const int64_t now = monotonic_ms();
+  c.signal_at_ms = now + kSignalRetryMs;
+  if (now - c.running_since_ms < kYouthMs && !notices(c.pid, c.signal_owed)) return;
+  c.signal_at_ms = kNever;
+  kill(c.pid, static_cast<int>(c.signal_owed));
+  journal_.append({.kind = FactKind::stop_signalled, .container = index, .signal = c.signal_owed});
 }
 
 bool Task::is_over() const {

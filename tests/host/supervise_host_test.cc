@@ -595,6 +595,17 @@ TEST_F(SuperviseHostTest, ATaskGoneCanBeRemoved) {
   EXPECT_TRUE(std::filesystem::is_empty(directory_ + "/runtime"));
 }
 
+TEST_F(SuperviseHostTest, AProgramThatHasNotInstalledItsHandlerYetDoesNotMissItsOnlySignal) {
+  // Some 100 ms of work before the handler is there, as an interpreter loading its libraries.
+  const std::string task = run({container("main",
+                                          "i=0; while [ $i -lt 30000 ]; do i=$((i+1)); done; trap 'exit 7' TERM; "
+                                          "while :; do sleep 0.05; done")});
+  await(task, FactKind::container_started);
+  stop(task);
+  EXPECT_EQ(await(task, FactKind::container_exited).exit_code, 7u) << "137: killed after the whole of its patience";
+  EXPECT_TRUE(await_gone(task));
+}
+
 TEST_F(SuperviseHostTest, TheSupervisorLivesOutsideOfTheTasksCgroupAndTheDaemonsSession) {
   const std::string task = run({idle("main")});
   const Fact started = await(task, FactKind::container_started);
