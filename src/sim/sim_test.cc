@@ -115,6 +115,8 @@ struct Bug {
   const char* caught_as;  // what the checker says
 };
 
+void PrintTo(const Bug& bug, std::ostream* out) { *out << bug.caught_as; }
+
 class PlantedBug : public ::testing::TestWithParam<Bug> {};
 
 TEST_P(PlantedBug, IsCaught) {

@@ -5,6 +5,7 @@
 #include <condition_variable>
 #include <functional>
 #include <memory>
+#include <ostream>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -28,6 +29,8 @@ struct BackendFactory {
   std::string name;
   std::function<std::unique_ptr<Backend>()> make;
 };
+
+inline void PrintTo(const BackendFactory& factory, std::ostream* out) { *out << factory.name; }  // gtest's name for it
 
 std::vector<BackendFactory> backend_factories();
 
