@@ -3,7 +3,6 @@
 #include "base/assert.h"
 
 namespace berth::wire {
-namespace {
 
 bool equal_ignoring_case(std::string_view lower, std::string_view text) {
   if (lower.size() != text.size()) return false;
@@ -13,8 +12,6 @@ bool equal_ignoring_case(std::string_view lower, std::string_view text) {
   }
   return true;
 }
-
-}  // namespace
 
 std::string_view HttpRequest::header(std::string_view lower) const {
   for (const sigv4::Header& header : headers) {

@@ -7,15 +7,6 @@ namespace {
 
 MessageParser& self(http_parser* parser) { return *static_cast<MessageParser*>(parser->data); }
 
-bool equal_ignoring_case(std::string_view lower, std::string_view text) {
-  if (lower.size() != text.size()) return false;
-  for (size_t i = 0; i < lower.size(); ++i) {
-    const char c = text[i] >= 'A' && text[i] <= 'Z' ? static_cast<char>(text[i] + 32) : text[i];
-    if (c != lower[i]) return false;
-  }
-  return true;
-}
-
 }  // namespace
 
 MessageParser::MessageParser(const MessageLimits& message_limits) : limits_(message_limits) { next(); }
