@@ -29,7 +29,7 @@ void Machine::create(const std::string& path, Task& task, const records::TaskSpe
     Container container{&definition, script_of(definition, spec)};
     slowest_pull = std::max(slowest_pull, container.script.pull_ms);
     task.pull_fails |= container.script.pull_fails;
-    task.containers.push_back(std::move(container));
+    task.containers.push_back(container);
     ContainerObserved seen;
     seen.name = definition.name;
     seen.runtime_id =

@@ -233,7 +233,7 @@ void Task::probe(uint32_t index) {
   const auto attempt = static_cast<uint32_t>(observed_.containers[index].starts);
   machine_.execute(
       order_.path.id, index, std::move(command), static_cast<uint32_t>(check.timeout_s) * 1000,
-      [self = shared_from_this(), index, attempt](Executed result) { self->probed(index, attempt, result.passed); });
+      [self = shared_from_this(), index, attempt](const Executed& result) { self->probed(index, attempt, result.passed); });
 }
 
 void Task::probed(uint32_t index, uint32_t attempt, bool passed) {

@@ -5,7 +5,7 @@
 
 namespace berth::network {
 
-SerialThread::SerialThread(std::string name) {
+SerialThread::SerialThread(const std::string& name) {
   // Signals are for the daemon's main thread.
   sigset_t all, before;
   sigfillset(&all);

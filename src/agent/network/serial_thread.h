@@ -13,7 +13,7 @@ namespace berth::network {
 
 class SerialThread {
  public:
-  explicit SerialThread(std::string name);
+  explicit SerialThread(const std::string& name);
   ~SerialThread();  // finishes what was asked
   SerialThread(const SerialThread&) = delete;
   SerialThread& operator=(const SerialThread&) = delete;

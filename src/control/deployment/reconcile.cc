@@ -7,9 +7,7 @@
 namespace berth::control::deployment {
 
 using records::Deployment;
-using records::DesiredStatus;
 using records::Rollout;
-using records::TaskState;
 
 namespace {
 // A service made anew under an old name begins with nothing of its predecessor's.

@@ -1,0 +1,66 @@
+// A task's cgroup before there is a task in it.
+#include <gmock/gmock.h>
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include "agent/supervise/launch_cgroups.h"
+#include "supervise_world.h"
+#include "taskdir/cgroups.h"
+
+namespace berth::host_test {
+namespace {
+
+using taskdir::FactKind;
+
+class LaunchCgroupsHostTest : public SuperviseWorld {
+ protected:
+  // Returns when it is done: a destructor finishes what was posted.
+  template <class Work>
+  void with_cgroups(Work work) {
+    agent::LaunchCgroups cgroups(instance_, runtime_.cgroup_root, runtime_.cgroup_mode, runtime_.own_cgroup_procs);
+    work(cgroups);
+  }
+  size_t directories_of(const std::string& task) const {
+    size_t there = 0;
+    for (const std::string& directory :
+         taskdir::cgroup_directories(runtime_.cgroup_root, runtime_.cgroup_mode, taskdir::task_cgroup(instance_, task)))
+      there += std::filesystem::is_directory(directory);
+    return there;
+  }
+  static std::string own_cgroups() {
+    std::ifstream file("/proc/self/cgroup");
+    return {std::istreambuf_iterator<char>(file), {}};
+  }
+};
+
+TEST_F(LaunchCgroupsHostTest, AreMadeAndTakenAwayAndMoveNobody) {
+  const std::string task = new_task_id();
+  const std::string before = own_cgroups();
+  EXPECT_FALSE(runtime_.own_cgroup_procs.empty());
+  with_cgroups([&](agent::LaunchCgroups& cgroups) { cgroups.prepare(task); });
+  EXPECT_GT(directories_of(task), 0u);
+  EXPECT_EQ(own_cgroups(), before);
+  with_cgroups([&](agent::LaunchCgroups& cgroups) { cgroups.remove(task); });
+  EXPECT_EQ(directories_of(task), 0u) << "of a launch that came to nothing";
+}
+
+TEST_F(LaunchCgroupsHostTest, ATaskTakesItsOwnAndLeavesNothing) {
+  const std::string task = new_task_id();
+  with_cgroups([&](agent::LaunchCgroups& cgroups) {
+    cgroups.prepare(task);
+    cgroups.prepare(task);  // ordered again after a crash
+  });
+  const std::vector<Container> containers = {idle("main")};
+  ASSERT_TRUE(spawn(plan_of(task, containers), containers));
+  start(task, 0);
+  await(task, FactKind::container_started);
+  stop(task);
+  EXPECT_TRUE(await_gone(task));
+  EXPECT_EQ(directories_of(task), 0u);
+  with_cgroups([&](agent::LaunchCgroups& cgroups) { cgroups.remove(task); });
+}
+
+}  // namespace
+}  // namespace berth::host_test
