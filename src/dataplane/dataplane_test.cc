@@ -41,6 +41,11 @@ TEST(VpcLayout, IsThatOfAnAwsDefaultVpc) {
   EXPECT_THAT(default_subnets(net("172.31.0.0/16")),
               ElementsAre(net("172.31.0.0/20"), net("172.31.16.0/20"), net("172.31.32.0/20")));
   EXPECT_EQ(resolver_address(net("172.31.0.0/16")), ip("172.31.0.2"));
+  const Ipv4Network vpc = net("172.31.0.0/16");
+  EXPECT_THAT(resolver_addresses(vpc, default_subnets(vpc)),
+              ElementsAre(ip("172.31.0.2"), ip("172.31.16.2"), ip("172.31.32.2")));
+  EXPECT_THAT(resolver_addresses(vpc, {net("172.31.64.0/20")}), ElementsAre(ip("172.31.0.2"), ip("172.31.64.2")));
+  EXPECT_EQ(resolver_addresses(net("10.0.0.0/16"), default_subnets(net("10.0.0.0/20"))).size(), kResolversMax);
   EXPECT_EQ(router_address(net("172.31.16.0/20")), ip("172.31.16.1"));
   EXPECT_FALSE(assignable(net("172.31.16.0/20"), ip("172.31.16.3")));
   EXPECT_TRUE(assignable(net("172.31.16.0/20"), ip("172.31.16.4")));
@@ -107,14 +112,18 @@ TEST(TaskFiles, AreThoseOfAnEcsTask) {
   EXPECT_EQ(private_dns_name(address, "us-east-1"), "ip-172-31-16-5.ec2.internal");
   EXPECT_EQ(render_hosts(address, "us-east-1"), "127.0.0.1 localhost\n172.31.16.5 ip-172-31-16-5.ec2.internal\n");
   EXPECT_EQ(render_hostname(address, "us-east-1"), "ip-172-31-16-5.ec2.internal\n");
-  EXPECT_EQ(render_resolv_conf(ip("172.31.0.2"), "eu-west-1"),
-            "search eu-west-1.compute.internal\nnameserver 172.31.0.2\n");
+  EXPECT_EQ(render_resolv_conf({ip("172.31.0.2"), ip("172.31.16.2")}, "eu-west-1"),
+            "search eu-west-1.compute.internal\nnameserver 172.31.0.2\nnameserver 172.31.16.2\n");
 }
 
 TEST(Upstream, ReadsTheHostsResolvConf) {
   const Upstreams two =
       parse_resolv_conf("# x\nsearch a b\nnameserver 10.0.0.1 # trailing\n\nnameserver\t10.0.0.2\r\noptions x");
   EXPECT_THAT(two.usable, ElementsAre(ip("10.0.0.1"), ip("10.0.0.2")));
+  const Upstreams many = parse_resolv_conf(
+      "nameserver 10.0.0.1\nnameserver 127.0.0.1\nnameserver 10.0.0.1\nnameserver 10.0.0.2\n"
+      "nameserver 10.0.0.3\nnameserver 10.0.0.4\n");
+  EXPECT_THAT(many.usable, ElementsAre(ip("10.0.0.1"), ip("10.0.0.2"), ip("10.0.0.3"))) << "each once, three at most";
   EXPECT_TRUE(parse_resolv_conf("nameserver 127.0.0.53").loopback_only);
   EXPECT_TRUE(parse_resolv_conf("nameserver ::1\nnameserver fe80::1").loopback_only);
   EXPECT_TRUE(parse_resolv_conf("nameserver fd00::1").ipv6_only);
@@ -123,13 +132,21 @@ TEST(Upstream, ReadsTheHostsResolvConf) {
 }
 
 TEST(Ruleset, HasNoChainOfATask) {
-  const std::string text =
-      render_vpc_ruleset({net("172.31.0.0/16"), {{"sg-0123456789abcdef0", true}, {"sg-1", false}}, ip("9.9.9.9")});
+  const std::string text = render_vpc_ruleset(
+      {net("172.31.0.0/16"), {}, {{"sg-0123456789abcdef0", true}, {"sg-1", false}}, {ip("9.9.9.9")}});
   EXPECT_THAT(text, HasSubstr("set sg_0123456789abcdef0 { type ipv4_addr; }"));
   EXPECT_THAT(text, HasSubstr("ip daddr @sg_0123456789abcdef0 ip saddr @sg_0123456789abcdef0 accept"));
   EXPECT_THAT(text, Not(HasSubstr("@sg_1 accept")));
   EXPECT_THAT(text, HasSubstr("ip daddr 172.31.0.2 udp dport 53 dnat to 9.9.9.9"));
-  EXPECT_THAT(render_vpc_ruleset({net("172.31.0.0/16"), {}, std::nullopt}), Not(HasSubstr("dnat to")));
+  EXPECT_THAT(render_vpc_ruleset({net("172.31.0.0/16"), {}, {}, {}}), Not(HasSubstr("dnat to")));
+}
+
+TEST(Ruleset, LeadsEveryResolverToAnUpstreamServer) {
+  const Ipv4Network vpc = net("172.31.0.0/16");
+  const std::string text = render_vpc_ruleset({vpc, default_subnets(vpc), {}, {ip("9.9.9.9"), ip("8.8.8.8")}});
+  EXPECT_THAT(text, HasSubstr("ip daddr 172.31.0.2 udp dport 53 dnat to 9.9.9.9"));
+  EXPECT_THAT(text, HasSubstr("ip daddr 172.31.16.2 tcp dport 53 dnat to 8.8.8.8"));
+  EXPECT_THAT(text, HasSubstr("ip daddr 172.31.32.2 udp dport 53 dnat to 9.9.9.9"));
 }
 
 TEST(Ruleset, GivesAGroupsSetANameThatNftablesTakes) {

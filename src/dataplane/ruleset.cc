@@ -41,11 +41,12 @@ std::string render_vpc_ruleset(const VpcRules& rules) {
     if (group.allow_within) groups += fmt::format("    ip daddr @{} ip saddr @{} accept\n", set, set);
   }
   std::string resolver;
-  if (rules.upstream_resolver) {
+  const std::vector<Ipv4> resolvers = resolver_addresses(rules.network, rules.subnets);
+  for (size_t i = 0; !rules.upstreams.empty() && i < resolvers.size(); ++i) {
     for (std::string_view protocol : {"udp", "tcp"}) {
       resolver +=
           fmt::format("    iifname != \"{}\" ip daddr {} {} dport 53 dnat to {}\n", kVpcUplink,
-                      resolver_address(rules.network).to_string(), protocol, rules.upstream_resolver->to_string());
+                      resolvers[i].to_string(), protocol, rules.upstreams[i % rules.upstreams.size()].to_string());
     }
   }
   return fmt::format(

@@ -4,7 +4,6 @@
 // and the sets' elements (a task's facts) stay. A task never has a chain of its own.
 #pragma once
 
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,8 +28,11 @@ struct SecurityGroupRules {
 
 struct VpcRules {
   Ipv4Network network;
+  std::vector<Ipv4Network> subnets;
   std::vector<SecurityGroupRules> groups;
-  std::optional<Ipv4> upstream_resolver;  // without one, questions to the VPC's resolver are rejected
+  // The host's name servers, in its order; without one, questions to the VPC's resolvers are rejected. Every resolver
+  // leads to one of them, also where there are fewer: a task that was told of two keeps both when the host moves.
+  std::vector<Ipv4> upstreams;
 };
 
 // Inside the VPC's namespace.

@@ -23,8 +23,10 @@ std::string render_hosts(Ipv4 address, std::string_view region) {
 
 std::string render_hostname(Ipv4 address, std::string_view region) { return private_dns_name(address, region) + "\n"; }
 
-std::string render_resolv_conf(Ipv4 resolver, std::string_view region) {
-  return fmt::format("search {}\nnameserver {}\n", private_dns_domain(region), resolver.to_string());
+std::string render_resolv_conf(const std::vector<Ipv4>& resolvers, std::string_view region) {
+  std::string text = fmt::format("search {}\n", private_dns_domain(region));
+  for (Ipv4 resolver : resolvers) text += fmt::format("nameserver {}\n", resolver.to_string());
+  return text;
 }
 
 }  // namespace berth::dataplane

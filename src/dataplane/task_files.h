@@ -4,6 +4,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "dataplane/ipv4.h"
 
@@ -18,6 +19,6 @@ std::string private_dns_name(Ipv4 address, std::string_view region);
 
 std::string render_hosts(Ipv4 address, std::string_view region);
 std::string render_hostname(Ipv4 address, std::string_view region);
-std::string render_resolv_conf(Ipv4 resolver, std::string_view region);
+std::string render_resolv_conf(const std::vector<Ipv4>& resolvers, std::string_view region);
 
 }  // namespace berth::dataplane

@@ -1,5 +1,9 @@
 #include "dataplane/upstream.h"
 
+#include <algorithm>
+
+#include "dataplane/vpc_layout.h"
+
 namespace berth::dataplane {
 
 Upstreams parse_resolv_conf(std::string_view text) {
@@ -19,7 +23,8 @@ Upstreams parse_resolv_conf(std::string_view text) {
     if (const auto address = parse_ipv4(server)) {
       if (address->value >> 24 == 127 || address->value == 0) {
         ++loopback;
-      } else {
+      } else if (upstreams.usable.size() < kResolversMax &&
+                 std::find(upstreams.usable.begin(), upstreams.usable.end(), *address) == upstreams.usable.end()) {
         upstreams.usable.push_back(*address);
       }
     } else if (server == "::1") {

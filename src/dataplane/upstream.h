@@ -1,4 +1,4 @@
-// The name servers that the host itself asks: where a VPC's resolver address leads. Pure.
+// The name servers that the host itself asks: where a VPC's resolver addresses lead. Pure.
 #pragma once
 
 #include <string_view>
@@ -9,7 +9,7 @@
 namespace berth::dataplane {
 
 struct Upstreams {
-  std::vector<Ipv4> usable;    // in the order of the file
+  std::vector<Ipv4> usable;    // in the order of the file, each once, at most kResolversMax
   bool loopback_only = false;  // servers are named, but all of them on 127.0.0.0/8 or ::1
   bool ipv6_only = false;      // servers are named, but none over IPv4
 };

@@ -18,6 +18,15 @@ std::vector<Ipv4Network> default_subnets(const Ipv4Network& vpc) {
   return subnets;
 }
 
+std::vector<Ipv4> resolver_addresses(const Ipv4Network& vpc, const std::vector<Ipv4Network>& subnets) {
+  std::vector<Ipv4> addresses = {resolver_address(vpc)};
+  for (const Ipv4Network& subnet : subnets) {
+    const Ipv4 address = resolver_address(subnet);
+    if (addresses.size() < kResolversMax && address != addresses.front()) addresses.push_back(address);
+  }
+  return addresses;
+}
+
 std::string mac_of(Ipv4 address) {
   return fmt::format("06:be:{:02x}:{:02x}:{:02x}:{:02x}", address.value >> 24, address.value >> 16 & 255,
                      address.value >> 8 & 255, address.value & 255);

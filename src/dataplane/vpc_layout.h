@@ -3,7 +3,8 @@
 //
 //   subnet base + 0   the network                    VPC base + 2   the resolver that every task asks (in subnet a)
 //   subnet base + 1   the router: tasks' gateway     VPC base + 3   the host's end of the VPC; the source address of
-//   subnet last       the broadcast address                         connections from the host to tasks
+//   subnet base + 2   more resolvers, see below                     connections from the host to tasks
+//   subnet last       the broadcast address
 #pragma once
 
 #include <string>
@@ -22,6 +23,10 @@ inline constexpr int kDefaultVpcZones = 3;
 
 inline Ipv4 router_address(const Ipv4Network& subnet) { return {subnet.base.value + 1}; }
 inline Ipv4 resolver_address(const Ipv4Network& vpc) { return {vpc.base.value + 2}; }
+// What tasks can ask: the VPC's resolver, and the same address of other subnets, which AWS reserves as well; one for each
+// name server of the host, as far as resolvers in containers read (MAXNS of resolv.h).
+inline constexpr size_t kResolversMax = 3;
+std::vector<Ipv4> resolver_addresses(const Ipv4Network& vpc, const std::vector<Ipv4Network>& subnets);
 inline Ipv4 host_address(const Ipv4Network& vpc) { return {vpc.base.value + 3}; }
 bool assignable(const Ipv4Network& subnet, Ipv4 address);
 

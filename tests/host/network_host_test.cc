@@ -154,17 +154,33 @@ TEST_F(NetworkHost, NamesAreAskedOfTheHostsServersWithOrWithoutAPublicAddress) {
       EXPECT_TRUE(probe.outcome != Outcome::answered && probe.outcome != Outcome::silent) << probe.outcome;
     }
   }
+  // The first server is away: a task asks the next one.
+  const Fd inside = *open_namespace(network->instance().netns_path(kVpc));
+  const auto turned_to = [&](const std::string& server) {
+    for (int tries = 0; tries < 200; ++tries) {
+      if (world_->shell(inside, "nft list ruleset").find("dnat to " + server) != std::string::npos) return;
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+    ADD_FAILURE() << "not turned to " << server;
+  };
+  std::ofstream(world_->resolv_conf()) << "nameserver 198.51.100.99\nnameserver 203.0.113.1\n";
+  turned_to("198.51.100.99");
+  auto two = network->attach_task(task(3));
+  ASSERT_OK(two);
+  EXPECT_THAT(two->resolvers, ::testing::ElementsAre(*parse_ipv4("172.31.0.2"), *parse_ipv4("172.31.16.2")));
+  Probe probe;
+  world_->in(two->netns_path, [&] { probe = udp_probe("172.31.0.2", 53, 100); });
+  EXPECT_NE(probe.outcome, Outcome::answered);
+  world_->in(two->netns_path, [&] { probe = udp_probe("172.31.16.2", 53, 1000); });
+  EXPECT_EQ(probe.outcome, Outcome::answered);
   // The host moves to another network: its new server is an address of its own. Seen without being told.
   std::ofstream(world_->resolv_conf()) << "nameserver 198.51.100.2\n";
-  const Fd inside = *open_namespace(network->instance().netns_path(kVpc));
-  for (int tries = 0; tries < 200; ++tries) {
-    if (world_->shell(inside, "nft list ruleset").find("dnat to 198.51.100.2") != std::string::npos) break;
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  }
+  turned_to("198.51.100.2\n");
   const Echo local(*world_, world_->host(), 53, "198.51.100.2");
-  Probe probe;
-  world_->in(network->instance().netns_path(task(2).task_id), [&] { probe = udp_probe("172.31.0.2", 53, 1000); });
-  EXPECT_EQ(probe.outcome, Outcome::answered);
+  for (const char* resolver : {"172.31.0.2", "172.31.16.2"}) {
+    world_->in(two->netns_path, [&] { probe = udp_probe(resolver, 53, 1000); });
+    EXPECT_EQ(probe.outcome, Outcome::answered) << resolver;
+  }
   // Nobody to ask: told at once.
   std::ofstream(world_->resolv_conf()) << "nameserver 127.0.0.53\n";
   ASSERT_OK(network->refresh_resolvers());

@@ -139,11 +139,10 @@ Result<void> HostMachine::write_files(const Launch& launch) {
     if (auto made = make_directory(fmt::format("{}/{}", volumes, volume), 0755); !made) return made;
   for (const auto& [container, stream] : order.log_directories)
     if (auto made = make_directory(stream.substr(0, stream.rfind('/')), 0700); !made) return made;
-  const auto resolver = dataplane::resolver_address(order.vpc.network);
   for (const auto& [file, text] :
        {std::pair<const char*, std::string>{"hosts", dataplane::render_hosts(launch.address, region)},
         {"hostname", dataplane::render_hostname(launch.address, region)},
-        {"resolv.conf", dataplane::render_resolv_conf(resolver, region)}})
+        {"resolv.conf", dataplane::render_resolv_conf(launch.net.resolvers, region)}})
     if (auto written = write_file(network + "/" + file, text, 0644); !written) return written;
   return write_file(directory + "/observed", launch.observed, 0600);
 }

@@ -64,7 +64,7 @@ std::string try_kernel(Check& nft) {
     if (auto made = socket->send(batch); !made) missing = "veth links (CONFIG_VETH): " + made.error().context;
     // The very rules that a VPC and the host get.
     const dataplane::Ipv4Network network = *dataplane::parse_network("172.31.0.0/16");
-    auto vpc = load_ruleset(dataplane::render_vpc_ruleset({network, {{"sg-0", true}}, dataplane::Ipv4{1}}));
+    auto vpc = load_ruleset(dataplane::render_vpc_ruleset({network, {}, {{"sg-0", true}}, {dataplane::Ipv4{1}}}));
     auto host = load_ruleset(dataplane::render_host_ruleset({"berth_000000", "be000000v", {network}, {}}));
     if (!vpc || !host) {
       nft.health = Health::fail;
@@ -120,7 +120,9 @@ Check check_uplink(Host& host) {
 Check check_resolvers(const DoctorOptions& options) {
   const char* purpose = "names that tasks ask for are resolved by this machine's own name servers";
   const dataplane::Upstreams upstreams = read_upstreams(options.resolv_confs);
-  if (!upstreams.usable.empty()) return good("name servers", purpose, upstreams.usable.front().to_string());
+  std::string named;
+  for (dataplane::Ipv4 server : upstreams.usable) named += (named.empty() ? "" : ", ") + server.to_string();
+  if (!upstreams.usable.empty()) return good("name servers", purpose, named);
   if (upstreams.loopback_only) {
     return {
         "name servers", Health::warn, purpose,

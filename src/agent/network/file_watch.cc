@@ -9,33 +9,30 @@
 
 #include <cerrno>
 #include <climits>
-#include <filesystem>
 
 #include "base/log.h"
 #include "base/result.h"
 
 namespace berth::network {
+namespace {
 
-FileWatch::FileWatch(const std::vector<std::string>& paths, std::function<void()> changed)
-    : changed_(std::move(changed)),
+namespace fs = std::filesystem;
+
+constexpr uint32_t kChanges = IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_DELETE;
+constexpr int kMissingDirectoriesMax = 16;
+
+}  // namespace
+
+FileWatch::FileWatch(std::vector<std::string> paths, std::function<void()> changed)
+    : paths_(std::move(paths)),
+      changed_(std::move(changed)),
       inotify_(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK)),
       stop_(::eventfd(0, EFD_CLOEXEC)) {
   if (!inotify_ || !stop_) {
     log_warning("cannot watch for new name servers: {}", Error::system(errno, "inotify").context);
     return;
   }
-  // The directories, because such files are replaced by rename; and where a link leads, because its target changes too.
-  for (const std::string& path : paths) {
-    std::error_code error;
-    const std::filesystem::path target = std::filesystem::weakly_canonical(path, error);
-    for (const std::filesystem::path& one :
-         {std::filesystem::path(path), error ? std::filesystem::path(path) : target}) {
-      if (::inotify_add_watch(inotify_.get(), one.parent_path().c_str(),
-                              IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_DELETE) >= 0) {
-        names_.insert(one.filename());
-      }
-    }
-  }
+  watch();
   sigset_t all, before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -51,6 +48,32 @@ FileWatch::~FileWatch() {
   thread_.join();
 }
 
+// Repeated after every change, because the change may be a directory that was missing, or a link that was turned.
+void FileWatch::watch() {
+  for (const std::string& path : paths_) {
+    watch_file(path);
+    std::error_code error;
+    const fs::path target = fs::weakly_canonical(path, error);
+    if (!error && target != path) watch_file(target);
+  }
+}
+
+// The directory, because such files are replaced by rename; where it is missing, the nearest one above it.
+void FileWatch::watch_file(const fs::path& file) {
+  for (int tries = 0; tries < kMissingDirectoriesMax; ++tries) {
+    fs::path directory = file.parent_path(), name = file.filename();
+    while (::inotify_add_watch(inotify_.get(), directory.c_str(), kChanges) < 0) {
+      if (!directory.has_relative_path()) return;
+      name = directory.filename();
+      directory = directory.parent_path();
+    }
+    names_.insert(name);
+    // What was missing may have been made before its parent was watched: then once more, deeper.
+    std::error_code error;
+    if (directory == file.parent_path() || !fs::exists(directory / name, error)) return;
+  }
+}
+
 void FileWatch::loop() {
   alignas(inotify_event) char buffer[sizeof(inotify_event) + NAME_MAX + 1];
   while (true) {
@@ -62,11 +85,14 @@ void FileWatch::loop() {
     while ((size = ::read(inotify_.get(), buffer, sizeof buffer)) > 0) {
       for (ssize_t at = 0; at < size;) {
         const auto* event = reinterpret_cast<const inotify_event*>(buffer + at);
+        ours |= (event->mask & IN_IGNORED) != 0;  // the directory itself is gone
         ours |= event->len > 0 && names_.contains(event->name);
         at += static_cast<ssize_t>(sizeof *event + event->len);
       }
     }
-    if (ours) changed_();
+    if (!ours) continue;
+    watch();
+    changed_();
   }
 }
 

@@ -109,8 +109,8 @@ Result<void> ensure_forwarding(const std::string& run_root) {
 Result<void> load_host_rules(Host& host, const Instance& instance, const dataplane::Upstreams& upstreams) {
   dataplane::HostRules rules{instance.nft_table(), instance.link_prefix(), {}, {}};
   for (const VpcRecord& record : read_vpc_records(instance)) rules.vpcs.push_back(record.network);
-  if (!upstreams.usable.empty() && local_to_host(host.route, upstreams.usable.front())) {
-    rules.local_resolvers.push_back(upstreams.usable.front());
+  for (dataplane::Ipv4 upstream : upstreams.usable) {
+    if (local_to_host(host.route, upstream)) rules.local_resolvers.push_back(upstream);
   }
   return load_ruleset(dataplane::render_host_ruleset(rules), instance.lock_fd);
 }

@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <thread>
@@ -50,10 +51,10 @@ class Network::Impl {
 
     const auto known = vpcs_.find(spec.id);
     if (known != vpcs_.end() && known->second->spec().subnets == spec.subnets) {
-      return known->second->load_rules(spec, upstream());
+      return known->second->load_rules(spec, upstreams_.usable);
     }
     const std::string id = spec.id;
-    auto vpc = Vpc::ensure(host_, instance_, std::move(spec), upstream());
+    auto vpc = Vpc::ensure(host_, instance_, std::move(spec), upstreams_.usable);
     if (!vpc) return tl::unexpected(vpc.error());
     vpcs_[id] = std::move(*vpc);
     return {};
@@ -80,7 +81,11 @@ class Network::Impl {
       return fail(fmt::format("{} is no address for a task in subnet {} of {}", task.address.to_string(),
                               task.subnet.to_string(), task.vpc_id));
     }
-    return vpc->second->attach(task);
+    auto net = vpc->second->attach(task);
+    if (!net) return net;
+    net->resolvers = dataplane::resolver_addresses(vpc->second->spec().network, vpc->second->spec().subnets);
+    net->resolvers.resize(std::clamp<size_t>(upstreams_.usable.size(), 1, net->resolvers.size()));
+    return net;
   }
 
   Result<void> detach(const std::string& task_id) {
@@ -121,7 +126,7 @@ class Network::Impl {
     if (vpcs_.empty()) return {};
     if (auto loaded = load_host_rules(host_, instance_, upstreams_); !loaded) return loaded;
     for (auto& [id, vpc] : vpcs_) {
-      if (auto loaded = vpc->load_rules(VpcSpec(vpc->spec()), upstream()); !loaded) return loaded;
+      if (auto loaded = vpc->load_rules(VpcSpec(vpc->spec()), upstreams_.usable); !loaded) return loaded;
     }
     return {};
   }
@@ -134,11 +139,6 @@ class Network::Impl {
   }
 
  private:
-  std::optional<dataplane::Ipv4> upstream() const {
-    if (upstreams_.usable.empty()) return std::nullopt;
-    return upstreams_.usable.front();
-  }
-
   // What instances without a state directory and without a daemon left behind.
   Result<void> collect_gone() {
     auto machine = lock_file(instance_.run_root + "/lock", true);

@@ -54,6 +54,7 @@ struct TaskNetSpec {
 struct TaskNet {
   std::string netns_path;  // for the runtime's specification
   std::string mac;
+  std::vector<dataplane::Ipv4> resolvers;  // whom it asks for names: as many as the host has name servers, one at least
   bool operator==(const TaskNet&) const = default;
 };
 
@@ -80,7 +81,7 @@ class Network {
   // Call at start, after every live task has been attached again.
   Result<void> collect(const std::set<std::string>& live_tasks);
 
-  // Reads the host's name servers again and, where they changed, points every VPC's resolver at them. Called by itself
+  // Reads the host's name servers again and, where they changed, points every VPC's resolvers at them. Called by itself
   // when one of the files changes.
   Result<void> refresh_resolvers();
 

@@ -5,10 +5,15 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
+#include <condition_variable>
 #include <filesystem>
+#include <fstream>
+#include <mutex>
 #include <thread>
 
 #include "agent/network/doctor.h"
+#include "agent/network/file_watch.h"
 #include "agent/network/instance.h"
 #include "agent/network/netlink.h"
 #include "agent/network/serial_thread.h"
@@ -35,6 +40,58 @@ class Directory {
  private:
   std::string path_;
 };
+
+class Watched {
+ public:
+  explicit Watched(const std::string& path) : watch_({path}, [this, path] { look(path); }) {}
+  // What the watch found in the file when it last called back; waits for that.
+  bool becomes(const std::string& text) {
+    std::unique_lock lock(mutex_);
+    return condition_.wait_for(lock, std::chrono::seconds(10), [&] { return text_ == text; });
+  }
+
+ private:
+  void look(const std::string& path) {
+    std::ifstream in(path);
+    const std::lock_guard lock(mutex_);
+    text_.assign(std::istreambuf_iterator<char>(in), {});
+    condition_.notify_all();
+  }
+
+  std::mutex mutex_;
+  std::condition_variable condition_;
+  std::string text_;
+  FileWatch watch_;  // last: ends before what it calls
+};
+
+TEST(FileWatch, SeesFilesInDirectoriesThatComeAndGo) {
+  const Directory directory;
+  const std::string base = directory.make("run"), path = base + "/systemd/resolve/resolv.conf";
+  Watched watched(path);
+  for (const char* round : {"one", "two"}) {
+    std::filesystem::create_directories(base + "/systemd/resolve");
+    std::ofstream(path) << round;
+    EXPECT_TRUE(watched.becomes(round));
+    std::filesystem::remove_all(base + "/systemd");
+    EXPECT_TRUE(watched.becomes(""));
+  }
+}
+
+TEST(FileWatch, FollowsALinkThatIsTurned) {
+  const Directory directory;
+  const std::string etc = directory.make("etc"), first = directory.make("first"), second = directory.make("second");
+  std::ofstream(first + "/a") << "a";
+  std::ofstream(second + "/b") << "b";
+  std::filesystem::create_symlink(first + "/a", etc + "/resolv.conf");
+  Watched watched(etc + "/resolv.conf");
+  std::ofstream(first + "/a") << "a again";
+  EXPECT_TRUE(watched.becomes("a again"));
+  std::filesystem::create_symlink(second + "/b", etc + "/new");
+  std::filesystem::rename(etc + "/new", etc + "/resolv.conf");
+  EXPECT_TRUE(watched.becomes("b"));
+  std::ofstream(second + "/b") << "b again";
+  EXPECT_TRUE(watched.becomes("b again"));
+}
 
 TEST(Instance, IsNamedByItsStateDirectoryForEver) {
   const Directory directory;

@@ -61,7 +61,7 @@ Vpc::Vpc(Host& host, const Instance& instance, VpcSpec spec, Fd namespace_fd, Ne
       filter_(std::move(filter)) {}
 
 Result<std::unique_ptr<Vpc>> Vpc::ensure(Host& host, const Instance& instance, VpcSpec spec,
-                                         std::optional<Ipv4> upstream) {
+                                         const std::vector<Ipv4>& upstreams) {
   const NamespaceGuard guard(host.namespace_fd);
   auto mtu = uplink_mtu(host);
   if (!mtu) return tl::unexpected(mtu.error());
@@ -83,15 +83,16 @@ Result<std::unique_ptr<Vpc>> Vpc::ensure(Host& host, const Instance& instance, V
       new Vpc(host, instance, std::move(spec), std::move(*namespace_fd), std::move(*route), std::move(*filter)));
   vpc->mtu_ = *mtu;
   // Rules before the link: nothing passes unjudged.
-  if (auto loaded = vpc->load_rules(vpc->spec_, upstream); !loaded) return tl::unexpected(loaded.error());
+  if (auto loaded = vpc->load_rules(vpc->spec_, upstreams); !loaded) return tl::unexpected(loaded.error());
   if (auto connected = vpc->connect_to_host(); !connected) return tl::unexpected(connected.error());
   return vpc;
 }
 
-Result<void> Vpc::load_rules(const VpcSpec& spec, std::optional<Ipv4> upstream) {
+Result<void> Vpc::load_rules(const VpcSpec& spec, const std::vector<Ipv4>& upstreams) {
   const NamespaceGuard guard(host_.namespace_fd);
   if (auto entered = enter_namespace(namespace_fd_); !entered) return entered;
-  auto loaded = load_ruleset(dataplane::render_vpc_ruleset({spec.network, spec.groups, upstream}), instance_.lock_fd);
+  auto loaded = load_ruleset(dataplane::render_vpc_ruleset({spec.network, spec.subnets, spec.groups, upstreams}),
+                             instance_.lock_fd);
   if (!loaded) return loaded;
   spec_ = spec;
   return {};
@@ -167,7 +168,7 @@ Result<TaskNet> Vpc::attach(const TaskNetSpec& task) {
   put_route(batch, {{task.address, 32}, link->index});
   if (auto sent = route_.send(batch); !sent) return tl::unexpected(sent.error());
   tasks_[task.task_id] = task;
-  return TaskNet{path, dataplane::mac_of(task.address)};
+  return TaskNet{path, dataplane::mac_of(task.address), {}};
 }
 
 Result<void> Vpc::make_task_link(NetlinkSocket& inside, const TaskNetSpec& task, const Fd& task_namespace) {
