@@ -18,7 +18,9 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <optional>
@@ -503,22 +505,28 @@ TEST_F(ImagesHost, ALostLayerIsUnpackedAgainAtStart) {
 // A registry of one image, as much of the distribution specification as a pull needs.
 class Registry {
  public:
-  explicit Registry(std::string layout, bool silent = false) : layout_(std::move(layout)), silent_(silent) {
+  // `failures`: how many requests after the first, which only asks whether it is there, it answers with 503.
+  explicit Registry(std::string layout, bool silent = false, int failures = 0, bool listening = true)
+      : layout_(std::move(layout)), silent_(silent), failures_(failures) {
     listener_ = Fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     socklen_t size = sizeof address;
     EXPECT_EQ(::bind(listener_.get(), reinterpret_cast<sockaddr*>(&address), size), 0);
-    EXPECT_EQ(::listen(listener_.get(), 16), 0);
     ::getsockname(listener_.get(), reinterpret_cast<sockaddr*>(&address), &size);
     port_ = ntohs(address.sin_port);
+    if (listening) listen();
+  }
+  void listen() {
+    EXPECT_EQ(::listen(listener_.get(), 16), 0);
     if (!silent_) thread_ = std::thread([this] { serve(); });
   }
   ~Registry() {
     ::shutdown(listener_.get(), SHUT_RDWR);
     if (thread_.joinable()) thread_.join();
   }
+  int requests() const { return requests_; }
   std::string name(const std::string& rest) const { return fmt::format("127.0.0.1:{}/{}", port_, rest); }
 
  private:
@@ -540,7 +548,11 @@ class Registry {
         request.append(buffer, static_cast<size_t>(size));
       }
       if (request.starts_with('\x16')) continue;
-      const std::string answer = reply(request);
+      const int number = ++requests_;
+      const std::string answer =
+          number > 1 && number <= 1 + failures_
+              ? "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+              : reply(request);
       (void)!::write(connection.get(), answer.data(), answer.size());
     }
   }
@@ -563,6 +575,8 @@ class Registry {
   }
   const std::string layout_;
   const bool silent_;
+  const int failures_;
+  std::atomic<int> requests_ = 0;
   Fd listener_;
   int port_ = 0;
   std::thread thread_;
@@ -580,20 +594,56 @@ TEST_F(ImagesHost, AnImageIsPulledWhereItIsNotHere) {
   const auto missing = images->obtain(registry.name("team/app:2"));
   ASSERT_FALSE(missing);
   EXPECT_THAT(missing.error().context,
-              ::testing::StartsWith("CannotPullContainerError: pull image manifest has been retried"));
-  EXPECT_THAT(missing.error().context, HasSubstr("failed to resolve ref " + registry.name("team/app:2")));
+              ::testing::StartsWith("CannotPullContainerError: pull image manifest has been retried 0 time(s): "
+                                    "failed to resolve ref " +
+                                    registry.name("team/app:2")));
+}
+
+TEST_F(ImagesHost, ARegistryThatFailsForAMomentIsAskedAgain) {
+  const std::string layout = oci("remote", {Tar().file("f", "1").bytes()});
+  const Registry registry(layout, false, 2);
+  auto images = store();
+  ASSERT_OK(images->obtain(registry.name("team/app:1")));
+  EXPECT_GT(registry.requests(), 3);
+  const Registry broken(layout, false, 1'000'000);
+  const auto missing = images->obtain(broken.name("team/app:1"));
+  ASSERT_FALSE(missing);
+  EXPECT_THAT(missing.error().context, HasSubstr("503"));
+  // skopeo asks /v2/ at least once in every try.
+  int retries = 0;
+  ASSERT_EQ(std::sscanf(missing.error().context.c_str(),
+                        "CannotPullContainerError: pull image manifest has been retried %d", &retries),
+            1);
+  EXPECT_GE(retries, 1);
+  EXPECT_LE(retries, 5);
+  EXPECT_GE(broken.requests(), 1 + 1 + retries);
+}
+
+TEST_F(ImagesHost, ARegistryThatIsRestartedIsWaitedFor) {
+  Registry registry(oci("remote", {Tar().file("f", "1").bytes()}), false, 0, false);
+  auto images = store();
+  Result<ResolvedImage> image = fail("");
+  std::thread puller([&] { image = images->obtain(registry.name("team/app:1")); });
+  // Refused until then; no event tells that the first try was made, and a later start only makes the test easier.
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  registry.listen();
+  puller.join();
+  ASSERT_OK(image);
 }
 
 TEST_F(ImagesHost, ARegistryThatDoesNotAnswerIsToldWithinTwoSeconds) {
   auto images = store();
   const Registry silent("", true);
-  for (const std::string& name :
-       {silent.name("team/app:1"), std::string("127.0.0.1:9/app"), std::string("does-not-exist.invalid/app")}) {
+  for (const auto& [name, retries] : {std::pair<std::string, std::string>{silent.name("team/app:1"), "0"},
+                                      {"127.0.0.1:9/app", "5"},
+                                      {"does-not-exist.invalid/app", ""}}) {
     const auto start = std::chrono::steady_clock::now();
     const auto missing = images->obtain(name);
     EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(2)) << name;
     ASSERT_FALSE(missing);
-    EXPECT_THAT(missing.error().context, ::testing::StartsWith("CannotPullContainerError: ")) << name;
+    EXPECT_THAT(missing.error().context,
+                ::testing::StartsWith("CannotPullContainerError: pull image manifest has been retried " + retries))
+        << name;
   }
 }
 

@@ -7,15 +7,18 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <filesystem>
 #include <future>
 #include <map>
 #include <mutex>
+#include <thread>
 
 #include "agent/images/layout.h"
 #include "agent/images/oci.h"
 #include "agent/images/program.h"
 #include "agent/images/registry.h"
+#include "agent/images/retries.h"
 #include "agent/images/unpacker.h"
 #include "base/fd.h"
 #include "base/log.h"
@@ -24,6 +27,11 @@ namespace berth::images {
 namespace {
 
 namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+
+int64_t ms_since(Clock::time_point start) {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - start).count();
+}
 
 // One call for all who ask for the same thing at the same time.
 template <class T>
@@ -100,18 +108,27 @@ class ImageStore::Impl {
       return fail(fmt::format(
           "'{}' is no source of an image: it is oci:DIR[:TAG], docker-archive:FILE or docker-archive:-", source));
     }
-    return fetch(from, *parsed, stdin_fd, options_.pull_timeout_ms);
+    return fetch(from, *parsed, stdin_fd, nullptr);
   }
 
   Result<ImageSummary> pull(const std::string& text) {
     auto name = parse_image_name(text);
     if (!name) return fail("CannotPullContainerError: " + name.error().context);
     return pulls_.run(name->canonical(), [&]() -> Result<ImageSummary> {
-      if (auto answers = check_registry_answers(*name, options_.connect_timeout_ms); !answers) {
-        return fail(cannot_pull(*name, "failed to do request: " + answers.error().context));
+      Retries asks(options_.connect_timeout_ms);
+      const auto start = Clock::now();
+      while (true) {
+        const int left_ms = options_.connect_timeout_ms - static_cast<int>(ms_since(start));
+        auto answers = check_registry_answers(*name, std::max(left_ms, 0));
+        if (answers) break;
+        const std::string& cause = answers.error().context;
+        if (!wait_to_retry(asks, start, cause)) {
+          return fail(cannot_pull(*name, asks.count(), "failed to do request: " + cause));
+        }
       }
-      auto fetched = fetch("docker://" + name->pull_reference(), *name, -1, options_.pull_timeout_ms);
-      if (!fetched) return fail(cannot_pull(*name, fetched.error().context));
+      Retries copies(options_.retry_window_ms);
+      auto fetched = fetch("docker://" + name->pull_reference(), *name, -1, &copies);
+      if (!fetched) return fail(cannot_pull(*name, asks.count() + copies.count(), fetched.error().context));
       return fetched;
     });
   }
@@ -246,7 +263,8 @@ class ImageStore::Impl {
     return {};
   }
 
-  Result<ImageSummary> fetch(const std::string& source, const ImageName& name, int stdin_fd, int timeout_ms) {
+  // `retries` is null where the source is not a registry: the same archive will not read better a second time.
+  Result<ImageSummary> fetch(const std::string& source, const ImageName& name, int stdin_fd, Retries* retries) {
     struct Count {
       Impl& impl;
       explicit Count(Impl& i) : impl(i) {
@@ -259,21 +277,47 @@ class ImageStore::Impl {
       }
     } count(*this);
     const Incoming incoming = layout_.new_incoming();
+    std::optional<Clock::time_point> first_failure;
+    while (true) {
+      // A second try finds the layers that the first one brought.
+      const auto copied = copy(source, name, stdin_fd, incoming.directory);
+      if (copied) break;
+      if (!first_failure) first_failure = Clock::now();
+      if (!retries || !wait_to_retry(*retries, *first_failure, copied.error().context)) {
+        return tl::unexpected(copied.error());
+      }
+    }
+    return take_in(incoming, name);
+  }
+
+  static bool wait_to_retry(Retries& retries, Clock::time_point start, const std::string& cause) {
+    if (!may_pass(cause)) return false;
+    const auto wait_ms = retries.next_wait_ms(ms_since(start));
+    // No event: that a registry is back is told by asking it.
+    if (wait_ms) std::this_thread::sleep_for(std::chrono::milliseconds(*wait_ms));
+    return wait_ms.has_value();
+  }
+
+  Result<void> copy(const std::string& source, const ImageName& name, int stdin_fd,
+                    const std::string& directory) const {
     // Layers stay as they are: compressing them again would cost more than all the rest.
     std::vector<std::string> argv = {"skopeo", "--insecure-policy", "copy", "--quiet",
                                      "--dest-oci-accept-uncompressed-layers"};
     if (source.starts_with("docker://") && on_loopback(name)) argv.push_back("--src-tls-verify=false");
     argv.push_back(source);
-    argv.push_back("oci:" + incoming.directory + ":image");
-    auto copied = run_program({.argv = std::move(argv), .stdin_fd = stdin_fd, .timeout_ms = timeout_ms});
+    argv.push_back("oci:" + directory + ":image");
+    auto copied = run_program({.argv = std::move(argv), .stdin_fd = stdin_fd, .timeout_ms = options_.pull_timeout_ms});
     if (!copied && copied.error().errno_value == ENOENT) {
       return fail("the program skopeo is not installed; install Debian's package skopeo");
     }
     if (!copied) return tl::unexpected(copied.error());
     if (copied->timed_out)
-      return fail("copying the image took longer than " + std::to_string(timeout_ms / 1000) + " s");
+      return fail(fmt::format("copying the image took longer than {} s", options_.pull_timeout_ms / 1000));
     if (copied->status != 0) return fail(skopeo_message(copied->errors));
+    return {};
+  }
 
+  Result<ImageSummary> take_in(const Incoming& incoming, const ImageName& name) {
     auto manifest = incoming.manifest();
     if (!manifest) return tl::unexpected(manifest.error());
     auto stored = layout_.read_image(incoming.blob(manifest->digest),

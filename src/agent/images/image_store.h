@@ -32,7 +32,8 @@ struct ImageStoreOptions {
   // Layer directories that tasks' overlays are made of, from their task directories: they outlive the image's name. Called
   // by remove() and collect_garbage(), on their thread.
   std::function<std::set<std::string>()> layers_in_use = [] { return std::set<std::string>(); };
-  int connect_timeout_ms = 1500;         // a registry that does not answer: told well within 2 s
+  int connect_timeout_ms = 1500;         // a registry that does not answer, retries included: told well within 2 s
+  int retry_window_ms = 1500;            // one that answers and fails: retried for so long after its first failure
   int pull_timeout_ms = 30 * 60 * 1000;  // a registry that does, and then stalls
 };
 

@@ -5,6 +5,7 @@
 #include "agent/images/image_name.h"
 #include "agent/images/oci.h"
 #include "agent/images/registry.h"
+#include "agent/images/retries.h"
 
 namespace berth::images {
 namespace {
@@ -125,9 +126,40 @@ TEST(Registry, TellsWhatFailedInEcsWords) {
                 "time=\"x\" level=fatal msg=\"initializing source docker://a: reading \\\"x\\\": manifest unknown\""),
             "initializing source docker://a: reading \"x\": manifest unknown");
   EXPECT_EQ(skopeo_message("plain"), "plain");
-  EXPECT_EQ(cannot_pull(*parse_image_name("no/such"), "not found"),
-            "CannotPullContainerError: pull image manifest has been retried 0 time(s): failed to resolve ref "
+  EXPECT_EQ(cannot_pull(*parse_image_name("no/such"), 5, "not found"),
+            "CannotPullContainerError: pull image manifest has been retried 5 time(s): failed to resolve ref "
             "docker.io/no/such:latest: not found");
+}
+
+TEST(Retries, AreFiveWithinTheWindowAndFewerWhereTriesTakeLong) {
+  Retries quick(1500);
+  int64_t elapsed_ms = 0;
+  while (const auto wait_ms = quick.next_wait_ms(elapsed_ms)) elapsed_ms += *wait_ms;
+  EXPECT_EQ(quick.count(), kPullRetriesMax);
+  EXPECT_EQ(elapsed_ms, 1240);
+  Retries slow(1500);
+  elapsed_ms = 500;
+  while (const auto wait_ms = slow.next_wait_ms(elapsed_ms)) elapsed_ms += *wait_ms + 500;
+  EXPECT_EQ(slow.count(), 2);
+  EXPECT_LT(elapsed_ms, 2000);
+  Retries silent(1500);
+  EXPECT_FALSE(silent.next_wait_ms(1500));
+  EXPECT_EQ(silent.count(), 0);
+}
+
+TEST(Retries, AreForWhatMayPass) {
+  for (const char* cause :
+       {"dial tcp 127.0.0.1:9: Connection refused", "lookup r.example: Temporary failure in name resolution",
+        "dial tcp 192.0.2.1:443: i/o timeout", "received unexpected HTTP status: 503 Service Unavailable",
+        "invalid status code from registry 502 (Bad Gateway)", "Get \"https://r.example/v2/\": EOF",
+        "reading blob sha256:0: unexpected EOF"}) {
+    EXPECT_TRUE(may_pass(cause)) << cause;
+  }
+  for (const char* cause : {"lookup r.example: no such host", "reading manifest 2 in r.example/app: manifest unknown",
+                            "requested access to the resource is denied", "copying the image took longer than 1800 s",
+                            "invalid status code from registry 404 (Not Found)", "no space left on device"}) {
+    EXPECT_FALSE(may_pass(cause)) << cause;
+  }
 }
 
 TEST(Registry, SaysWhenNobodyListens) {

@@ -180,11 +180,10 @@ std::string skopeo_message(const std::string& errors) {
   return message;
 }
 
-std::string cannot_pull(const ImageName& name, const std::string& cause) {
-  // The agent tries once: a registry that is away is told at once, and a service's scheduler tries again anyway.
+std::string cannot_pull(const ImageName& name, int retries, const std::string& cause) {
   return fmt::format(
-      "CannotPullContainerError: pull image manifest has been retried 0 time(s): failed to resolve ref {}: {}",
-      name.canonical(), cause);
+      "CannotPullContainerError: pull image manifest has been retried {} time(s): failed to resolve ref {}: {}",
+      retries, name.canonical(), cause);
 }
 
 }  // namespace berth::images

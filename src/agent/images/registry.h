@@ -19,6 +19,6 @@ bool on_loopback(const ImageName& name);
 std::string skopeo_message(const std::string& errors);
 
 // As ECS words it (spec: "task lifecycle", stopped reasons).
-std::string cannot_pull(const ImageName& name, const std::string& cause);
+std::string cannot_pull(const ImageName& name, int retries, const std::string& cause);
 
 }  // namespace berth::images
