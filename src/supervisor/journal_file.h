@@ -11,6 +11,7 @@
 
 namespace berth::supervisor {
 
+inline constexpr int64_t kNever = INT64_MAX;
 int64_t wall_clock_ms();
 int64_t monotonic_ms();
 

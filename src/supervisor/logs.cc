@@ -23,12 +23,27 @@ struct WaitingHeader {
 
 }  // namespace
 
-int ContainerLog::begin(const taskdir::LogPlan& plan, uint64_t writer_id, Fd (*write_ends)[2]) {
+int ContainerLog::begin(const taskdir::LogPlan& plan, uint64_t writer_id, bool by_thread, Fd (*write_ends)[2]) {
+  if (is_non_blocking() && queue_ != nullptr) {
+    impatient_ = true;
+    let_go();
+    finish();
+  }
   plan_ = plan;
+  let_go();
   if (!writer_.is_open() && !plan_.directory.empty()) {
     logstore::LogWriterLimits limits;
     limits.total_bytes = plan_.bytes_max;
     if (const int error = writer_.open(plan_.directory.c_str(), writer_id, limits)) return error;
+    if (by_thread) {
+      LogQueue* queue = new LogQueue;
+      if (const int error = queue->open(&writer_)) {
+        delete queue;
+        writer_.close();
+        return error;
+      }
+      queue_ = queue;
+    }
   }
   for (int i = 0; i < 2; ++i) {
     int ends[2];
@@ -47,18 +62,39 @@ bool ContainerLog::append(std::string_view line, bool partial) {
 
 void ContainerLog::emit(std::string_view line, bool partial) {
   if (line.empty()) return;
+  if (queue_ != nullptr) return enqueue(line, partial);
   if (!stalled_ && append(line, partial)) return;
+  // Reading stops now, so what waits is at most what one read brought.
   stalled_ = true;
-  // In blocking mode reading stops now, so what waits is at most what one read brought.
-  const bool bounded = plan_.mode == taskdir::LogMode::non_blocking;
-  if (bounded && waiting_.size() + sizeof(WaitingHeader) + line.size() > plan_.buffer_bytes_max) {
+  const WaitingHeader header{static_cast<uint32_t>(line.size()), partial ? 1u : 0u, now_ms_};
+  waiting_.append(reinterpret_cast<const char*>(&header), sizeof header);
+  waiting_.append(line);
+}
+
+void ContainerLog::enqueue(std::string_view line, bool partial) {
+  if (impatient_ && !has_room(LogQueue::bytes_of(line))) {
     ++dropped_;
     ++dropped_unsaid_;
     return;
   }
-  const WaitingHeader header{static_cast<uint32_t>(line.size()), partial ? 1u : 0u, now_ms_};
-  waiting_.append(reinterpret_cast<const char*>(&header), sizeof header);
-  waiting_.append(line);
+  say_dropped();
+  queue_->put(now_ms_, line, partial);
+}
+
+// Once it drops, it goes on until most of the room is there again: few long gaps tell more than many short ones.
+bool ContainerLog::has_room(size_t bytes) const {
+  const size_t used = queue_->used_bytes();
+  if (used == 0) return true;  // a line that is longer than the buffer, too
+  return used + bytes <= (dropped_unsaid_ > 0 ? few_bytes() : plan_.buffer_bytes_max);
+}
+
+void ContainerLog::say_dropped() {
+  if (dropped_unsaid_ == 0) return;
+  char line[128];
+  const int length = snprintf(line, sizeof line, "berth: %llu lines dropped: the log could not be written in time",
+                              static_cast<unsigned long long>(dropped_unsaid_));
+  queue_->put(now_ms_, std::string_view(line, static_cast<size_t>(length)), false);
+  dropped_unsaid_ = 0;
 }
 
 void ContainerLog::end_line(Pipe& pipe) {
@@ -113,28 +149,45 @@ bool ContainerLog::read_available(int index) {
   if (!pipe.fd) return false;
   bool at_end = false;
   // One read a turn, so that a container that never stops talking does not keep the loop from the others.
-  if (!(stalled_ && plan_.mode == taskdir::LogMode::blocking)) read_once(pipe, &at_end);
+  if (!holds_back()) read_once(pipe, &at_end);
   if (at_end) {
     now_ms_ = wall_clock_ms();
     end_line(pipe);
     pipe.fd.reset();
   }
-  if (writer_.is_open() && writer_.flush() != 0) stalled_ = true;
+  settle_reads();
   return !at_end;
+}
+
+// After reading: what was read is written, or known to wait.
+void ContainerLog::settle_reads() {
+  if (queue_ != nullptr) {
+    const size_t many = is_non_blocking() ? plan_.buffer_bytes_max / 2 : kHeldBytes;
+    if (held_ || impatient_ || queue_->used_bytes() <= many) return;
+    held_ = true;
+    if (is_non_blocking()) patient_until_ms_ = monotonic_ms() + kPatienceMs;
+  } else if (writer_.is_open() && writer_.flush() != 0) {
+    stalled_ = true;
+  }
 }
 
 void ContainerLog::finish() {
   for (Pipe& pipe : pipes_) {
-    if (!pipe.fd) continue;
     bool at_end = false;
-    while (!(stalled_ && plan_.mode == taskdir::LogMode::blocking) && read_once(pipe, &at_end)) {
+    while (pipe.fd && !holds_back() && read_once(pipe, &at_end)) {
+      if (queue_ != nullptr) settle_reads();
     }
-    if (stalled_ && plan_.mode == taskdir::LogMode::blocking) continue;  // retry() comes back here
+    if (!pipe.fd || holds_back()) continue;  // whoever resumes comes back here
     now_ms_ = wall_clock_ms();
     end_line(pipe);
     pipe.fd.reset();
   }
-  if (writer_.is_open() && writer_.flush() != 0) stalled_ = true;
+  settle_reads();
+}
+
+bool ContainerLog::is_settled() const {
+  if (queue_ == nullptr || abandoned_) return !stalled_;
+  return queue_->used_bytes() == 0 && dropped_unsaid_ == 0 && !held_;
 }
 
 bool ContainerLog::write_waiting() {
@@ -151,22 +204,35 @@ bool ContainerLog::write_waiting() {
   return waiting_.empty();
 }
 
-bool ContainerLog::retry() {
-  if (!stalled_) return true;
-  if (writer_.flush() != 0 || !write_waiting()) return false;
+void ContainerLog::resume() {
   now_ms_ = wall_clock_ms();
-  if (dropped_unsaid_ > 0) {
-    char line[128];
-    const int length = snprintf(line, sizeof line, "berth: %llu lines dropped: the log could not be written in time",
-                                static_cast<unsigned long long>(dropped_unsaid_));
-    if (!append(std::string_view(line, static_cast<size_t>(length)), false)) return false;
-    dropped_unsaid_ = 0;
+  if (queue_ != nullptr) {
+    queue_->take_progress();
+    if (queue_->used_bytes() <= few_bytes()) {
+      say_dropped();
+      let_go();
+      impatient_ = false;
+    } else if (held_ && patient_until_ms_ <= monotonic_ms()) {
+      let_go();
+      impatient_ = true;
+    }
+  } else if (stalled_ && writer_.flush() == 0 && write_waiting()) {
+    stalled_ = writer_.flush() != 0;
   }
-  stalled_ = writer_.flush() != 0;
-  return !stalled_;
+}
+
+bool ContainerLog::is_non_blocking() const { return plan_.mode == taskdir::LogMode::non_blocking; }
+
+// So little waits that whoever was held back may go on.
+size_t ContainerLog::few_bytes() const { return is_non_blocking() ? plan_.buffer_bytes_max / 4 : kHeldBytes / 2; }
+
+void ContainerLog::let_go() {
+  held_ = false;
+  patient_until_ms_ = kNever;
 }
 
 void ContainerLog::abandon() {
+  if (queue_ != nullptr) dropped_ += queue_->discard();
   for (size_t at = 0; at < waiting_.size(); ++dropped_) {
     WaitingHeader header;
     memcpy(&header, waiting_.data() + at, sizeof header);
@@ -174,6 +240,9 @@ void ContainerLog::abandon() {
   }
   waiting_.clear();
   stalled_ = false;
+  let_go();
+  abandoned_ = true;
+  dropped_unsaid_ = 0;
   for (Pipe& pipe : pipes_) {
     ssize_t got;
     while (pipe.fd && (got = read(pipe.fd.get(), read_buffer, sizeof read_buffer)) > 0) {
@@ -183,7 +252,9 @@ void ContainerLog::abandon() {
   }
 }
 
-uint64_t ContainerLog::take_dropped() {
+uint64_t ContainerLog::take_dropped() { return dropped_unsaid_ > 0 ? 0 : take_dropped_at_end(); }
+
+uint64_t ContainerLog::take_dropped_at_end() {
   const uint64_t dropped = dropped_;
   dropped_ = 0;
   return dropped;

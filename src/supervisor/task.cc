@@ -44,7 +44,11 @@ Task::Task(std::string directory, Fd directory_fd, taskdir::Plan plan)
     : directory_(std::move(directory)),
       directory_fd_(std::move(directory_fd)),
       plan_(std::move(plan)),
-      containers_(new Container[plan_.containers.size()]) {}
+      containers_(new Container[plan_.containers.size()]) {
+  for (const taskdir::ContainerPlan& container : plan_.containers) {
+    logs_by_threads_ = logs_by_threads_ || container.log.mode == taskdir::LogMode::non_blocking;
+  }
+}
 
 bool Task::watch(int fd, Source source, uint32_t number) {
   epoll_event event{};
@@ -117,6 +121,7 @@ void Task::dispatch(Source source, uint32_t number) {
     case Source::listener: accept_connection(); break;
     case Source::connection: read_connection(static_cast<int>(number)); break;
     case Source::output: read_output(number); break;
+    case Source::log_progress: resume_log(number); break;
     case Source::execution: read_execution(number); break;
   }
 }
@@ -126,6 +131,7 @@ int64_t Task::next_timer_ms() const {
   for (size_t i = 0; i < plan_.containers.size(); ++i) {
     if (containers_[i].kill_at_ms < next) next = containers_[i].kill_at_ms;
     if (containers_[i].signal_at_ms < next) next = containers_[i].signal_at_ms;
+    if (containers_[i].log.patient_until_ms() < next) next = containers_[i].log.patient_until_ms();
   }
   for (const Execution& execution : executions_) {
     if (execution.deadline_ms < next) next = execution.deadline_ms;
@@ -138,6 +144,7 @@ void Task::run_timers() {
   for (size_t i = 0; i < plan_.containers.size(); ++i) {
     Container& c = containers_[i];
     if (c.signal_at_ms <= now) signal_when_noticed(static_cast<uint32_t>(i));
+    if (c.log.patient_until_ms() <= now) resume_log(static_cast<uint32_t>(i));
     if (c.kill_at_ms > now) continue;
     c.kill_at_ms = kNever;
     if (c.state != State::running) continue;
@@ -150,23 +157,11 @@ void Task::run_timers() {
   }
   if (log_retry_ms_ > now && log_give_up_ms_ > now) return;
   bool stalled = !journal_.settle();
-  for (size_t i = 0; i < plan_.containers.size(); ++i) {
-    Container& c = containers_[i];
-    const bool was_stalled = c.log.is_stalled();
-    if (was_stalled && log_give_up_ms_ <= now) c.log.abandon();
-    if (c.log.retry() && was_stalled) {
-      if (c.state == State::running) {
-        for (uint32_t pipe : {0u, 1u}) {
-          if (c.log.read_fd(static_cast<int>(pipe)) < 0) continue;
-          epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, c.log.read_fd(static_cast<int>(pipe)), nullptr);
-          watch(c.log.read_fd(static_cast<int>(pipe)), Source::output, static_cast<uint32_t>(i) * 2 + pipe);
-        }
-      } else {
-        c.log.finish();
-      }
-      report_drops(static_cast<uint32_t>(i));
-    }
-    stalled = stalled || c.log.is_stalled();
+  for (uint32_t i = 0; i < plan_.containers.size(); ++i) {
+    ContainerLog& log = containers_[i].log;
+    if (log_give_up_ms_ <= now && !log.is_settled()) log.abandon();
+    resume_log(i);
+    stalled = stalled || log.is_stalled();
   }
   log_retry_ms_ = stalled ? now + kLogRetryMs : kNever;
   if (log_give_up_ms_ <= now) log_give_up_ms_ = kNever;
@@ -295,7 +290,7 @@ void Task::start(uint32_t index) {
     c.mounted = true;
   }
   Fd outputs[2];
-  if (const int error = c.log.begin(plan.log, log_writer_id(plan_.task_id, plan.name), &outputs)) {
+  if (const int error = c.log.begin(plan.log, log_writer_id(plan_.task_id, plan.name), logs_by_threads_, &outputs)) {
     return start_failed(index, trouble(error, "log " + plan.log.directory).what);
   }
   const std::string bundle = directory_ + "/" + taskdir::container_directory(plan.name);
@@ -316,7 +311,15 @@ void Task::start(uint32_t index) {
   }
   c.state = State::starting;
   settle();
-  for (uint32_t pipe : {0u, 1u}) watch(c.log.read_fd(static_cast<int>(pipe)), Source::output, index * 2 + pipe);
+  watch_output(index);
+}
+
+void Task::watch_output(uint32_t index) {
+  const ContainerLog& log = containers_[index].log;
+  for (uint32_t pipe : {0u, 1u}) {
+    if (const int fd = log.read_fd(static_cast<int>(pipe)); fd >= 0) watch(fd, Source::output, index * 2 + pipe);
+  }
+  if (log.progress_fd() >= 0) watch(log.progress_fd(), Source::log_progress, index);  // refused where it is already
 }
 
 // What waits for RCU grace periods and need not stand between the first start command and the runtime: a move between
@@ -374,7 +377,7 @@ void Task::container_ended(uint32_t index, int status) {
   Container& c = containers_[index];
   c.log.finish();
   if (c.log.is_stalled() && log_retry_ms_ == kNever) log_retry_ms_ = monotonic_ms() + kLogRetryMs;
-  report_drops(index);
+  report_drops(index, c.log.take_dropped_at_end());
   c.state = State::stopped;
   c.kill_at_ms = kNever;
   c.signal_at_ms = kNever;
@@ -407,18 +410,29 @@ void Task::read_output(uint32_t number) {
   const int fd = c.log.read_fd(static_cast<int>(number % 2));
   if (fd < 0) return;
   c.log.read_available(static_cast<int>(number % 2));
-  if (c.log.is_stalled()) {
-    if (plan_.containers[index].log.mode == taskdir::LogMode::blocking) {
-      epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
-    }
-    if (log_retry_ms_ == kNever) log_retry_ms_ = monotonic_ms() + kLogRetryMs;
+  report_drops(index, c.log.take_dropped());
+  if (!c.log.holds_back()) return;
+  for (int pipe : {0, 1}) {
+    if (c.log.read_fd(pipe) >= 0) epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, c.log.read_fd(pipe), nullptr);
+  }
+  if (c.log.is_stalled() && log_retry_ms_ == kNever) log_retry_ms_ = monotonic_ms() + kLogRetryMs;
+}
+
+void Task::resume_log(uint32_t index) {
+  Container& c = containers_[index];
+  const bool held_back = c.log.holds_back();
+  c.log.resume();
+  report_drops(index, c.log.take_dropped());
+  if (!held_back || c.log.holds_back()) return;
+  if (c.state == State::starting || c.state == State::running) {
+    watch_output(index);
+  } else {
+    c.log.finish();
   }
 }
 
-void Task::report_drops(uint32_t index) {
-  if (const uint64_t dropped = containers_[index].log.take_dropped()) {
-    journal_.append({.kind = FactKind::lines_dropped, .container = index, .count = dropped});
-  }
+void Task::report_drops(uint32_t index, uint64_t dropped) {
+  if (dropped > 0) journal_.append({.kind = FactKind::lines_dropped, .container = index, .count = dropped});
 }
 
 }  // namespace berth::supervisor

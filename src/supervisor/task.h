@@ -1,4 +1,5 @@
-// The supervisor's one task: a single thread that waits in epoll for commands, children, output and timers.
+// The supervisor's one task: a single thread (but for log_queue.h) that waits in epoll for commands, children, output and
+// timers.
 //
 //             start                     the runtime ends with 0                    its process ends
 //   idle ───────────────▶ starting ───────────────────────────────▶ running ───────────────────────────▶ stopped
@@ -30,7 +31,6 @@ inline constexpr int64_t kLogRetryMs = 1000;       // while the disk is full
 inline constexpr int64_t kLogPatienceMs = 10'000;  // after the task's end, before what cannot be written is dropped
 inline constexpr int64_t kSignalRetryMs = 10;  // while a process that has just begun would not notice its stop signal
 inline constexpr int64_t kYouthMs = 1000;      // after that the signal is sent whatever comes of it
-inline constexpr int64_t kNever = INT64_MAX;
 
 class Task {
  public:
@@ -54,7 +54,7 @@ class Task {
     uint32_t attempt = 0;
     uint64_t oom_kills = 0;  // seen in its cgroup before this attempt
     bool stop_wanted = false;
-    int64_t running_since_ms = 0;  // monotonic, as those below
+    int64_t running_since_ms = 0;   // monotonic, as those below
     int64_t signal_at_ms = kNever;  // when the stop signal, which is owed, is tried again
     uint32_t signal_owed = 0;
     int64_t kill_at_ms = kNever;
@@ -75,7 +75,7 @@ class Task {
     int status;
   };
   // What an epoll event is about; the number beside it in the event's data.
-  enum class Source : uint32_t { signal, listener, connection, output, execution };
+  enum class Source : uint32_t { signal, listener, connection, output, log_progress, execution };
 
   // task.cc
   bool watch(int fd, Source source, uint32_t number);
@@ -95,7 +95,9 @@ class Task {
   void start_failed(uint32_t index, std::string reason);
   void container_ended(uint32_t index, int status);
   void read_output(uint32_t number);
-  void report_drops(uint32_t index);
+  void watch_output(uint32_t index);
+  void resume_log(uint32_t index);
+  void report_drops(uint32_t index, uint64_t dropped);
   std::vector<std::string> runtime_command() const;
   std::string container_cgroup(uint32_t index) const;
   std::string runtime_id(uint32_t index) const;
@@ -131,6 +133,7 @@ class Task {
   std::vector<EarlyExit> early_exits_;
   bool stopping_ = false;
   bool settled_ = false;
+  bool logs_by_threads_ = false;
   int64_t log_retry_ms_ = kNever;
   int64_t log_give_up_ms_ = kNever;
 };

@@ -66,7 +66,9 @@ bool Task::is_over() const {
   for (size_t i = 0; i < plan_.containers.size(); ++i) {
     const Container& c = containers_[i];
     if (c.state == State::starting || c.state == State::running) return false;
-    if (c.log.is_stalled()) {
+  }
+  for (size_t i = 0; i < plan_.containers.size(); ++i) {
+    if (!containers_[i].log.is_settled()) {
       // run_timers() gives up on it in the end.
       Task* self = const_cast<Task*>(this);
       if (log_give_up_ms_ == kNever) self->log_give_up_ms_ = monotonic_ms() + kLogPatienceMs;

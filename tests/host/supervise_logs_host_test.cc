@@ -1,6 +1,8 @@
 // What becomes of the output of real containers, on disks that are healthy, full or slow.
 #include <gmock/gmock.h>
 #include <sys/mount.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -90,6 +92,102 @@ TEST_F(FullDiskTest, NonBlockingModeDropsCountsAndSaysSo) {
   EXPECT_THAT(written, Contains(said));
   EXPECT_EQ(written.size() - 2 + dropped.count, 100'000u) << "every line is written or counted";
   EXPECT_EQ(written.back(), "end");
+}
+
+// A disk that takes a write and does not come back, as far as the supervisor can tell: its writing thread is stopped, and
+// only that one.
+class FrozenWriter {
+ public:
+  explicit FrozenWriter(uint32_t supervisor) {
+    for (const auto& thread : std::filesystem::directory_iterator("/proc/" + std::to_string(supervisor) + "/task")) {
+      if (read_file(thread.path() / "comm") == "log-writer\n") thread_ = std::stoi(thread.path().filename());
+    }
+    if (thread_ == 0) return;
+    is_frozen_ = ptrace(PTRACE_SEIZE, thread_, nullptr, nullptr) == 0 &&
+                 ptrace(PTRACE_INTERRUPT, thread_, nullptr, nullptr) == 0 &&
+                 waitpid(thread_, nullptr, __WALL) == thread_;
+  }
+  ~FrozenWriter() { thaw(); }
+  bool is_frozen() const { return is_frozen_; }
+  void thaw() {
+    if (is_frozen_) ptrace(PTRACE_DETACH, thread_, nullptr, nullptr);
+    is_frozen_ = false;
+  }
+
+ private:
+  pid_t thread_ = 0;
+  bool is_frozen_ = false;
+};
+
+class SlowDiskTest : public SuperviseLogsHostTest {
+ protected:
+  // Says a line, for its writer to be there, and goes on when told to.
+  Container gated(const std::string& name, const std::string& script) {
+    const std::string gate = directory_ + "/gate";
+    std::filesystem::create_directories(gate);
+    Container one = container(name, "echo begin; until [ -e /gate/go ]; do sleep 0.02; done; " + script);
+    one.spec.binds = {{gate, "/gate", false}};
+    return one;
+  }
+  void go() { std::ofstream(directory_ + "/gate/go"); }
+  bool says_it_has_begun(const std::string& task, const std::string& name) {
+    return wait([&] { return !lines(task, name).empty(); });
+  }
+};
+
+TEST_F(SlowDiskTest, NonBlockingModeNeverWaitsForTheDisk) {
+  Container one = gated("main", "seq 1 100000");
+  one.plan.log.mode = taskdir::LogMode::non_blocking;
+  one.plan.log.buffer_bytes_max = 256 * 1024;
+  const std::string task = run({one});
+  const uint32_t supervisor = await(task, FactKind::supervising).pid;
+  ASSERT_TRUE(says_it_has_begun(task, "main"));
+  FrozenWriter writer(supervisor);
+  ASSERT_TRUE(writer.is_frozen());
+  go();
+  EXPECT_EQ(await(task, FactKind::container_exited).exit_code, 0u) << "it wrote all of it and ended";
+  const Fact dropped = await(task, FactKind::lines_dropped);
+  EXPECT_GT(dropped.count, 10'000u);
+  EXPECT_EQ(lines(task, "main").size(), 1u);
+  EXPECT_EQ(find(task, FactKind::finished), nullptr) << "what waits is still wanted";
+  writer.thaw();
+  ASSERT_TRUE(await_gone(task));
+  const auto written = lines(task, "main");
+  EXPECT_EQ(written.back(),
+            "berth: " + std::to_string(dropped.count) + " lines dropped: the log could not be written in time");
+  EXPECT_EQ(written.size() - 2 + dropped.count, 100'000u) << "every line is written or counted";
+}
+
+TEST_F(SlowDiskTest, ABlockingContainerWaitsAndItsNeighbourDoesNot) {
+  Container patient = gated("patient", "seq 1 100000; echo end");
+  patient.plan.log.mode = taskdir::LogMode::blocking;
+  Container other = container("other", "until [ -e /gate/go ]; do sleep 0.02; done; seq 1 1000; exec sleep 100000");
+  other.spec.binds = patient.spec.binds;
+  other.plan.log.mode = taskdir::LogMode::non_blocking;
+  const std::string task = run({patient, other});
+  const uint32_t supervisor = await(task, FactKind::supervising).pid;
+  ASSERT_TRUE(says_it_has_begun(task, "patient"));
+  FrozenWriter writer(supervisor);  // there is only one yet
+  ASSERT_TRUE(writer.is_frozen());
+  go();
+  ASSERT_TRUE(wait([&] { return lines(task, "other").size() == 1000; }));
+  EXPECT_EQ(lines(task, "patient").size(), 1u);
+  EXPECT_EQ(find(task, FactKind::container_exited), nullptr);
+  writer.thaw();
+  EXPECT_EQ(await(task, FactKind::container_exited, 0).exit_code, 0u);
+  ASSERT_TRUE(supervisors_->send(task, {.kind = taskdir::CommandKind::signal, .container = 1, .signal = SIGKILL}));
+  ASSERT_TRUE(await_gone(task));
+  EXPECT_EQ(find(task, FactKind::lines_dropped), nullptr);
+  EXPECT_EQ(lines(task, "patient").size(), 100'002u);
+}
+
+TEST_F(SlowDiskTest, WhatAHealthyDiskCanTakeIsNotDropped) {
+  Container one = container("main", "seq 1 1000000");
+  one.plan.log.mode = taskdir::LogMode::non_blocking;
+  one.plan.log.buffer_bytes_max = 256 * 1024;  // far less than is on its way
+  run_to_end(one);
+  EXPECT_EQ(find(last_task_, FactKind::lines_dropped), nullptr);
+  EXPECT_EQ(last_lines().size(), 1'000'000u);
 }
 
 }  // namespace

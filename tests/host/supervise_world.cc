@@ -253,6 +253,7 @@ std::vector<std::string> SuperviseWorld::lines(const std::string& task, const st
   std::vector<std::string> lines;
   for (const std::string& file : files) {
     const std::string bytes = read_file(file);
+    if (bytes.size() < sizeof(logstore::SegmentHeader)) continue;  // just begun
     logstore::RecordWalk walk(std::string_view(bytes).substr(sizeof(logstore::SegmentHeader)), true);
     logstore::RecordView record;
     while (walk.next(record)) lines.emplace_back(record.message);
