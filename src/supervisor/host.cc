@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -9,6 +10,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -159,6 +161,26 @@ Trouble mount_root(const std::string& task_directory, const taskdir::ContainerPl
   const int error = mount("overlay", (base + "/root").c_str(), "overlay", MS_NODEV, options.c_str()) == 0 ? 0 : errno;
   (void)!chdir(task_directory.c_str());
   return error == 0 ? Trouble{} : trouble(error, "mount overlay on " + base + "/root");
+}
+
+Trouble mount_image_volume(const std::string& task_directory, const taskdir::Plan& plan,
+                           const taskdir::VolumePlan& volume) {
+  const std::string& container = plan.containers[volume.container].name;
+  const std::string root = task_directory + "/" + taskdir::container_directory(container) + "/root";
+  const std::string target = task_directory + "/" + taskdir::kVolumesDirectory + "/" + volume.name;
+  const Fd root_fd(open(root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!root_fd) return trouble(errno, "open " + root);
+  // The image may have links in it that lead anywhere.
+  open_how how{};
+  how.flags = O_PATH | O_DIRECTORY | O_CLOEXEC;
+  how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
+  const Fd source(static_cast<int>(syscall(SYS_openat2, root_fd.get(), volume.path.c_str(), &how, sizeof how)));
+  if (!source && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP)) return {};
+  if (!source) return trouble(errno, "open " + volume.path + " of container " + container);
+  char path[32];
+  snprintf(path, sizeof path, "/proc/self/fd/%d", source.get());
+  if (mount(path, target.c_str(), nullptr, MS_BIND, nullptr) != 0) return trouble(errno, "bind volume " + volume.name);
+  return {};
 }
 
 taskdir::Owner self() {

@@ -32,6 +32,10 @@ void shield_from_oom_killer();
 bool notices(pid_t pid, uint32_t signal);
 // Mounts the container's layers and its own writes on containers/<name>/root.
 Trouble mount_root(const std::string& task_directory, const taskdir::ContainerPlan& container);
+// Mounts on volumes/<name> what the container's root, which is mounted, has at the path; nothing where that is no
+// directory.
+Trouble mount_image_volume(const std::string& task_directory, const taskdir::Plan& plan,
+                           const taskdir::VolumePlan& volume);
 std::string read_whole_file(const char* path, size_t bytes_max);
 taskdir::Owner self();
 // Writes beside and renames: readers see the whole or nothing. 0 or an errno.

@@ -278,6 +278,24 @@ std::string Task::runtime_words(uint32_t index) const {
   return text;
 }
 
+Trouble Task::mount_root_once(uint32_t index) {
+  if (containers_[index].mounted) return {};
+  if (Trouble t = mount_root(directory_, plan_.containers[index])) return t;
+  containers_[index].mounted = true;
+  return {};
+}
+
+// Before any container runs, and so before any could change what is found in a root.
+Trouble Task::mount_image_volumes() {
+  if (image_volumes_mounted_) return {};
+  for (const taskdir::VolumePlan& volume : plan_.image_volumes) {
+    if (Trouble t = mount_root_once(volume.container)) return t;
+    if (Trouble t = mount_image_volume(directory_, plan_, volume)) return t;
+  }
+  image_volumes_mounted_ = true;
+  return {};
+}
+
 void Task::start(uint32_t index) {
   Container& c = containers_[index];
   const taskdir::ContainerPlan& plan = plan_.containers[index];
@@ -285,10 +303,8 @@ void Task::start(uint32_t index) {
   if (stopping_) return start_failed(index, "the task is stopping");
   ++c.attempt;
   c.stop_wanted = false;
-  if (!c.mounted) {
-    if (const Trouble t = mount_root(directory_, plan)) return start_failed(index, t.what);
-    c.mounted = true;
-  }
+  if (const Trouble t = mount_image_volumes()) return start_failed(index, t.what);
+  if (const Trouble t = mount_root_once(index)) return start_failed(index, t.what);
   Fd outputs[2];
   if (const int error = c.log.begin(plan.log, log_writer_id(plan_.task_id, plan.name), logs_by_threads_, &outputs)) {
     return start_failed(index, trouble(error, "log " + plan.log.directory).what);

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "base/fd.h"
+#include "supervisor/host.h"
 #include "supervisor/journal_file.h"
 #include "supervisor/logs.h"
 #include "taskdir/message.h"
@@ -95,6 +96,8 @@ class Task {
   void start_failed(uint32_t index, std::string reason);
   void container_ended(uint32_t index, int status);
   void read_output(uint32_t number);
+  Trouble mount_image_volumes();
+  Trouble mount_root_once(uint32_t index);
   void watch_output(uint32_t index);
   void resume_log(uint32_t index);
   void report_drops(uint32_t index, uint64_t dropped);
@@ -134,6 +137,7 @@ class Task {
   bool stopping_ = false;
   bool settled_ = false;
   bool logs_by_threads_ = false;
+  bool image_volumes_mounted_ = false;
   int64_t log_retry_ms_ = kNever;
   int64_t log_give_up_ms_ = kNever;
 };

@@ -87,6 +87,9 @@ void Task::finish() {
     }
   }
   taskdir::remove_cgroup(plan_.cgroup_root, plan_.cgroup_mode, taskdir::task_cgroup(plan_));
+  for (const taskdir::VolumePlan& volume : plan_.image_volumes) {
+    umount2((directory_ + "/" + taskdir::kVolumesDirectory + "/" + volume.name).c_str(), MNT_DETACH);
+  }
   for (size_t i = 0; i < plan_.containers.size(); ++i) {
     if (!containers_[i].mounted || plan_.containers[i].lower_directories.empty()) continue;
     const std::string root = directory_ + "/" + taskdir::container_directory(plan_.containers[i].name) + "/root";

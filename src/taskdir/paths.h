@@ -12,7 +12,8 @@
 //       pid                    written by the OCI runtime
 //       root/                  where the overlay is mounted, in the supervisor's mount namespace only
 //       upper/ work/           the container's own writes; gone with the task
-//     volumes/<volume name>/   shared by the task's containers; gone with the task
+//     volumes/<volume name>/   shared by the task's containers; gone with the task. What an image has for it is mounted on
+//                              it, in the supervisor's mount namespace only
 //
 // Not below this directory, but the task's as well, named after the instance so that two Berths on one host never meet:
 //

@@ -38,6 +38,15 @@ ContainerPlan decode_container(Decoder d) {
   return c;
 }
 
+VolumePlan decode_volume(Decoder d) {
+  VolumePlan v;
+  v.name = d.text();
+  v.container = d.u32();
+  v.path = d.text();
+  if (!d.ok()) v.name.clear();
+  return v;
+}
+
 bool is_sound(const Plan& plan) {
   if (!is_safe_name(plan.task_id) || !is_safe_name(plan.instance)) return false;
   if (plan.cgroup_mode < CgroupMode::v1 || plan.cgroup_mode > CgroupMode::hybrid) return false;
@@ -47,6 +56,9 @@ bool is_sound(const Plan& plan) {
     for (uint32_t dependant : c.dependants) {
       if (dependant >= plan.containers.size()) return false;
     }
+  }
+  for (const VolumePlan& v : plan.image_volumes) {
+    if (!is_safe_name(v.name) || v.container >= plan.containers.size()) return false;
   }
   return true;
 }
@@ -83,6 +95,15 @@ std::string encode_plan(const Plan& plan) {
     e.text(text);
   }
   e.text(plan.network_namespace);
+  e.u32(static_cast<uint32_t>(plan.image_volumes.size()));
+  for (const VolumePlan& volume : plan.image_volumes) {
+    std::string text;
+    Encoder inner(text);
+    inner.text(volume.name);
+    inner.u32(volume.container);
+    inner.text(volume.path);
+    e.text(text);
+  }
   std::string out(kMagic);
   Encoder head(out);
   head.u32(kVersion);
@@ -116,6 +137,8 @@ std::optional<Plan> decode_plan(std::string_view bytes) {
   const uint32_t count = d.count();
   for (uint32_t i = 0; i < count && d.ok(); ++i) plan.containers.push_back(decode_container(Decoder(d.view())));
   plan.network_namespace = d.text();
+  const uint32_t volumes = d.count();
+  for (uint32_t i = 0; i < volumes && d.ok(); ++i) plan.image_volumes.push_back(decode_volume(Decoder(d.view())));
   if (!d.ok() || !is_sound(plan)) return std::nullopt;
   return plan;
 }

@@ -40,6 +40,16 @@ struct ContainerPlan {
   bool operator==(const ContainerPlan&) const = default;
 };
 
+// A volume that begins with what an image has: <task directory>/volumes/<name> becomes, in the supervisor's mount
+// namespace, the directory `path` of a container's root, before any container starts. Where the image has no such
+// directory, it stays the empty one that the daemon made.
+struct VolumePlan {
+  std::string name;
+  uint32_t container = 0;
+  std::string path;  // absolute, in the container; links in it are followed within its root
+  bool operator==(const VolumePlan&) const = default;
+};
+
 struct Plan {
   std::string task_id;
   std::string instance;      // names cgroups: "berth-<instance>"
@@ -55,6 +65,7 @@ struct Plan {
   // Where the daemon has bound the task's; its containers join it at kNetworkNamespaceFile (paths.h). Other tasks' are let
   // go in the supervisor's mount namespace, lest it keep them alive. Empty: containers have none from the daemon.
   std::string network_namespace;
+  std::vector<VolumePlan> image_volumes;
   bool operator==(const Plan&) const = default;
 };
 

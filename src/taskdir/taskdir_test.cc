@@ -33,6 +33,7 @@ Plan sample_plan() {
   proxy.name = "proxy_1.x";
   proxy.stops_task = false;
   plan.containers = {web, proxy};
+  plan.image_volumes = {{"data", 1, "/var/data"}};
   return plan;
 }
 
@@ -65,6 +66,12 @@ TEST(Plan, NamesCannotLeaveTheDirectory) {
   }
   Plan plan = sample_plan();
   plan.containers[0].dependants = {2};
+  EXPECT_FALSE(decode_plan(encode_plan(plan)));
+  plan = sample_plan();
+  plan.image_volumes[0].container = 2;
+  EXPECT_FALSE(decode_plan(encode_plan(plan)));
+  plan = sample_plan();
+  plan.image_volumes[0].name = "../x";
   EXPECT_FALSE(decode_plan(encode_plan(plan)));
   plan = sample_plan();
   plan.containers[0].stop_signal = 65;

@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -282,6 +283,44 @@ def test_volumes_are_shared_and_die_with_the_task(berth, unique):
     assert container(task)["exitCode"] == 0
     assert berth.lines(arn, "main") == ["read-only"]
     eventually(lambda: not (berth.state / "tasks" / arn.rsplit("/", 1)[1] / "volumes" / "shared" / "file").exists(), "the volume is gone")
+
+
+def test_volumes_begin_with_what_the_image_declares_there(berth, busybox_layout, tmp_path, unique):
+    layout, exported = tmp_path / "layout", tmp_path / "exported"
+    shutil.copytree(busybox_layout, layout)
+    exported.mkdir()
+    (exported / "examplefile").write_text("from the image\n")
+    (exported / "last").mkdir()  # umoci leaves out the padding after an archive's last file
+    os.chown(exported, 65534, 65534)
+    exported.chmod(0o750)
+    for arguments in (["insert", "--image", f"{layout}:latest", exported, "/var/log/exported"],
+                      ["config", "--image", f"{layout}:latest", "--config.volume", "/var/log/exported"]):
+        subprocess.run(["umoci", *arguments], check=True, capture_output=True, timeout=60)
+    berth.run("image", "load", f"oci:{layout}:latest", "--name", "declaring")
+
+    def mount(path):
+        return {"mountPoints": [{"sourceVolume": "logs", "containerPath": path}]}
+
+    # As AWS's guide has it: the volume over the declared path begins with the path's content, owner and mode.
+    definition = berth.define(
+        unique, shell("while [ ! -e /logs/more ]; do sleep 0.1; done; cat /logs/examplefile /logs/more; stat -c '%u %a' /logs",
+                      **mount("/logs")),
+        shell("echo added > /var/log/exported/part; mv /var/log/exported/part /var/log/exported/more; sleep 1000", name="owner",
+              image="declaring", essential=False, **mount("/var/log/exported")),
+        volumes=[{"name": "logs", "host": {}}])
+    arn, _ = run_to_end(berth, definition)
+    assert berth.lines(arn, "main") == ["from the image", "added", "65534 750"]
+
+    # Where no volume covers it, it is writable though the root is not, and another container may have it.
+    definition = berth.define(
+        unique, shell("until cat /var/log/exported/new 2>/dev/null; do sleep 0.1; done; touch /var/log/exported/x || echo refused",
+                      volumesFrom=[{"sourceContainer": "owner", "readOnly": True}]),
+        shell("touch /x 2>/dev/null || echo read-only > /var/log/exported/part; mv /var/log/exported/part /var/log/exported/new;"
+              "sleep 1000", name="owner", image="declaring", essential=False, readonlyRootFilesystem=True))
+    arn, _ = run_to_end(berth, definition)
+    assert berth.lines(arn, "main")[0] == "read-only" and berth.lines(arn, "main")[-1] == "refused"
+
+    berth.run("image", "rm", "declaring")
 
 
 # Logs.

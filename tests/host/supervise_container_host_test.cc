@@ -1,8 +1,10 @@
 // What a container finds inside: root, rights, limits, network, volumes, init process, health checks.
 #include <gmock/gmock.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -174,6 +176,44 @@ TEST_F(SuperviseContainerHostTest, ContainersShareAVolume) {
   ASSERT_TRUE(await_gone(task));
   EXPECT_THAT(lines(task, "main"), Contains("hello"));
   EXPECT_THAT(lines(task, "main"), Contains("no"));
+}
+
+// The image's link to the host's /etc must lead to its own.
+TEST_F(SuperviseContainerHostTest, AVolumeBeginsWithWhatTheImageHasThere) {
+  std::filesystem::create_directories(image_ + "/srv/seed");
+  std::ofstream(image_ + "/srv/seed/file") << "from the image\n";
+  std::filesystem::permissions(image_ + "/srv/seed", std::filesystem::perms(0750));
+  ASSERT_EQ(chown((image_ + "/srv/seed").c_str(), 1000, 1001), 0);
+  std::filesystem::create_directory_symlink("/etc", image_ + "/srv/link");
+  const auto volume = [&](const std::string& task, const std::string& name) {
+    return supervisors_->directory(task) + "/volumes/" + name;
+  };
+  const std::string task = new_task_id();
+  Container reader =
+      container("reader",
+                "until [ -e /mnt/seed/done ]; do sleep 0.02; done; cat /mnt/seed/file /mnt/seed/new; "
+                "stat -c '%u %g %a' /mnt/seed; cat /mnt/link/group; ls /mnt/none; touch /mnt/none/x && echo rw");
+  reader.plan.stops_task = false;
+  Container owner = container("owner", "echo new > /srv/seed/new; touch /srv/seed/done; exec sleep 100000");
+  for (const char* name : {"seed", "link", "none"}) {
+    reader.spec.binds.push_back({volume(task, name), std::string("/mnt/") + name, false});
+  }
+  owner.spec.binds = {{volume(task, "seed"), "/srv/seed", false}};
+  owner.spec.readonly_root = true;
+  taskdir::Plan plan = plan_of(task, {reader, owner});
+  plan.image_volumes = {{"seed", 1, "/srv/seed"}, {"link", 1, "/srv/link"}, {"none", 1, "/srv/none"}};
+  for (const char* name : {"seed", "link", "none"}) std::filesystem::create_directories(volume(task, name));
+  ASSERT_TRUE(spawn(plan, {reader, owner}));
+  start(task, 0);  // the one whose root it is not
+  start(task, 1);
+  await(task, FactKind::container_exited, 0);
+  EXPECT_THAT(lines(task, "reader"), ElementsAre("from the image", "new", "1000 1001 750",
+                                                 "root:x:0:", "staff:x:50:alice", "alice:x:1001:", "rw"));
+  EXPECT_EQ(read_file(image_ + "/srv/seed/new"), "") << "an image never changes";
+  ASSERT_TRUE(supervisors_->send(task, {.kind = taskdir::CommandKind::signal, .container = 1, .signal = SIGKILL}));
+  EXPECT_TRUE(await_gone(task));
+  EXPECT_FALSE(std::filesystem::exists(supervisors_->directory(task) + "/volumes"));
+  EXPECT_TRUE(std::filesystem::exists(image_ + "/srv/seed/file"));
 }
 
 TEST_F(SuperviseContainerHostTest, TheInitProcessReapsOrphansAndForwardsSignals) {

@@ -12,7 +12,8 @@ using records::ContainerDefinition;
 namespace {
 
 std::vector<runtime::BindMount> binds_of(const std::vector<ContainerDefinition>& containers,
-                                         const ContainerDefinition& container, const BundlePlace& place) {
+                                         const ContainerDefinition& container,
+                                         const std::vector<ImageVolume>& image_volumes, const BundlePlace& place) {
   std::vector<runtime::BindMount> out;
   for (const char* file : {"hosts", "hostname", "resolv.conf"})
     out.push_back({fmt::format("{}/network/{}", place.task_directory, file), fmt::format("/etc/{}", file), false});
@@ -20,10 +21,18 @@ std::vector<runtime::BindMount> binds_of(const std::vector<ContainerDefinition>&
     out.push_back({fmt::format("{}/{}/{}", place.task_directory, taskdir::kVolumesDirectory, mount.volume),
                    mount.container_path, read_only || mount.read_only});
   };
-  for (const records::VolumeFrom& from : container.volumes_from)
+  const auto add_unnamed = [&](const std::string& of, bool read_only) {
+    for (const ImageVolume& volume : image_volumes)
+      if (volume.unnamed && containers[volume.plan.container].name == of)
+        add({volume.plan.name, volume.plan.path, false}, read_only);
+  };
+  for (const records::VolumeFrom& from : container.volumes_from) {
+    add_unnamed(from.container, from.read_only);
     for (const ContainerDefinition& other : containers)
       if (other.name == from.container)
         for (const records::MountPoint& mount : other.mount_points) add(mount, from.read_only);
+  }
+  add_unnamed(container.name, false);
   for (const records::MountPoint& mount : container.mount_points) add(mount, false);
   return out;
 }
@@ -45,7 +54,8 @@ std::vector<std::pair<std::string, std::string>> environment_of(const TaskOrder&
 
 Result<runtime::ContainerSpec> container_spec(const TaskOrder& order,
                                               const std::vector<ContainerDefinition>& containers, size_t index,
-                                              const images::ResolvedImage& image, const BundlePlace& place) {
+                                              const images::ResolvedImage& image,
+                                              const std::vector<ImageVolume>& image_volumes, const BundlePlace& place) {
   const ContainerDefinition& container = containers[index];
   runtime::ContainerSpec spec;
   spec.image = {image.config.env,  image.config.entrypoint,  image.config.cmd,
@@ -71,7 +81,7 @@ Result<runtime::ContainerSpec> container_spec(const TaskOrder& order,
   spec.memory_limit_bytes = int64_t{container.memory_mib} * 1024 * 1024;
   spec.cpu_shares = container.cpu_units;
   spec.hostname = place.host_name;
-  spec.binds = binds_of(containers, container, place);
+  spec.binds = binds_of(containers, container, image_volumes, place);
   // The layers are mounted by the supervisor, in its own mount namespace, at this place.
   spec.root = fmt::format("{}/{}/root", place.task_directory, taskdir::container_directory(container.name));
   spec.network_namespace = fmt::format("{}/{}", place.task_directory, taskdir::kNetworkNamespaceFile);

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/apply/image_volumes.h"
 #include "agent/apply/order.h"
 #include "agent/images/image.h"
 #include "agent/runtime/container_spec.h"
@@ -23,6 +24,7 @@ struct BundlePlace {
 
 Result<runtime::ContainerSpec> container_spec(const TaskOrder& order,
                                               const std::vector<records::ContainerDefinition>& containers, size_t index,
-                                              const images::ResolvedImage& image, const BundlePlace& place);
+                                              const images::ResolvedImage& image,
+                                              const std::vector<ImageVolume>& image_volumes, const BundlePlace& place);
 
 }  // namespace berth::agent

@@ -137,6 +137,8 @@ Result<void> HostMachine::write_files(const Launch& launch) {
     if (auto made = make_directory(path, static_cast<mode_t>(mode)); !made) return made;
   for (const std::string& volume : order.definition->volumes)
     if (auto made = make_directory(fmt::format("{}/{}", volumes, volume), 0755); !made) return made;
+  for (const ImageVolume& volume : image_volumes(launch.containers, launch.images))
+    if (auto made = make_directory(fmt::format("{}/{}", volumes, volume.plan.name), 0755); !made) return made;
   for (const auto& [container, stream] : order.log_directories)
     if (auto made = make_directory(stream.substr(0, stream.rfind('/')), 0700); !made) return made;
   for (const auto& [file, text] :
@@ -151,9 +153,10 @@ Result<std::vector<Bundle>> HostMachine::bundles(const Launch& launch) const {
   const BundlePlace place{task_directory(launch.order.path.id), parts_.host.instance,
                           dataplane::private_dns_name(launch.address, launch.order.path.scope.region),
                           parts_.init_program, parts_.host.open_files_max};
+  const std::vector<ImageVolume> volumes = image_volumes(launch.containers, launch.images);
   std::vector<Bundle> out;
   for (size_t i = 0; i < launch.containers.size(); ++i) {
-    auto spec = container_spec(launch.order, launch.containers, i, launch.images[i], place);
+    auto spec = container_spec(launch.order, launch.containers, i, launch.images[i], volumes, place);
     if (!spec) return tl::unexpected(spec.error());
     const auto capabilities = runtime::capabilities_of(spec->capabilities_add, spec->capabilities_drop);
     if (!capabilities) return tl::unexpected(capabilities.error());
@@ -176,6 +179,8 @@ Result<void> HostMachine::supervise(const Launch& launch) {
     if (!signal) return tl::unexpected(signal.error());
     plan.containers[i].stop_signal = static_cast<uint32_t>(*signal);
   }
+  for (ImageVolume& volume : image_volumes(launch.containers, launch.images))
+    plan.image_volumes.push_back(std::move(volume.plan));
   plan.network_namespace = launch.net.netns_path;
   const auto described = bundles(launch);
   if (!described) return tl::unexpected(described.error());

@@ -1,0 +1,54 @@
+#include "agent/apply/image_volumes.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+
+namespace berth::agent {
+
+using records::ContainerDefinition;
+
+namespace {
+
+// "data/", "/./data" → "/data"; empty for the root itself.
+std::string plain(const std::string& path) {
+  std::string out = (std::filesystem::path("/") / path).lexically_normal().string();
+  while (out.ends_with('/')) out.pop_back();
+  return out;
+}
+
+}  // namespace
+
+std::vector<ImageVolume> image_volumes(const std::vector<ContainerDefinition>& containers,
+                                       const std::vector<images::ResolvedImage>& images) {
+  std::vector<ImageVolume> out;
+  for (uint32_t i = 0; i < containers.size(); ++i) {
+    const ContainerDefinition& container = containers[i];
+    const std::vector<std::string>& paths = images[i].config.volumes;
+    if (paths.empty()) continue;
+    const bool lends = std::any_of(containers.begin(), containers.end(), [&](const ContainerDefinition& other) {
+      return std::any_of(other.volumes_from.begin(), other.volumes_from.end(),
+                         [&](const records::VolumeFrom& from) { return from.container == container.name; });
+    });
+    for (size_t k = 0; k < paths.size(); ++k) {
+      const std::string path = plain(paths[k]);
+      if (path.empty()) continue;
+      const auto mount =
+          std::find_if(container.mount_points.begin(), container.mount_points.end(),
+                       [&](const records::MountPoint& point) { return plain(point.container_path) == path; });
+      if (mount != container.mount_points.end()) {
+        const bool begun = std::any_of(out.begin(), out.end(), [&](const ImageVolume& other) {
+          return !other.unnamed && other.plan.name == mount->volume;
+        });
+        if (!begun) out.push_back({{mount->volume, i, path}, false});
+      } else if (container.readonly_root || lends) {
+        // With a dot, which no volume of a task definition has in its name.
+        out.push_back({{fmt::format("image.{}.{}", i, k), i, path}, true});
+      }
+    }
+  }
+  return out;
+}
+
+}  // namespace berth::agent
