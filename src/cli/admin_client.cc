@@ -1,8 +1,11 @@
 #include "cli/admin_client.h"
 
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
@@ -48,17 +51,12 @@ Result<std::string> exchange(int fd, const std::string& request) {
   }
 }
 
-}  // namespace
-
-Result<json::Value> ask_daemon(const std::string& state_directory, const std::string& method, const std::string& path,
-                               const json::Value& body) {
-  auto fd = connect_to(state_directory);
-  if (!fd) return tl::unexpected(fd.error());
+Result<json::Value> ask(const Fd& fd, const std::string& method, const std::string& path, const json::Value& body) {
   const std::string text = body.is_null() ? "" : json::to_string(body);
   const auto answer =
-      exchange(fd->get(), fmt::format("{} {} HTTP/1.1\r\nHost: berth\r\nConnection: close\r\nContent-Type: "
-                                      "application/json\r\nContent-Length: {}\r\n\r\n{}",
-                                      method, path, text.size(), text));
+      exchange(fd.get(), fmt::format("{} {} HTTP/1.1\r\nHost: berth\r\nConnection: close\r\nContent-Type: "
+                                     "application/json\r\nContent-Length: {}\r\n\r\n{}",
+                                     method, path, text.size(), text));
   if (!answer) return tl::unexpected(answer.error());
   const size_t end = answer->find("\r\n\r\n");
   if (!answer->starts_with("HTTP/1.1 ") || end == std::string::npos)
@@ -67,6 +65,36 @@ Result<json::Value> ask_daemon(const std::string& state_directory, const std::st
   if (!value) return fail("the daemon's answer is cut off: " + value.error().context);
   if ((*answer)[9] != '2') return fail((*value)["message"].string_or("the daemon refused without a word"));
   return std::move(*value);
+}
+
+// Of the process at the other end. The number cannot be another's by then if an answer comes afterwards: the daemon was
+// there when it was looked up. Nothing where that process is in a namespace that this one does not see.
+Fd process_behind(const Fd& connection) {
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  if (::getsockopt(connection.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 || peer.pid <= 0) return {};
+  return Fd(static_cast<int>(::syscall(SYS_pidfd_open, peer.pid, 0)));
+}
+
+}  // namespace
+
+Result<json::Value> ask_daemon(const std::string& state_directory, const std::string& method, const std::string& path,
+                               const json::Value& body) {
+  const auto connection = connect_to(state_directory);
+  if (!connection) return tl::unexpected(connection.error());
+  return ask(*connection, method, path, body);
+}
+
+Result<json::Value> end_daemon(const std::string& state_directory, const std::string& path, const json::Value& body) {
+  const auto connection = connect_to(state_directory);
+  if (!connection) return tl::unexpected(connection.error());
+  const Fd process = process_behind(*connection);
+  auto answer = ask(*connection, "POST", path, body);
+  if (!answer || !process) return answer;
+  pollfd ended{process.get(), POLLIN, 0};
+  while (::poll(&ended, 1, -1) < 0 && errno == EINTR) {
+  }
+  return answer;
 }
 
 }  // namespace berth::cli

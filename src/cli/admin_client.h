@@ -13,4 +13,8 @@ namespace berth::cli {
 Result<json::Value> ask_daemon(const std::string& state_directory, const std::string& method, const std::string& path,
                                const json::Value& body = {});
 
+// The same for a request that makes the daemon end: waits until its process is gone, and with it whatever it takes away
+// at its end.
+Result<json::Value> end_daemon(const std::string& state_directory, const std::string& path, const json::Value& body);
+
 }  // namespace berth::cli

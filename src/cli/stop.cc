@@ -9,8 +9,8 @@ namespace {
 
 constexpr const char* kHelp = R"(Usage: berth stop [--stop-tasks] [--state DIR]
 
-Ends the daemon. Tasks go on without it, and a daemon started later on the same
-state directory takes them over again.
+Ends the daemon and returns when it has ended. Tasks go on without it, and a
+daemon started later on the same state directory takes them over again.
 
   --stop-tasks   stop every task first (each with its stop timeout). Services
                  keep their desired counts and start again with the daemon.
@@ -28,8 +28,7 @@ int stop(const std::vector<std::string>& argv) {
   if (!arguments->operands().empty()) return misused("stop", "takes no operands");
   json::Value body;
   body.set("stopTasks", arguments->has("stop-tasks"));
-  // The answer comes when the daemon has done what was asked and is about to end.
-  const auto answer = ask_daemon(arguments->value("state", kDefaultStateDirectory), "POST", "/stop", body);
+  const auto answer = end_daemon(arguments->value("state", kDefaultStateDirectory), "/stop", body);
   if (!answer) return complain(answer.error().context);
   const int64_t left = (*answer)["tasksRunning"].int_or(0);
   if (left == 0)

@@ -69,7 +69,11 @@ def test_stop_with_tasks_takes_everything_away(new_berth):
                        networkConfiguration=world.network())
     world.wait_steady("s", 2)
     assert len(world.host_objects()) > 5
+    run_directory = pathlib.Path("/run/berth", world.instance())
+    assert run_directory.is_dir()
     world.run("stop", "--stop-tasks")
+    assert not run_directory.exists(), "it returns when the daemon has taken its things away"
+    assert world.process.poll() == 0, "and has ended"
     assert world.reap() == 0
     assert world.host_objects() == []
     assert world.cgroup() is None
