@@ -7,6 +7,9 @@ namespace {
 
 constexpr std::string_view kMarker = "# made by 'berth configure'; 'berth configure --remove' takes it out";
 
+// In our section where the file's last line was not closed before it: taking us out opens it again.
+constexpr std::string_view kOpenLineMarker = "# the line above had no end; it gets that back";
+
 std::string_view trimmed(std::string_view text) {
   const size_t first = text.find_first_not_of(" \t\r");
   if (first == std::string_view::npos) return {};
@@ -18,6 +21,7 @@ struct Place {
   size_t begin = std::string_view::npos;
   size_t end = 0;
   bool ours = false;
+  bool after_open_line = false;
   bool found() const { return begin != std::string_view::npos; }
 };
 
@@ -33,6 +37,8 @@ Place find_section(std::string_view text, std::string_view section) {
       if (line == header) place.begin = at;
     } else if (place.found() && line == kMarker) {
       place.ours = true;
+    } else if (place.found() && line == kOpenLineMarker) {
+      place.after_open_line = true;
     }
     if (place.found()) place.end = next;
     at = next;
@@ -46,18 +52,23 @@ Result<std::string> with_section(std::string_view text, std::string_view section
   const Place place = find_section(text, section);
   if (place.found() && !place.ours)
     return fail(fmt::format("[{}] is there already and was not made by Berth; choose another --profile", section));
+  const bool open_line = place.found() ? place.after_open_line : !text.empty() && !text.ends_with('\n');
   std::string body = fmt::format("[{}]\n{}\n", section, kMarker);
+  if (open_line) body += fmt::format("{}\n", kOpenLineMarker);
   for (const auto& [name, value] : members) body += fmt::format("{} = {}\n", name, value);
   std::string out(text);
   if (place.found()) return out.replace(place.begin, place.end - place.begin, body);
-  if (!out.empty() && !out.ends_with('\n')) out += '\n';
+  if (open_line) out += '\n';
   return out + body;
 }
 
 std::string without_section(std::string_view text, std::string_view section) {
   const Place place = find_section(text, section);
   std::string out(text);
-  if (place.found() && place.ours) out.erase(place.begin, place.end - place.begin);
+  if (!place.found() || !place.ours) return out;
+  out.erase(place.begin, place.end - place.begin);
+  // Unless somebody has put something below us since.
+  if (place.after_open_line && place.begin == out.size() && out.ends_with('\n')) out.pop_back();
   return out;
 }
 

@@ -16,7 +16,7 @@ using IniMembers = std::vector<std::pair<std::string, std::string>>;
 
 // Replaces or appends our section; fails where a section of that name is not ours.
 Result<std::string> with_section(std::string_view text, std::string_view section, const IniMembers& members);
-// Takes our section out; a text that has none, or one that is not ours, is returned as it is.
+// Takes our section out, and with it the newline that had to be put before it; a text that has none, or one that is not ours, is returned as it is.
 std::string without_section(std::string_view text, std::string_view section);
 // A member of a section; empty where there is none.
 std::string member_of_section(std::string_view text, std::string_view section, std::string_view name);

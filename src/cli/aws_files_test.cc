@@ -36,6 +36,11 @@ TEST(AwsFiles, ALastLineWithoutANewlineIsClosedFirst) {
   const auto with = with_section("[a]\nb = c", "d", {});
   ASSERT_TRUE(with);
   EXPECT_EQ(with->find("[a]\nb = c\n[d]\n"), 0u);
+  EXPECT_EQ(without_section(*with, "d"), "[a]\nb = c") << "and opened again";
+  const auto again = with_section(*with, "d", {{"x", "y"}});
+  ASSERT_TRUE(again);
+  EXPECT_EQ(without_section(*again, "d"), "[a]\nb = c") << "also after a second time";
+  EXPECT_EQ(without_section(*with + "[e]\n", "d"), "[a]\nb = c\n[e]\n") << "but not where something came to follow";
 }
 
 TEST(Arguments, AreOptionsAndOperands) {
