@@ -13,7 +13,8 @@ namespace {
 
 constexpr const char* kHelp = R"(Usage: berth ps [--all] [--json] [--state DIR]
 
-Lists the tasks that run or are on their way, of all clusters and regions.
+Lists the tasks that run or are on their way, of all clusters and regions, the
+oldest first.
 
   --all         stopped tasks of the last hour too, with their reasons
   --json        {"tasks":[…]} in the shapes of ECS DescribeTasks

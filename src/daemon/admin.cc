@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "agent/apply/task_plan.h"
 #include "model/ecs/task.h"
 #include "model/json_codec.h"
@@ -76,9 +78,13 @@ void Admin::about(CallPtr call) {
 void Admin::tasks(CallPtr call) {
   const bool all = call->query.find("all=1") != std::string::npos;
   std::string out = fmt::format(R"({{"agent":"{}","tasks":[)", needs_.world.simulated_agent ? "simulated" : "real");
+  // The oldest first. Keys, which decide between tasks of one millisecond, come in order already.
+  std::vector<std::pair<TimeMs, keys::TaskPath>> paths;
+  for (const auto& [key, spec] : range<TaskSpec>(needs_.world.store, keys::kTaskSpec))
+    paths.emplace_back(spec->created_at_ms, keys::task_path(key));
+  std::stable_sort(paths.begin(), paths.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   bool first = true;
-  for (const auto& [key, spec] : range<TaskSpec>(needs_.world.store, keys::kTaskSpec)) {
-    const keys::TaskPath path = keys::task_path(key);
+  for (const auto& [created_at_ms, path] : paths) {
     const Caller caller{path.scope.account, path.scope.region, "", ""};
     const auto context = context_of(needs_.world, caller, needs_.world.clock.now_ms());
     const auto view = services::ecs::load_task(context, path);

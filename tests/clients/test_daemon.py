@@ -274,6 +274,15 @@ def test_without_rights_the_simulated_agent_serves(needs_root, public_programs):
         process.stderr.close()
 
 
+def test_ps_lists_the_oldest_task_first(own_simulated):
+    world, started = own_simulated, []
+    definition = world.define("aged", shell(SERVE))
+    for cluster in ("z", "a", "m") * 3:  # keys would put clusters together, and tasks of one by their random ids
+        world.client("ecs").create_cluster(clusterName=cluster)
+        started.append(world.run_task(definition, cluster=cluster))
+    assert [task["taskArn"] for task in world.tasks()] == started
+
+
 def test_ps_and_logs_and_images(new_berth):
     world = new_berth()
     arns, _, _ = running(world)
