@@ -124,11 +124,14 @@ TEST(Upstream, ReadsTheHostsResolvConf) {
       "nameserver 10.0.0.1\nnameserver 127.0.0.1\nnameserver 10.0.0.1\nnameserver 10.0.0.2\n"
       "nameserver 10.0.0.3\nnameserver 10.0.0.4\n");
   EXPECT_THAT(many.usable, ElementsAre(ip("10.0.0.1"), ip("10.0.0.2"), ip("10.0.0.3"))) << "each once, three at most";
-  EXPECT_TRUE(parse_resolv_conf("nameserver 127.0.0.53").loopback_only);
-  EXPECT_TRUE(parse_resolv_conf("nameserver ::1\nnameserver fe80::1").loopback_only);
+  EXPECT_FALSE(many.loopback) << "where others are usable, it does not count";
+  EXPECT_EQ(parse_resolv_conf("nameserver ::1\nnameserver 127.0.0.53\nnameserver 127.0.0.1").loopback,
+            ip("127.0.0.53"));
+  EXPECT_EQ(parse_resolv_conf("nameserver 0.0.0.0").loopback, ip("127.0.0.1"));
+  EXPECT_TRUE(parse_resolv_conf("nameserver ::1\nnameserver fe80::1").ipv6_only);
   EXPECT_TRUE(parse_resolv_conf("nameserver fd00::1").ipv6_only);
   const Upstreams none = parse_resolv_conf("nameservers 1.2.3.4\nnameserver");
-  EXPECT_TRUE(none.usable.empty() && !none.loopback_only && !none.ipv6_only);
+  EXPECT_EQ(none, Upstreams{});
 }
 
 TEST(Ruleset, HasNoChainOfATask) {
@@ -157,10 +160,18 @@ TEST(Ruleset, GivesAGroupsSetANameThatNftablesTakes) {
 
 TEST(Ruleset, OfTheHostOpensOnlyItsOwnResolver) {
   const std::string text =
-      render_host_ruleset({"berth_a", "beav", {net("172.31.0.0/16"), net("172.30.0.0/16")}, {ip("192.0.2.2")}});
+      render_host_ruleset({"berth_a", "beav", {net("172.31.0.0/16"), net("172.30.0.0/16")}, {ip("192.0.2.2")}, {}});
   EXPECT_THAT(text, HasSubstr("ip saddr { 172.31.0.0/16, 172.30.0.0/16 } oifname != \"beav*\" masquerade"));
   EXPECT_THAT(text, HasSubstr("ip daddr 192.0.2.2 udp dport 53 accept"));
-  EXPECT_THAT(render_host_ruleset({"berth_a", "beav", {}, {}}), Not(HasSubstr("masquerade")));
+  EXPECT_THAT(text, Not(HasSubstr("dnat")));
+  EXPECT_THAT(render_host_ruleset({"berth_a", "beav", {}, {}, {}}), Not(HasSubstr("masquerade")));
+}
+
+TEST(Ruleset, OfTheHostTurnsQuestionsToAServerOnLoopback) {
+  const std::string text = render_host_ruleset({"berth_a", "beav", {net("172.31.0.0/16")}, {}, ip("127.0.0.1")});
+  EXPECT_THAT(text, HasSubstr("iifname \"beav*\" ip daddr 172.31.0.3 udp dport 53 dnat to 127.0.0.1"));
+  EXPECT_THAT(text, HasSubstr("ct status dnat ip daddr 127.0.0.1 tcp dport 53 accept"));
+  EXPECT_THAT(text, HasSubstr("iifname \"beav*\" ip daddr 127.0.0.1 udp dport 53 snat to 127.0.0.1"));
 }
 
 }  // namespace

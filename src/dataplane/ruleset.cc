@@ -92,6 +92,19 @@ std::string render_host_ruleset(const HostRules& rules) {
     resolvers += fmt::format("    ip daddr {0} udp dport 53 accept\n    ip daddr {0} tcp dport 53 accept\n",
                              resolver.to_string());
   }
+  std::string turn, source;
+  if (rules.loopback_resolver) {
+    const std::string resolver = rules.loopback_resolver->to_string();
+    for (std::string_view protocol : {"udp", "tcp"}) {
+      for (const Ipv4Network& vpc : rules.vpcs) {
+        turn += fmt::format("    iifname \"{}*\" ip daddr {} {} dport 53 dnat to {}\n", rules.link_prefix,
+                            host_address(vpc).to_string(), protocol, resolver);
+      }
+      resolvers += fmt::format("    ct status dnat ip daddr {} {} dport 53 accept\n", resolver, protocol);
+      source += fmt::format("    iifname \"{}*\" ip daddr {} {} dport 53 snat to 127.0.0.1\n", rules.link_prefix,
+                            resolver, protocol);
+    }
+  }
   std::string masquerade;
   if (!rules.vpcs.empty()) {
     masquerade =
@@ -102,6 +115,8 @@ std::string render_host_ruleset(const HostRules& rules) {
       "  chain refuse {{ }}\n"
       "  chain input {{ type filter hook input priority filter - 5; policy accept; }}\n"
       "  chain forward {{ type filter hook forward priority filter - 5; policy accept; }}\n"
+      "  chain prerouting {{ type nat hook prerouting priority dstnat; policy accept; }}\n"
+      "  chain source {{ type nat hook input priority 100; policy accept; }}\n"
       "  chain postrouting {{ type nat hook postrouting priority srcnat; policy accept; }}\n"
       "}}\n"
       "flush table ip {table}\n"
@@ -119,10 +134,13 @@ std::string render_host_ruleset(const HostRules& rules) {
       "    oifname \"{prefix}*\" ct state established,related accept\n"
       "    oifname \"{prefix}*\" goto refuse\n"
       "  }}\n"
+      "  chain prerouting {{\n{turn}  }}\n"
+      "  chain source {{\n{source}  }}\n"
       "  chain postrouting {{\n{masquerade}  }}\n"
       "}}\n",
       fmt::arg("table", rules.table), fmt::arg("refuse", kRefuseChain), fmt::arg("prefix", rules.link_prefix),
-      fmt::arg("resolvers", resolvers), fmt::arg("masquerade", masquerade));
+      fmt::arg("resolvers", resolvers), fmt::arg("turn", turn), fmt::arg("source", source),
+      fmt::arg("masquerade", masquerade));
 }
 
 }  // namespace berth::dataplane

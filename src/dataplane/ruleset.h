@@ -4,6 +4,7 @@
 // and the sets' elements (a task's facts) stay. A task never has a chain of its own.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -44,6 +45,11 @@ struct HostRules {
   std::vector<Ipv4Network> vpcs;
   // Name servers that are addresses of this very host: the only ports of it that VPCs may reach.
   std::vector<Ipv4> local_resolvers;
+  // The host's name server where it listens on loopback only. VPCs ask it at the host's end of their link (host_address
+  // of each), from where the questions are turned to it, under a loopback address as the server would have it from the
+  // host's own programs. The kernel takes such packets from a link only with its route_localnet set; that opens nothing
+  // else, since what is for the host is refused but for these questions.
+  std::optional<Ipv4> loopback_resolver;
 };
 
 // On the host: one table an instance, static as long as its VPCs are.

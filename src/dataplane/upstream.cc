@@ -8,7 +8,8 @@ namespace berth::dataplane {
 
 Upstreams parse_resolv_conf(std::string_view text) {
   Upstreams upstreams;
-  size_t loopback = 0, ipv6 = 0;
+  std::optional<Ipv4> loopback;
+  size_t ipv6 = 0;
   const auto blank = [](char c) { return c == ' ' || c == '\t' || c == '\r'; };
   while (!text.empty()) {
     std::string_view line = text.substr(0, text.find('\n'));
@@ -21,20 +22,19 @@ Upstreams parse_resolv_conf(std::string_view text) {
     while (end < line.size() && !blank(line[end])) ++end;
     const std::string_view server = line.substr(0, end);
     if (const auto address = parse_ipv4(server)) {
+      // 0.0.0.0 is the host itself (resolv.conf(5)).
       if (address->value >> 24 == 127 || address->value == 0) {
-        ++loopback;
+        if (!loopback) loopback = address->value == 0 ? Ipv4{127u << 24 | 1} : *address;
       } else if (upstreams.usable.size() < kResolversMax &&
                  std::find(upstreams.usable.begin(), upstreams.usable.end(), *address) == upstreams.usable.end()) {
         upstreams.usable.push_back(*address);
       }
-    } else if (server == "::1") {
-      ++loopback;
     } else if (server.find(':') != server.npos) {
       ++ipv6;
     }
   }
-  upstreams.loopback_only = upstreams.usable.empty() && loopback > 0;
-  upstreams.ipv6_only = upstreams.usable.empty() && loopback == 0 && ipv6 > 0;
+  if (upstreams.usable.empty()) upstreams.loopback = loopback;
+  upstreams.ipv6_only = upstreams.usable.empty() && !loopback && ipv6 > 0;
   return upstreams;
 }
 

@@ -1,6 +1,7 @@
 // The name servers that the host itself asks: where a VPC's resolver addresses lead. Pure.
 #pragma once
 
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -9,9 +10,11 @@
 namespace berth::dataplane {
 
 struct Upstreams {
-  std::vector<Ipv4> usable;    // in the order of the file, each once, at most kResolversMax
-  bool loopback_only = false;  // servers are named, but all of them on 127.0.0.0/8 or ::1
-  bool ipv6_only = false;      // servers are named, but none over IPv4
+  std::vector<Ipv4> usable;  // in the order of the file, each once, at most kResolversMax
+  // Where none is usable: the first on 127.0.0.0/8, which only the host itself reaches as it is.
+  std::optional<Ipv4> loopback;
+  bool ipv6_only = false;  // servers are named, but none over IPv4
+  bool operator==(const Upstreams&) const = default;
 };
 
 // The text of a resolv.conf(5).

@@ -182,10 +182,69 @@ TEST_F(NetworkHost, NamesAreAskedOfTheHostsServersWithOrWithoutAPublicAddress) {
     EXPECT_EQ(probe.outcome, Outcome::answered) << resolver;
   }
   // Nobody to ask: told at once.
-  std::ofstream(world_->resolv_conf()) << "nameserver 127.0.0.53\n";
+  for (const char* nobody : {"nameserver fd00::1\n", "nameserver 127.0.0.53\n"}) {
+    std::ofstream(world_->resolv_conf()) << nobody;
+    ASSERT_OK(network->refresh_resolvers());
+    for (auto* probe_by : {&tcp_probe, &udp_probe}) {
+      world_->in(network->instance().netns_path(task(2).task_id), [&] { probe = probe_by("172.31.0.2", 53, 1000); });
+      EXPECT_TRUE(probe.outcome != Outcome::answered && probe.outcome != Outcome::silent) << nobody << probe.outcome;
+    }
+  }
+}
+
+TEST_F(NetworkHost, ANameServerOnTheHostsLoopbackAnswersAndNothingElseThereDoes) {
+  std::ofstream(world_->resolv_conf()) << "nameserver 127.0.0.1\n";
+  auto network = open("state");
+  ASSERT_OK(network->ensure_vpc(vpc()));
+  const Echo resolver(*world_, world_->host(), 53, "127.0.0.1");
+  const Echo secret(*world_, world_->host(), 8080, "127.0.0.1");
+  const Echo public_secret(*world_, world_->host(), 8081);
+  const auto sent = [] {  // the counters of eth0, where the thread is
+    std::ifstream counters("/proc/thread-self/net/dev");
+    std::string line;
+    while (std::getline(counters, line) && line.find("eth0:") == line.npos) {
+    }
+    return line;
+  };
+  for (bool is_public : {true, false}) {
+    auto net = network->attach_task(task(is_public ? 1 : 2, is_public));
+    ASSERT_OK(net);
+    for (auto* probe_by : {&tcp_probe, &udp_probe}) {
+      Probe probe;
+      world_->in(net->netns_path, [&] { probe = probe_by("172.31.0.2", 53, 1000); });
+      EXPECT_EQ(probe.outcome, Outcome::answered);
+      EXPECT_EQ(probe.answer, "127.0.0.1") << "it is asked as by the host's own programs";
+      for (const auto& [address, port] : {std::pair{"172.31.0.2", 8080},
+                                          {"172.31.0.3", 8080},
+                                          {"172.31.0.3", 8081},
+                                          {"198.51.100.2", 8081},
+                                          {"198.51.100.2", 53}}) {
+        world_->in(net->netns_path, [&] { probe = probe_by(address, port, 1000); });
+        EXPECT_TRUE(probe.outcome != Outcome::answered && probe.outcome != Outcome::silent)
+            << address << ":" << port << " " << probe.outcome;
+      }
+    }
+    // Past its own loopback, by hand: neither the VPC nor the host takes it.
+    world_->in(net->netns_path, [&] {
+      (void)!std::system(
+          "sysctl -qw net.ipv4.conf.all.route_localnet=1; ip rule add pref 1 to 127.0.0.1 lookup 7; ip rule add pref 2 lookup "
+          "local; ip rule del pref 0; ip route add default dev eth0 table 7; ip route replace default via 172.31.16.1 dev eth0 "
+          "table 7");
+      const std::string before = sent();
+      EXPECT_NE(tcp_probe("127.0.0.1", 8080, 300).outcome, Outcome::answered);
+      EXPECT_NE(tcp_probe("127.0.0.1", 53, 300).outcome, Outcome::answered);
+      EXPECT_NE(sent(), before) << "the packets did leave";
+    });
+  }
+  // Where the host has another server, its loopback is closed again.
+  const std::string setting = "cat /proc/sys/net/ipv4/conf/" + network->instance().vpc_link(kVpc) + "/route_localnet";
+  EXPECT_EQ(host_shell(setting), "1\n");
+  std::ofstream(world_->resolv_conf()) << "nameserver 203.0.113.1\n";
   ASSERT_OK(network->refresh_resolvers());
+  EXPECT_EQ(host_shell(setting), "0\n");
+  Probe probe;
   world_->in(network->instance().netns_path(task(2).task_id), [&] { probe = udp_probe("172.31.0.2", 53, 1000); });
-  EXPECT_TRUE(probe.outcome != Outcome::answered && probe.outcome != Outcome::silent) << probe.outcome;
+  EXPECT_NE(probe.outcome, Outcome::answered);
 }
 
 TEST_F(NetworkHost, ADeadTasksAddressNeverLeavesByTheUplink) {

@@ -65,7 +65,8 @@ std::string try_kernel(Check& nft) {
     // The very rules that a VPC and the host get.
     const dataplane::Ipv4Network network = *dataplane::parse_network("172.31.0.0/16");
     auto vpc = load_ruleset(dataplane::render_vpc_ruleset({network, {}, {{"sg-0", true}}, {dataplane::Ipv4{1}}}));
-    auto host = load_ruleset(dataplane::render_host_ruleset({"berth_000000", "be000000v", {network}, {}}));
+    auto host = load_ruleset(
+        dataplane::render_host_ruleset({"berth_000000", "be000000v", {network}, {}, dataplane::Ipv4{127u << 24 | 1}}));
     if (!vpc || !host) {
       nft.health = Health::fail;
       nft.finding = (vpc ? host : vpc).error().context;
@@ -123,13 +124,13 @@ Check check_resolvers(const DoctorOptions& options) {
   std::string named;
   for (dataplane::Ipv4 server : upstreams.usable) named += (named.empty() ? "" : ", ") + server.to_string();
   if (!upstreams.usable.empty()) return good("name servers", purpose, named);
-  if (upstreams.loopback_only) {
-    return {
-        "name servers", Health::warn, purpose,
-        "only a server on this machine's loopback is named, which containers cannot reach",
-        "let the local server (dnsmasq, unbound, …) listen on another address of this machine too and name that in "
-        "/etc/resolv.conf, or name its upstream server there; under systemd-resolved, /run/systemd/resolve/resolv.conf "
-        "has the upstream servers once a link has any"};
+  // The stub of systemd-resolved, which answers nobody but the host's own programs.
+  if (upstreams.loopback && upstreams.loopback->to_string() == "127.0.0.53") {
+    return {"name servers", Health::warn, purpose, "systemd-resolved has no IPv4 server to ask",
+            "connect the machine; /run/systemd/resolve/resolv.conf has the servers once a link has any"};
+  }
+  if (upstreams.loopback) {
+    return good("name servers", purpose, upstreams.loopback->to_string() + ", on this machine's loopback");
   }
   if (upstreams.ipv6_only) {
     return {"name servers", Health::warn, purpose, "only IPv6 name servers are named; tasks have IPv4 addresses",

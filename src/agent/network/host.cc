@@ -107,12 +107,21 @@ Result<void> ensure_forwarding(const std::string& run_root) {
 }
 
 Result<void> load_host_rules(Host& host, const Instance& instance, const dataplane::Upstreams& upstreams) {
-  dataplane::HostRules rules{instance.nft_table(), instance.link_prefix(), {}, {}};
+  dataplane::HostRules rules{instance.nft_table(), instance.link_prefix(), {}, {}, upstreams.loopback};
   for (const VpcRecord& record : read_vpc_records(instance)) rules.vpcs.push_back(record.network);
   for (dataplane::Ipv4 upstream : upstreams.usable) {
     if (local_to_host(host.route, upstream)) rules.local_resolvers.push_back(upstream);
   }
   return load_ruleset(dataplane::render_host_ruleset(rules), instance.lock_fd);
+}
+
+void open_loopback(const Instance& instance, const dataplane::Upstreams& upstreams) {
+  for (const VpcRecord& record : read_vpc_records(instance)) {
+    const std::string name = "net/ipv4/conf/" + instance.vpc_link(record.vpc_id) + "/route_localnet";
+    if (auto set = write_sysctl(name, upstreams.loopback ? "1" : "0"); !set && set.error().errno_value != ENOENT) {
+      log_warning("tasks may not reach the name server on this machine's loopback: {}", set.error().context);
+    }
+  }
 }
 
 dataplane::Upstreams read_upstreams(const std::vector<std::string>& resolv_confs) {
@@ -122,7 +131,7 @@ dataplane::Upstreams read_upstreams(const std::vector<std::string>& resolv_confs
     if (!text) continue;
     const dataplane::Upstreams upstreams = dataplane::parse_resolv_conf(*text);
     if (!upstreams.usable.empty()) return upstreams;
-    last.loopback_only |= upstreams.loopback_only;
+    if (!last.loopback) last.loopback = upstreams.loopback;
     last.ipv6_only |= upstreams.ipv6_only;
   }
   return last;

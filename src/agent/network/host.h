@@ -37,6 +37,9 @@ Result<void> ensure_forwarding(const std::string& run_root);
 
 Result<void> load_host_rules(Host& host, const Instance& instance, const dataplane::Upstreams& upstreams);
 
+// Lets the links to VPCs lead to loopback or not, as the rules have need of; in the host's namespace.
+void open_loopback(const Instance& instance, const dataplane::Upstreams& upstreams);
+
 // The first file that names a usable server counts; see NetworkOptions::resolv_confs.
 dataplane::Upstreams read_upstreams(const std::vector<std::string>& resolv_confs);
 

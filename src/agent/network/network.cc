@@ -51,12 +51,14 @@ class Network::Impl {
 
     const auto known = vpcs_.find(spec.id);
     if (known != vpcs_.end() && known->second->spec().subnets == spec.subnets) {
-      return known->second->load_rules(spec, upstreams_.usable);
+      return known->second->load_rules(spec, upstreams_of(spec.network));
     }
     const std::string id = spec.id;
-    auto vpc = Vpc::ensure(host_, instance_, std::move(spec), upstreams_.usable);
+    const auto upstreams = upstreams_of(spec.network);
+    auto vpc = Vpc::ensure(host_, instance_, std::move(spec), upstreams);
     if (!vpc) return tl::unexpected(vpc.error());
     vpcs_[id] = std::move(*vpc);
+    open_loopback(instance_, upstreams_);
     return {};
   }
 
@@ -121,12 +123,14 @@ class Network::Impl {
 
   Result<void> refresh_resolvers() {
     const dataplane::Upstreams fresh = read_upstreams(options_.resolv_confs);
-    if (fresh.usable == upstreams_.usable) return {};
+    if (fresh == upstreams_) return {};
     upstreams_ = fresh;
     if (vpcs_.empty()) return {};
     if (auto loaded = load_host_rules(host_, instance_, upstreams_); !loaded) return loaded;
+    open_loopback(instance_, upstreams_);
     for (auto& [id, vpc] : vpcs_) {
-      if (auto loaded = vpc->load_rules(VpcSpec(vpc->spec()), upstreams_.usable); !loaded) return loaded;
+      if (auto loaded = vpc->load_rules(VpcSpec(vpc->spec()), upstreams_of(vpc->spec().network)); !loaded)
+        return loaded;
     }
     return {};
   }
@@ -139,6 +143,12 @@ class Network::Impl {
   }
 
  private:
+  // As the VPC sees them: what listens on the host's loopback, it asks at the host's end of its link.
+  std::vector<dataplane::Ipv4> upstreams_of(const dataplane::Ipv4Network& vpc) const {
+    if (upstreams_.loopback) return {dataplane::host_address(vpc)};
+    return upstreams_.usable;
+  }
+
   // What instances without a state directory and without a daemon left behind.
   Result<void> collect_gone() {
     auto machine = lock_file(instance_.run_root + "/lock", true);
