@@ -24,10 +24,14 @@ struct WaitingHeader {
 }  // namespace
 
 int ContainerLog::begin(const taskdir::LogPlan& plan, uint64_t writer_id, bool by_thread, Fd (*write_ends)[2]) {
-  if (is_non_blocking() && queue_ != nullptr) {
-    impatient_ = true;
-    let_go();
-    finish();
+  if (queue_ != nullptr) {
+    // What is left in the pipes is little, and lost otherwise: it is taken whatever waits already.
+    impatient_ = is_non_blocking();
+    while (pipes_[0].fd || pipes_[1].fd) {
+      let_go();
+      finish();
+    }
+    impatient_ = dropped_unsaid_ > 0;
   }
   plan_ = plan;
   let_go();

@@ -181,6 +181,29 @@ TEST_F(SlowDiskTest, ABlockingContainerWaitsAndItsNeighbourDoesNot) {
   EXPECT_EQ(lines(task, "patient").size(), 100'002u);
 }
 
+TEST_F(SlowDiskTest, ARestartLosesNothingThatIsStillInThePipe) {
+  Container patient = gated("patient", "seq 1 15000");
+  patient.plan.log.mode = taskdir::LogMode::blocking;
+  patient.plan.stops_task = false;
+  Container other = container("other", "exec sleep 100000");
+  other.plan.log.mode = taskdir::LogMode::non_blocking;
+  const std::string task = run({patient, other});
+  const uint32_t supervisor = await(task, FactKind::supervising).pid;
+  ASSERT_TRUE(says_it_has_begun(task, "patient"));
+  FrozenWriter writer(supervisor);
+  ASSERT_TRUE(writer.is_frozen());
+  go();
+  await(task, FactKind::container_exited, 0);
+  start(task, 0);
+  await(task, FactKind::container_started, 0, 2);
+  writer.thaw();
+  await(task, FactKind::container_exited, 0, 2);
+  await(task, FactKind::container_started, 1);
+  ASSERT_TRUE(supervisors_->send(task, {.kind = taskdir::CommandKind::signal, .container = 1, .signal = SIGKILL}));
+  ASSERT_TRUE(await_gone(task));
+  EXPECT_EQ(lines(task, "patient").size(), 2u * 15'001u);
+}
+
 TEST_F(SlowDiskTest, WhatAHealthyDiskCanTakeIsNotDropped) {
   Container one = container("main", "seq 1 1000000");
   one.plan.log.mode = taskdir::LogMode::non_blocking;
