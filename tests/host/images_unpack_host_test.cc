@@ -184,6 +184,15 @@ TEST_F(ImagesHost, CompressedLayersAreReadAndDamagedOnesRefused) {
   EXPECT_EQ(files_in(layers()), 0u);
 }
 
+TEST_F(ImagesHost, AnArchiveMayEndWithItsLastFile) {
+  const std::string whole = Tar().file("first", "1").file("last", "the end").bytes();
+  const size_t end = whole.find("the end") + 7;
+  const auto layer = unpack(whole.substr(0, end));
+  ASSERT_OK(layer);
+  EXPECT_EQ(text(*layer + "/last"), "the end");
+  EXPECT_FALSE(unpack(whole.substr(0, 1536))) << "but not without its content";
+}
+
 TEST_F(ImagesHost, TheUnpackerIsConfined) {
 #ifdef __SANITIZE_ADDRESS__
   GTEST_SKIP() << "the sanitizers make system calls of their own: that build limits none";

@@ -13,6 +13,7 @@ namespace berth::unpack {
 namespace {
 
 constexpr size_t kBlockBytes = 128 * 1024;
+constexpr size_t kTarBlockBytes = 512;
 constexpr std::string_view kWhiteout = ".wh.";
 constexpr std::string_view kOpaque = ".wh..wh..opq";
 
@@ -33,8 +34,19 @@ struct Stream {
   sha256_ctx hash{};
   uint64_t bytes = 0;
   bool too_large = false;
+  bool padded = false;
 
   // libarchive's read callback: bytes, 0 at the end, negative for an error.
+  la_ssize_t read_padded(const void** block) {
+    static constexpr char kZeros[kTarBlockBytes] = {};
+    const la_ssize_t size = read(block);
+    const size_t over = bytes % kTarBlockBytes;
+    if (size != 0 || over == 0 || padded) return size;
+    // Some tools (umoci) end an archive with its last file's last byte, and Go's reader, which Docker's is, takes that.
+    padded = true;
+    *block = kZeros;
+    return static_cast<la_ssize_t>(kTarBlockBytes - over);
+  }
   la_ssize_t read(const void** block) {
     size_t size = 0;
     la_int64_t offset = 0;
@@ -53,7 +65,7 @@ struct Stream {
 
 la_ssize_t read_stream(archive* tar, void* data, const void** block) {
   auto* stream = static_cast<Stream*>(data);
-  const la_ssize_t size = stream->read(block);
+  const la_ssize_t size = stream->read_padded(block);
   if (size < 0) {
     if (stream->too_large) {
       archive_set_error(tar, EFBIG, "the layer is larger than %llu bytes",
