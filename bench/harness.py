@@ -56,7 +56,9 @@ def number(value):
         return f"{value:.0f}"
     if value >= 10:
         return f"{value:.1f}"
-    return f"{value:.2f}"
+    if value >= 1 or value == 0:
+        return f"{value:.2f}"
+    return f"{value:.3f}"  # an eighth is 0.125: with two digits a bound would look stricter than it is
 
 
 def percentile(values, q):
