@@ -335,6 +335,9 @@ int serve(const Options& options) {
   sigaddset(&signals, SIGINT);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
+  // What containers are given (/etc/hosts, /etc/resolv.conf, volumes) is for every user in them. All else has modes of its
+  // own and lies in a directory that only we may enter.
+  ::umask(022);
   Daemon daemon(options);
   if (const auto prepared = daemon.prepare(); !prepared) return cli::complain(prepared.error().context);
   return daemon.run();

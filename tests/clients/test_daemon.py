@@ -11,6 +11,7 @@ import subprocess
 import pytest
 
 from berth_world import SERVE, World, eventually, process_alive, program, shell
+from conftest import furnish
 
 
 def refused(world, *arguments, **options):
@@ -134,6 +135,22 @@ def forge_owner(path, content):
     before = path.read_bytes()
     assert crc32c(before[4:]) == int.from_bytes(before[:4], "little"), "the file's form has changed"
     path.write_bytes(crc32c(content[4:]).to_bytes(4, "little") + content[4:])
+
+
+def test_a_strict_umask_hides_nothing_from_containers(new_berth, busybox_layout):
+    world = new_berth(start=False)
+    before = os.umask(0o077)
+    try:
+        world.start()
+    finally:
+        os.umask(before)
+    furnish(world, busybox_layout)
+    look = shell("cat /etc/hosts /etc/hostname /etc/resolv.conf > /dev/null && ls /shared && echo all", user="nobody",
+                 mountPoints=[{"sourceVolume": "shared", "containerPath": "/shared"}])
+    arn = world.run_task(world.define("look", look, volumes=[{"name": "shared"}]))
+    world.wait_task(arn, "STOPPED")
+    assert world.lines(arn) == ["all"]
+    assert [path.stat().st_mode & 0o077 for path in (world.state, world.state / "credentials", world.state / "admin.sock")] == [0, 0, 0]
 
 
 def test_two_daemons_on_one_state_directory(new_berth):
