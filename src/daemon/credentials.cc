@@ -8,6 +8,7 @@
 #include <cerrno>
 
 #include "base/fd.h"
+#include "base/files.h"
 #include "cli/aws_files.h"
 
 namespace berth::daemon {
@@ -46,13 +47,7 @@ Result<RootKeys> root_keys(const std::string& state_directory, Random& random) {
                 random_text(random, 40, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+")};
   const std::string text = fmt::format("[default]\naws_access_key_id = {}\naws_secret_access_key = {}\n",
                                        keys.access_key_id, keys.secret_access_key);
-  const std::string temporary = path + ".new";
-  ::unlink(temporary.c_str());
-  Fd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-  if (!fd) return fail(errno, "open " + temporary);
-  if (::write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) || ::fsync(fd.get()) != 0)
-    return fail(errno, "write " + temporary);
-  if (::rename(temporary.c_str(), path.c_str()) != 0) return fail(errno, "rename to " + path);
+  if (auto written = replace_file(path, text, Durable::yes); !written) return tl::unexpected(written.error());
   return keys;
 }
 

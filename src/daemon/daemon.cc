@@ -16,6 +16,7 @@
 #include "agent/network/instance.h"
 #include "agent/network/network.h"
 #include "agent_simulated/agent.h"
+#include "base/files.h"
 #include "base/log.h"
 #include "cli/arguments.h"
 #include "control/loop/loop.h"
@@ -189,7 +190,7 @@ Result<void> Daemon::prepare_state() {
   if (instance) {
     std::string claims;
     for (const auto& [key, one] : records::range<records::Vpc>(*store_, "ec2/vpc/")) claims += one->cidr + "\n";
-    if (auto claimed = network::write_file(claims_path(*instance), claims); !claimed) return claimed;
+    if (auto claimed = replace_file(claims_path(*instance), claims, Durable::no); !claimed) return claimed;
   }
   log_store_ = std::make_unique<logstore::LogStore>(options_.state_directory + "/logs");
   return {};

@@ -1,18 +1,15 @@
 #include "agent/apply/host_machine.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <filesystem>
-#include <fstream>
-#include <sstream>
 
 #include "agent/apply/container_bundle.h"
 #include "agent/runtime/oci_config.h"
-#include "base/fd.h"
+#include "base/files.h"
 #include "base/kill_point.h"
 #include "base/log.h"
 #include "dataplane/task_files.h"
@@ -22,17 +19,11 @@
 namespace berth::agent {
 namespace {
 
+constexpr size_t kObservedBytesMax = 1 << 20;
+
 Result<void> make_directory(const std::string& path, mode_t mode) {
   if (::mkdir(path.c_str(), mode) == 0 || errno == EEXIST) return {};
   return fail(errno, "mkdir " + path);
-}
-
-Result<void> write_file(const std::string& path, const std::string& text, mode_t mode) {
-  Fd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode));
-  if (!fd) return fail(errno, "open " + path);
-  if (::write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()))
-    return fail(errno, "write " + path);
-  return {};
 }
 
 }  // namespace
@@ -145,8 +136,9 @@ Result<void> HostMachine::write_files(const Launch& launch) {
        {std::pair<const char*, std::string>{"hosts", dataplane::render_hosts(launch.address, region)},
         {"hostname", dataplane::render_hostname(launch.address, region)},
         {"resolv.conf", dataplane::render_resolv_conf(launch.net.resolvers, region)}})
-    if (auto written = write_file(network + "/" + file, text, 0644); !written) return written;
-  return write_file(directory + "/observed", launch.observed, 0600);
+    if (auto written = replace_file(network + "/" + file, text, Durable::no, 0644); !written)
+      return written;
+  return replace_file(directory + "/observed", launch.observed, Durable::no);
 }
 
 Result<std::vector<Bundle>> HostMachine::bundles(const Launch& launch) const {
@@ -244,10 +236,7 @@ void HostMachine::collect_network(std::set<std::string> live) {
 }
 
 std::string HostMachine::observed_at_launch(const std::string& task_id) const {
-  std::ifstream in(task_directory(task_id) + "/observed", std::ios::binary);
-  std::stringstream text;
-  text << in.rdbuf();
-  return text.str();
+  return read_file(task_directory(task_id) + "/observed", kObservedBytesMax).value_or("");
 }
 
 void HostMachine::remove_own_logs(const std::string& task_id) {

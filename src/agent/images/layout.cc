@@ -8,7 +8,7 @@
 #include <filesystem>
 
 #include "agent/images/image_name.h"
-#include "base/fd.h"
+#include "base/files.h"
 #include "base/kill_point.h"
 #include "base/random.h"
 
@@ -21,34 +21,6 @@ constexpr size_t kJsonBytesMax = 64 << 20;  // index.json of a store with a hund
 
 std::string blob_in(const std::string& layout, const std::string& digest) {
   return layout + "/blobs/sha256/" + digest.substr(7);
-}
-
-Result<std::string> read_file(const std::string& path, size_t most) {
-  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
-  if (!fd) return fail(errno, "open " + path);
-  std::string text;
-  char buffer[16 * 1024];
-  ssize_t size;
-  while ((size = ::read(fd.get(), buffer, sizeof buffer)) > 0) {
-    text.append(buffer, static_cast<size_t>(size));
-    if (text.size() > most) return fail(EFBIG, "read " + path);
-  }
-  if (size < 0) return fail(errno, "read " + path);
-  return text;
-}
-
-Result<void> write_file(const std::string& path, const std::string& text) {
-  const std::string temporary = path + ".new";
-  const Fd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-  if (!fd) return fail(errno, "create " + temporary);
-  if (::write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) || ::fsync(fd.get()) != 0) {
-    return fail(errno, "write " + temporary);
-  }
-  kill_point("image-load");
-  if (::rename(temporary.c_str(), path.c_str()) != 0) return fail(errno, "rename to " + path);
-  const Fd parent(::open(fs::path(path).parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!parent || ::fsync(parent.get()) != 0) return fail(errno, "write the directory of " + path);
-  return {};
 }
 
 std::string random_name() {
@@ -66,7 +38,7 @@ Incoming::~Incoming() {
 std::string Incoming::blob(const std::string& digest) const { return blob_in(directory, digest); }
 
 Result<Descriptor> Incoming::manifest() const {
-  auto text = read_file(directory + "/index.json", kManifestBytesMax);
+  auto text = read_file(directory + "/index.json", kManifestBytesMax, O_NOFOLLOW);
   if (!text) return tl::unexpected(text.error());
   auto manifests = parse_index(*text);
   if (!manifests) return tl::unexpected(manifests.error());
@@ -85,7 +57,8 @@ Result<void> Layout::prepare() const {
     if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return fail(errno, "make directory " + path);
   }
   if (::access((directory_ + "/oci/oci-layout").c_str(), F_OK) != 0) {
-    if (auto written = write_file(directory_ + "/oci/oci-layout", "{\"imageLayoutVersion\":\"1.0.0\"}\n"); !written) {
+    if (auto written = replace_file(directory_ + "/oci/oci-layout", "{\"imageLayoutVersion\":\"1.0.0\"}\n", Durable::yes);
+        !written) {
       return written;
     }
   }
@@ -97,23 +70,24 @@ Result<void> Layout::prepare() const {
 }
 
 Result<std::vector<Descriptor>> Layout::read_index() const {
-  auto text = read_file(directory_ + "/oci/index.json", kJsonBytesMax);
+  auto text = read_file(directory_ + "/oci/index.json", kJsonBytesMax, O_NOFOLLOW);
   if (!text && text.error().errno_value == ENOENT) return std::vector<Descriptor>{};
   if (!text) return tl::unexpected(text.error());
   return parse_index(*text);
 }
 
 Result<void> Layout::write_index(const std::vector<Descriptor>& manifests) const {
-  return write_file(directory_ + "/oci/index.json", render_index(manifests));
+  kill_point("image-load");
+  return replace_file(directory_ + "/oci/index.json", render_index(manifests), Durable::yes);
 }
 
 Result<StoredImage> Layout::read_image(const std::string& manifest_path,
                                        const std::function<std::string(const std::string&)>& blob_path) const {
-  auto text = read_file(manifest_path, kManifestBytesMax);
+  auto text = read_file(manifest_path, kManifestBytesMax, O_NOFOLLOW);
   if (!text) return tl::unexpected(text.error());
   auto manifest = parse_manifest(*text);
   if (!manifest) return tl::unexpected(manifest.error());
-  auto configuration_text = read_file(blob_path(manifest->config.digest), kManifestBytesMax);
+  auto configuration_text = read_file(blob_path(manifest->config.digest), kManifestBytesMax, O_NOFOLLOW);
   if (!configuration_text) return tl::unexpected(configuration_text.error());
   auto configuration = parse_configuration(*configuration_text);
   if (!configuration) return tl::unexpected(configuration.error());

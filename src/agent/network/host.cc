@@ -12,6 +12,7 @@
 
 #include "agent/network/namespaces.h"
 #include "agent/network/nft.h"
+#include "base/files.h"
 #include "base/log.h"
 #include "dataplane/ruleset.h"
 
@@ -22,6 +23,7 @@ namespace fs = std::filesystem;
 using dataplane::Ipv4Network;
 
 constexpr const char* kForwardingMarker = "/ip_forward_was_off";
+constexpr size_t kResolvConfBytesMax = 1 << 20;
 
 bool local_to_host(NetlinkSocket& route, dataplane::Ipv4 address) {
   NetlinkBatch batch;
@@ -102,7 +104,7 @@ Result<void> ensure_forwarding(const std::string& run_root) {
   auto value = read_sysctl("net/ipv4/ip_forward");
   if (!value) return tl::unexpected(value.error());
   if (*value != "0") return {};
-  if (auto marked = write_file(run_root + kForwardingMarker, ""); !marked) return marked;
+  if (auto marked = replace_file(run_root + kForwardingMarker, "", Durable::no); !marked) return marked;
   return write_sysctl("net/ipv4/ip_forward", "1");
 }
 
@@ -127,7 +129,7 @@ void open_loopback(const Instance& instance, const dataplane::Upstreams& upstrea
 dataplane::Upstreams read_upstreams(const std::vector<std::string>& resolv_confs) {
   dataplane::Upstreams last;
   for (const std::string& path : resolv_confs) {
-    const auto text = read_file(path);
+    const auto text = read_file(path, kResolvConfBytesMax);
     if (!text) continue;
     const dataplane::Upstreams upstreams = dataplane::parse_resolv_conf(*text);
     if (!upstreams.usable.empty()) return upstreams;

@@ -12,12 +12,15 @@
 #include <filesystem>
 
 #include "agent/network/namespaces.h"
+#include "base/files.h"
 #include "base/random.h"
 
 namespace berth::network {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr size_t kFileBytesMax = 64 * 1024;
 
 // Two instances of one short name are told apart by their owner file.
 std::string short_hash(std::string_view text) { return fmt::format("{:06x}", name_hash(text) >> 40); }
@@ -59,30 +62,6 @@ bool fit_for_name(const std::string& id) {
 
 std::string Instance::vpc_link(const std::string& vpc_id) const { return link_prefix() + short_hash(vpc_id); }
 
-Result<std::string> read_file(const std::string& path) {
-  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd) return fail(errno, "open " + path);
-  std::string text;
-  char buffer[4096];
-  while (true) {
-    const ssize_t size = ::read(fd.get(), buffer, sizeof buffer);
-    if (size < 0) return fail(errno, "read " + path);
-    if (size == 0) return text;
-    text.append(buffer, static_cast<size_t>(size));
-  }
-}
-
-Result<void> write_file(const std::string& path, const std::string& content) {
-  const std::string temporary = path + ".new";
-  const Fd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-  if (!fd) return fail(errno, "create " + temporary);
-  if (::write(fd.get(), content.data(), content.size()) != static_cast<ssize_t>(content.size())) {
-    return fail(errno, "write " + temporary);
-  }
-  if (::rename(temporary.c_str(), path.c_str()) != 0) return fail(errno, "rename to " + path);
-  return {};
-}
-
 namespace {
 // Locks of the open file, not of the process: threads of one process exclude one another as well.
 struct flock whole_file() {
@@ -114,13 +93,13 @@ Result<Instance> instance_of(const std::string& state_directory, const std::stri
   const std::string canonical = fs::canonical(state_directory, error);
   if (error) return fail(error.value(), "state directory " + state_directory);
   const std::string id_path = canonical + "/instance";
-  auto id = read_file(id_path);
+  auto id = read_file(id_path, kFileBytesMax);
   if (!id && id.error().errno_value == ENOENT) {
     SystemRandom random;
-    if (auto written = write_file(id_path, new_hex_id(random, 16) + "\n"); !written) {
+    if (auto written = replace_file(id_path, new_hex_id(random, 16) + "\n", Durable::yes); !written) {
       return tl::unexpected(written.error());
     }
-    id = read_file(id_path);
+    id = read_file(id_path, kFileBytesMax);
   }
   if (!id) return tl::unexpected(id.error());
   return Instance{short_hash(owner_text(canonical, first_line(*id))), run_root};
@@ -133,17 +112,17 @@ Result<void> prepare_instance(const Instance& instance, const std::string& state
   std::error_code error;
   const std::string canonical = fs::canonical(state_directory, error);
   if (error) return fail(error.value(), "state directory " + state_directory);
-  auto id = read_file(canonical + "/instance");
+  auto id = read_file(canonical + "/instance", kFileBytesMax);
   if (!id) return tl::unexpected(id.error());
   const std::string owner = owner_text(canonical, first_line(*id));
   const std::string owner_path = instance.directory() + "/owner";
-  if (auto present = read_file(owner_path); present && *present != owner) {
+  if (auto present = read_file(owner_path, kFileBytesMax); present && *present != owner) {
     return fail(
         fmt::format("{} belongs to the state directory {}, whose instance has the same short name; move one of "
                     "the two state directories",
                     instance.directory(), first_line(*present)));
   }
-  if (auto written = write_file(owner_path, owner); !written) return written;
+  if (auto written = replace_file(owner_path, owner, Durable::no); !written) return written;
   for (const std::string& directory : {instance.vpcs_directory(), instance.netns_directory()}) {
     if (auto made = make_directory(directory, 0755); !made) return made;
   }
@@ -158,7 +137,7 @@ Result<void> prepare_instance(const Instance& instance, const std::string& state
 }
 
 Result<void> write_vpc_record(const Instance& instance, const VpcRecord& record) {
-  return write_file(instance.vpcs_directory() + "/" + record.vpc_id, record.network.to_string() + "\n");
+  return replace_file(instance.vpcs_directory() + "/" + record.vpc_id, record.network.to_string() + "\n", Durable::no);
 }
 
 std::vector<VpcRecord> read_vpc_records(const Instance& instance) {
@@ -166,7 +145,7 @@ std::vector<VpcRecord> read_vpc_records(const Instance& instance) {
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(instance.vpcs_directory(), error)) {
     const std::string id = entry.path().filename();
-    const auto text = read_file(entry.path());
+    const auto text = read_file(entry.path(), kFileBytesMax);
     if (!fit_for_name(id) || !text) continue;
     if (const auto network = dataplane::parse_network(first_line(*text))) records.push_back({id, *network});
   }
@@ -180,11 +159,11 @@ std::vector<SeenInstance> list_instances(const std::string& run_root) {
     if (!entry.is_directory(error)) continue;
     SeenInstance seen;
     seen.instance = {entry.path().filename(), run_root};
-    const auto owner = read_file(seen.instance.directory() + "/owner");
+    const auto owner = read_file(seen.instance.directory() + "/owner", kFileBytesMax);
     // Without an owner nothing has been made yet: the file comes before every other object.
     if (!owner) continue;
     seen.state_directory = first_line(*owner);
-    const auto id = read_file(seen.state_directory + "/instance");
+    const auto id = read_file(seen.state_directory + "/instance", kFileBytesMax);
     seen.state_gone = !id || owner_text(seen.state_directory, first_line(*id)) != *owner;
     seen.running = locked(seen.instance.directory() + "/lock");
     seen.vpcs = read_vpc_records(seen.instance);

@@ -70,10 +70,6 @@ std::vector<VpcRecord> read_vpc_records(const Instance& instance);
 Result<Fd> lock_file(const std::string& path, bool wait);
 bool locked(const std::string& path);  // by somebody; takes nothing itself
 
-// Whole-file reads and atomic writes of our small files.
-Result<std::string> read_file(const std::string& path);
-Result<void> write_file(const std::string& path, const std::string& content);
-
 // FNV-1a: for names that must be short, not for secrets.
 uint64_t name_hash(std::string_view text);
 

@@ -15,6 +15,7 @@
 #include "agent/network/doctor.h"
 #include "agent/network/file_watch.h"
 #include "agent/network/instance.h"
+#include "base/files.h"
 #include "agent/network/netlink.h"
 #include "agent/network/serial_thread.h"
 #include "agent/network/vpc.h"
@@ -204,7 +205,7 @@ TEST(Doctor, ExplainsWhyNamesDoNotResolve) {
   const Directory directory;
   const std::string path = directory.make("d") + "/resolv.conf";
   const auto name_servers = [&](const std::string& text) {
-    EXPECT_TRUE(write_file(path, text));
+    EXPECT_TRUE(replace_file(path, text, Durable::no));
     Check found;
     for (const Check& check : check_network({directory.make("run"), "", {path}})) {
       EXPECT_FALSE(check.purpose.empty()) << check.name;

@@ -8,7 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "agent/supervise/files.h"
+#include "base/files.h"
 #include "taskdir/paths.h"
 
 namespace berth::agent {
@@ -63,17 +63,22 @@ Result<StartedSupervisor> start_supervisor(const std::string& program, const std
 Fd open_pidfd(uint32_t pid) { return Fd(static_cast<int>(syscall(SYS_pidfd_open, static_cast<pid_t>(pid), 0))); }
 
 std::optional<taskdir::Owner> read_owner(const std::string& task_directory) {
-  const auto bytes = read_small_file(task_directory + "/" + taskdir::kOwnerFile, 4096);
+  const auto bytes = read_file(task_directory + "/" + taskdir::kOwnerFile, 4096);
   return bytes ? taskdir::decode_owner(*bytes) : std::nullopt;
 }
 
 bool is_same_process(const taskdir::Owner& owner) {
-  auto boot_id = read_small_file("/proc/sys/kernel/random/boot_id", 64);
+  auto boot_id = read_file("/proc/sys/kernel/random/boot_id", 64);
   if (!boot_id || boot_id->substr(0, boot_id->find('\n')) != owner.boot_id) return false;
-  const auto stat = read_small_file("/proc/" + std::to_string(owner.pid) + "/stat", 4096);
+  const auto stat = read_file("/proc/" + std::to_string(owner.pid) + "/stat", 4096);
   if (!stat || taskdir::start_ticks_of_stat(*stat) != owner.start_ticks) return false;
   const size_t bracket = stat->rfind(')');  // "(name) S …": one that has ended and waits to be reaped is no supervisor
   return stat->compare(bracket, 3, ") Z") != 0 && stat->compare(bracket, 3, ") X") != 0;
+}
+
+bool is_locked(const std::string& path) {
+  const Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  return fd && flock(fd.get(), LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
 }
 
 }  // namespace berth::agent

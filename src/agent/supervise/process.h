@@ -24,5 +24,7 @@ Result<StartedSupervisor> start_supervisor(const std::string& program, const std
 Fd open_pidfd(uint32_t pid);
 std::optional<taskdir::Owner> read_owner(const std::string& task_directory);
 bool is_same_process(const taskdir::Owner& owner);
+// Whether another process holds the file's lock (flock).
+bool is_locked(const std::string& path);
 
 }  // namespace berth::agent

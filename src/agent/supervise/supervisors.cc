@@ -11,8 +11,8 @@
 #include <algorithm>
 #include <filesystem>
 
-#include "agent/supervise/files.h"
 #include "agent/supervise/process.h"
+#include "base/files.h"
 #include "base/kill_point.h"
 #include "base/log.h"
 #include "taskdir/cgroups.h"
@@ -78,7 +78,7 @@ Result<void> Supervisors::write_bundle(const std::string& task_id, const Bundle&
   std::error_code error;
   std::filesystem::create_directories(path, error);
   if (error) return fail(error.value(), "make " + path);
-  return write_file_atomically(path, "config.json", bundle.config);
+  return replace_file(path + "/config.json", bundle.config, Durable::no);
 }
 
 Result<void> Supervisors::spawn(const taskdir::Plan& plan, const std::vector<Bundle>& bundles) {
@@ -94,7 +94,7 @@ Result<void> Supervisors::spawn(const taskdir::Plan& plan, const std::vector<Bun
   for (const Bundle& bundle : bundles) {
     if (auto written = write_bundle(plan.task_id, bundle); !written) return written;
   }
-  if (auto written = write_file_atomically(path, taskdir::kPlanFile, taskdir::encode_plan(plan)); !written) {
+  if (auto written = replace_file(path + "/" + taskdir::kPlanFile, taskdir::encode_plan(plan), Durable::no); !written) {
     return written;
   }
   kill_point("before-spawn");
@@ -213,7 +213,7 @@ void Supervisors::clean_up(const std::string& task_id, int64_t until_ms) {
 }
 
 std::string Supervisors::last_words(const Task& task) const {
-  auto words = read_small_file(directory(task.plan.task_id) + "/" + taskdir::kTroubleFile, 4096);
+  auto words = read_file(directory(task.plan.task_id) + "/" + taskdir::kTroubleFile, 4096);
   if (!words || words->empty()) return "the task's supervisor ended unexpectedly";
   while (!words->empty() && words->back() == '\n') words->pop_back();
   return "the task's supervisor could not start: " + *words;
@@ -251,7 +251,7 @@ bool never_taken(const std::string& path) {
 
 void Supervisors::adopt_one(const std::string& name, uint64_t journal_from, AdoptReport& report) {
   const std::string path = directory(name);
-  auto bytes = read_small_file(path + "/" + taskdir::kPlanFile, kPlanBytesMax);
+  auto bytes = read_file(path + "/" + taskdir::kPlanFile, kPlanBytesMax);
   const auto plan = bytes ? taskdir::decode_plan(*bytes) : std::nullopt;
   const bool ours = plan && plan->task_id == name && plan->instance == options_.instance;
   if (bytes ? ours && never_taken(path) : bytes.error().errno_value == ENOENT) {
