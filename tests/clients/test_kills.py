@@ -19,7 +19,9 @@ from churn import CUT_OFF, Churn
 
 # Every kill_point() of the daemon, and up to which passage it is let to live.
 POINTS = {"before-commit": 40, "after-commit": 40, "before-spawn": 3, "after-spawn": 3, "before-network": 3, "after-network": 3,
-          "before-stop": 3, "before-release": 3, "image-load": 1, "layer-unpacked": 1}
+          "before-stop": 3, "after-stop": 3, "before-release": 3, "after-release": 3, "layer-unpacked": 1, "before-image-index": 1,
+          "after-image-index": 1}
+IMAGE_POINTS = ("layer-unpacked", "before-image-index", "after-image-index")
 AT_EACH_POINT = 5
 KILLS = 110
 STEADY_TASKS = 3
@@ -37,7 +39,7 @@ def layouts(busybox_layout, tmp_path_factory):
     """Images with a layer of their own each, so that loading one unpacks one."""
     directory = tmp_path_factory.mktemp("layouts")
     made = []
-    for number in range(2 * AT_EACH_POINT + 4):
+    for number in range(len(IMAGE_POINTS) * AT_EACH_POINT + 4):
         layout, file = directory / f"layout-{number}", directory / f"file-{number}"
         shutil.copytree(busybox_layout, layout)
         file.write_text(f"layer {number}\n")
@@ -74,7 +76,7 @@ class Killer:
         self._die(point)
 
     def _live(self, point):
-        loading = self._load_image() if point in ("image-load", "layer-unpacked") else None
+        loading = self._load_image() if point in IMAGE_POINTS else None
         end = time.monotonic() + (PATIENCE_SECONDS if point else self.random.uniform(0, 0.8))
         while self.world.alive() and time.monotonic() < end:
             if not self.churn.step():
@@ -134,7 +136,7 @@ def killed(new_berth_of_module, layouts):
         point = wanted.pop() if wanted and killer.random.random() < 0.8 else None
         hits = killer.hits.get(point)
         killer.life(point)
-        if point and killer.hits[point] == hits and (killer.layouts or not point.startswith(("image", "layer"))):
+        if point and killer.hits[point] == hits and (killer.layouts or point not in IMAGE_POINTS):
             wanted.insert(0, point)
         assert time.monotonic() - began < 240, f"too slow: {killer.kills} kills; still wanted: {wanted}"
     print(f"{killer.kills} kills in {time.monotonic() - began:.0f} s: {killer.hits}, {killer.at_random} at random moments; "

@@ -192,6 +192,7 @@ void HostMachine::start(const std::string& task_id, uint32_t container) {
 void HostMachine::stop(const std::string& task_id, const std::string& why) {
   kill_point("before-stop");
   command(task_id, {.kind = taskdir::CommandKind::stop_task, .text = why});
+  kill_point("after-stop");
 }
 
 void HostMachine::execute(const std::string& task_id, uint32_t container, std::vector<std::string> arguments,
@@ -221,6 +222,7 @@ void HostMachine::remove(const std::string& task_id) {
   kill_point("before-release");
   parts_.supervisors.remove(task_id);
   parts_.cgroups.remove(task_id);
+  kill_point("after-release");
 }
 
 void HostMachine::wake_at(TimeMs when_ms, std::function<void()> callback) {

@@ -77,8 +77,10 @@ Result<std::vector<Descriptor>> Layout::read_index() const {
 }
 
 Result<void> Layout::write_index(const std::vector<Descriptor>& manifests) const {
-  kill_point("image-load");
-  return replace_file(directory_ + "/oci/index.json", render_index(manifests), Durable::yes);
+  kill_point("before-image-index");
+  auto written = replace_file(directory_ + "/oci/index.json", render_index(manifests), Durable::yes);
+  kill_point("after-image-index");
+  return written;
 }
 
 Result<StoredImage> Layout::read_image(const std::string& manifest_path,
