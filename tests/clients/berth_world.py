@@ -68,7 +68,7 @@ class World:
         return [str(program()), *map(str, arguments)]
 
     def start(self, kill_at=None, expect_ready=True):
-        """Starts the daemon and returns its `ready` line. With expect_ready=False its death before that is fine (None)."""
+        """Starts the daemon and returns its `ready` line. With expect_ready=False its death by SIGKILL before that is fine (None)."""
         assert self.process is None
         environment = {k: v for k, v in os.environ.items() if k != "BERTH_KILL_AT"}
         if kill_at:
@@ -84,7 +84,7 @@ class World:
         if line is None:
             status = self.process.wait(timeout=SUBPROCESS_SECONDS)
             self._forget_process()
-            if not expect_ready:
+            if not expect_ready and status == -signal.SIGKILL:
                 return None
             raise AssertionError(f"berth serve ended with {status} before it was ready:\n{self.log_end()}")
         self.address = line.split("http://", 1)[1].split()[0]

@@ -1,11 +1,13 @@
-"""A client that keeps a Berth busy while its daemon is killed, and knows what it was promised.
+"""A client that keeps a Berth busy while its daemon and its supervisors are killed, and knows what it was promised.
 
 Each operation ends in one of two ways. Acknowledged: from now on the promise is in the model, and only what was promised may be
 seen. Cut off: the daemon died before it answered, so both are right, done and not done, until a later look or a repetition with the
 same token says which.
 """
 
+import os
 import random
+import signal
 import time
 
 import botocore.exceptions
@@ -34,6 +36,7 @@ class Churn:
         self.tokens = {}                   # client token → task, or None where that is not known
         self.short = set()                 # tokens whose task ends by itself
         self.stopped = set()               # tasks whose stop was acknowledged
+        self.orphaned = set()              # ids of tasks whose supervisor was killed
         self.put, self.maybe_put = [], []  # messages
         self.revisions = {}                # revision → its only environment value
         self.next = 0
@@ -89,7 +92,7 @@ class Churn:
             return self.tag()
         else:
             self.runs_left -= 1
-            alive = [arn for token, arn in self.tokens.items() if token not in self.short and arn not in self.stopped]
+            alive = self.long_lived()
             token = f"token-{self.number()}"
             if len(alive) >= LONG_LIVED_MAX or self.random.random() < 0.3:
                 self.short.add(token)
@@ -102,12 +105,21 @@ class Churn:
         self.tokens[token] = task["taskArn"]
 
     def stop(self):
-        alive = [arn for token, arn in self.tokens.items() if arn and token not in self.short and arn not in self.stopped]
+        alive = [arn for arn in self.long_lived() if arn]
         if not alive:
             return self.run()
         arn = self.random.choice(alive)
         self.ecs.stop_task(task=arn, reason="churn")
         self.stopped.add(arn)
+
+    def kill_supervisor(self):
+        """Of any task but the steady ones, whoever's it is; needs no daemon."""
+        steady = {id_of(arn) for arn in self.steady}
+        pids = {task: pid for task, pid in self.world.supervisors().items() if task not in steady | self.orphaned}
+        if pids:
+            task = self.random.choice(sorted(pids))
+            os.kill(pids[task], signal.SIGKILL)
+            self.orphaned.add(task)
 
     def put_events(self):
         messages = [f"put-{self.number()}" for _ in range(self.random.randrange(1, 6))]
@@ -127,8 +139,8 @@ class Churn:
     def step(self):
         """One random operation; False when it was cut off."""
         time.sleep(self.random.uniform(0, 2 * PACE_SECONDS))
-        operation = self.random.choices([self.tag, self.scale, self.run, self.stop, self.put_events, self.register],
-                                        [3, 3, 4, 3, 3, 1])[0]
+        operation = self.random.choices([self.tag, self.scale, self.run, self.stop, self.kill_supervisor, self.put_events, self.register],
+                                        [9, 9, 12, 9, 1, 9, 3])[0]
         try:
             operation()
         except CUT_OFF:
@@ -153,27 +165,32 @@ class Churn:
         """Repeats what was cut off; returns when everything has come to rest."""
         while None in self.tokens.values():
             self.run()
-        for token, arn in self.tokens.items():
-            if token in self.short or arn in self.stopped:
-                self.world.wait_task(arn, "STOPPED", seconds=60)
-            else:
-                self.world.wait_task(arn, "RUNNING", seconds=60)
+        running = set(self.long_lived())
+        for arn in self.tokens.values():
+            self.world.wait_task(arn, "RUNNING" if arn in running else "STOPPED", seconds=60)
         self.world.wait_steady("churn", next(iter(self.desired)), seconds=60)
+
+    def long_lived(self):
+        """Tasks of their own that should run now; None for one of which no answer came."""
+        return [arn for token, arn in self.tokens.items()
+                if token not in self.short and arn not in self.stopped and (arn is None or id_of(arn) not in self.orphaned)]
 
     def living(self):
         """Tasks that should run now."""
-        alive = {arn for token, arn in self.tokens.items() if token not in self.short and arn not in self.stopped}
-        return alive | set(self.steady) | set(self.world.service_tasks("churn"))
+        return set(self.long_lived()) | set(self.steady) | set(self.world.service_tasks("churn"))
 
     def check_tasks(self):
         for token, arn in self.tokens.items():
             found = [a for status in ("RUNNING", "STOPPED")
                      for a in self.ecs.list_tasks(startedBy=token, desiredStatus=status)["taskArns"]]
             assert found == [arn], f"{token} was asked for once and gave {found}"
-        for arn in self.stopped:
-            task = self.world.task(arn)
-            assert (task["lastStatus"], task["stoppedReason"]) == ("STOPPED", "churn"), \
-                {k: task.get(k) for k in ("taskArn", "startedBy", "stopCode", "stoppedReason", "createdAt", "startedAt", "stoppedAt", "containers")}
+        for token, arn in self.tokens.items():
+            task, orphaned = self.world.task(arn), id_of(arn) in self.orphaned
+            if arn not in self.stopped and (token in self.short or not orphaned):
+                continue
+            told = {k: task.get(k) for k in ("taskArn", "startedBy", "stopCode", "stoppedReason", "createdAt", "startedAt", "stoppedAt", "containers")}
+            assert task["lastStatus"] == "STOPPED", told
+            assert (arn in self.stopped and task["stoppedReason"] == "churn") or (orphaned and "supervisor" in task["stoppedReason"]), told
 
     def check_definitions(self):
         for revision, value in self.revisions.items():
@@ -207,6 +224,10 @@ class Churn:
             task = self.world.task(name.rsplit("/", 1)[1])
             assert task["lastStatus"] != "STOPPED" or task["containers"][0].get("exitCode") != 0, f"{name} lost its end: {lines[-2:]}"
         return ended
+
+
+def id_of(arn):
+    return arn.rsplit("/", 1)[1]
 
 
 def around_break(numbers):

@@ -1,4 +1,5 @@
-"""kill -9 of the daemon, at least a hundred times, under churn: at every named point several times, and at random moments.
+"""kill -9 of the daemon, at least a hundred times, under churn: at every named point several times, and at random moments. Now and
+then a supervisor is killed as well, with a daemon that sees it or without one.
 
 The seed is printed; BERTH_KILL_SEED=… runs one again (the kernel's own timing is not part of it).
 """
@@ -65,30 +66,29 @@ class Killer:
     def life(self, point):
         """One life of the daemon. `point` None: it dies at a random moment."""
         passage = self.random.randint(1, POINTS[point]) if point else 0
+        if self.random.random() < 0.1:
+            self.churn.kill_supervisor()  # while no daemon sees it
         ready = self.world.start(kill_at=f"{point}:{passage}" if point else None, expect_ready=point is None)
+        loading = self._load_image() if ready and point in IMAGE_POINTS else None
         if ready:
             try:
                 self.churn.connect()
                 self.churn.check_acknowledged()
-                self._live(point)
+                self._live(point, loading)
             except CUT_OFF:
                 self.churn.cut_off += 1
         self._die(point)
+        if loading:
+            loading.join(20)
+            assert not loading.is_alive(), "berth image load hangs on a daemon that is dead"
 
-    def _live(self, point):
-        loading = self._load_image() if point in IMAGE_POINTS else None
+    def _live(self, point, loading):
         end = time.monotonic() + (PATIENCE_SECONDS if point else self.random.uniform(0, 0.8))
         while self.world.alive() and time.monotonic() < end:
             if not self.churn.step():
                 break
-        if loading:
-            if self.world.alive():
-                loading.join(PATIENCE_SECONDS)
-            if self.world.alive():
-                self.world.process.send_signal(signal.SIGKILL)
-                self.world.process.wait(10)
-            loading.join(20)
-            assert not loading.is_alive(), "berth image load hangs on a daemon that is dead"
+        if loading and self.world.alive():
+            loading.join(PATIENCE_SECONDS)
 
     def _load_image(self):
         layout, name = self.layouts.pop(), f"loaded-{len(self.loaded)}"
@@ -140,7 +140,7 @@ def killed(new_berth_of_module, layouts):
             wanted.insert(0, point)
         assert time.monotonic() - began < 240, f"too slow: {killer.kills} kills; still wanted: {wanted}"
     print(f"{killer.kills} kills in {time.monotonic() - began:.0f} s: {killer.hits}, {killer.at_random} at random moments; "
-          f"acknowledged {churn.done}, cut off {churn.cut_off}")
+          f"{len(churn.orphaned)} supervisors killed; acknowledged {churn.done}, cut off {churn.cut_off}")
     world.start()
     churn.connect()
     churn.check_acknowledged()
@@ -173,6 +173,7 @@ def test_there_were_enough_kills(killed):
     assert killer.kills >= 100
     assert all(hits >= AT_EACH_POINT for hits in killer.hits.values()), killer.hits
     assert killer.at_random >= 20
+    assert len(killer.churn.orphaned) >= 10
 
 
 def test_tasks_that_should_live_kept_their_processes(killed):
