@@ -28,6 +28,16 @@ bool uses(const Service& service, const records::TaskDefinition& d) {
   return false;
 }
 
+// With the status of this incarnation, not that of a deleted service of the same name. Control writes it all the time: a
+// change of it is no conflict with what a user asks, so no transaction remembers what was seen.
+Service with_status(const Context& context, records::keys::ServicePath path,
+                    std::shared_ptr<const records::ServiceSpec> spec) {
+  auto status = records::get<records::ServiceStatus>(
+      context.store, records::keys::service(records::keys::kServiceStatus, path));
+  if (status && status->incarnation != spec->incarnation) status = nullptr;
+  return {std::move(path), std::move(spec), std::move(status)};
+}
+
 }  // namespace
 
 ApiResult<ClusterPtr> find_cluster(Work& work, std::string_view text) {
@@ -87,11 +97,7 @@ bool definition_is_referenced(const Context& context, const records::Scope& scop
   if (context.tasks.using_definition(scope, d.family, d.revision) > 0) return true;
   const std::string prefix = fmt::format("{}{}/{}/", records::keys::kServiceSpec, scope.account, scope.region);
   for (const auto& [key, spec] : records::range<records::ServiceSpec>(context.store, prefix)) {
-    Service service{records::keys::service_path(key), spec, nullptr};
-    service.status = records::get<records::ServiceStatus>(
-        context.store, records::keys::service(records::keys::kServiceStatus, service.path));
-    if (service.status && service.status->incarnation != spec->incarnation) service.status = nullptr;
-    if (uses(service, d)) return true;
+    if (uses(with_status(context, records::keys::service_path(key), spec), d)) return true;
   }
   return false;
 }
@@ -107,14 +113,20 @@ const records::Revision& Service::effective() const {
 }
 
 std::optional<Service> find_service(Work& work, const std::string& cluster, const std::string& name) {
-  Service service{{work.scope, cluster, name}, nullptr, nullptr};
-  service.spec = work.get<records::ServiceSpec>(records::keys::service(records::keys::kServiceSpec, service.path));
-  if (!service.spec) return std::nullopt;
-  // Control writes the status all the time; a change of it is no conflict with what a user asks.
-  service.status = records::get<records::ServiceStatus>(
-      work.context.store, records::keys::service(records::keys::kServiceStatus, service.path));
-  if (service.status && service.status->incarnation != service.spec->incarnation) service.status = nullptr;
-  return service;
+  records::keys::ServicePath path{work.scope, cluster, name};
+  auto spec = work.get<records::ServiceSpec>(records::keys::service(records::keys::kServiceSpec, path));
+  if (!spec) return std::nullopt;
+  return with_status(work.context, std::move(path), std::move(spec));
+}
+
+ApiResult<ServiceInCluster> find_service_to_change(Work& work, std::string_view cluster, std::string_view service) {
+  auto in = find_active_cluster(work, cluster);
+  if (!in) return tl::unexpected(in.error());
+  const auto name = parse_service(work.scope, (*in)->name, service);
+  if (!name) return tl::unexpected(name.error());
+  auto found = find_service(work, (*in)->name, *name);
+  if (!found) return service_not_found();
+  return ServiceInCluster{*std::move(in), *std::move(found)};
 }
 
 void each_service(const Context& context, const records::Scope& scope, const std::string& cluster,
@@ -122,11 +134,7 @@ void each_service(const Context& context, const records::Scope& scope, const std
   const std::string prefix = records::keys::service_spec(scope, cluster, "");
   const std::string start = after.empty() ? std::string() : prefix + std::string(after);
   for (const auto& [key, spec] : records::range<records::ServiceSpec>(context.store, prefix, start)) {
-    Service service{{scope, cluster, spec->name}, spec, nullptr};
-    service.status = records::get<records::ServiceStatus>(
-        context.store, records::keys::service(records::keys::kServiceStatus, service.path));
-    if (service.status && service.status->incarnation != spec->incarnation) service.status = nullptr;
-    if (!each(service)) return;
+    if (!each(with_status(context, {scope, cluster, spec->name}, spec))) return;
   }
 }
 

@@ -64,6 +64,12 @@ struct Service {
   bool status_is_current() const { return status && status->generation >= spec->generation; }
 };
 std::optional<Service> find_service(Work& work, const std::string& cluster, const std::string& name);
+// By name or ARN, in an ACTIVE cluster, for changing it. An absent one is an error; of a deleted one the caller decides.
+struct ServiceInCluster {
+  ClusterPtr cluster;
+  Service service;
+};
+ApiResult<ServiceInCluster> find_service_to_change(Work& work, std::string_view cluster, std::string_view service);
 // A page-wise walk over a cluster's services; `each` says whether to go on. Keys are service names.
 void each_service(const Context& context, const records::Scope& scope, const std::string& cluster,
                   std::string_view after, const std::function<bool(const Service&)>& each);

@@ -19,24 +19,22 @@ constexpr size_t kListDefault = 10;  // ListServices alone has this
 
 Handled<m::DeleteServiceResponse> delete_service(const Context& context, const m::DeleteServiceRequest& in) {
   Work work(context);
-  const auto cluster = find_active_cluster(work, text(in.cluster));
-  if (!cluster) return tl::unexpected(cluster.error());
-  const auto name = parse_service(work.scope, (*cluster)->name, in.service);
-  if (!name) return tl::unexpected(name.error());
-  auto service = find_service(work, (*cluster)->name, *name);
-  if (!service || service->state() == "INACTIVE") return service_not_found();
-  if (service->state() == "ACTIVE") {
-    records::ServiceSpec changed = *service->spec;
+  auto found = find_service_to_change(work, text(in.cluster), in.service);
+  if (!found) return tl::unexpected(found.error());
+  Service& service = found->service;
+  if (service.state() == "INACTIVE") return service_not_found();
+  if (service.state() == "ACTIVE") {
+    records::ServiceSpec changed = *service.spec;
     const bool replica = changed.scheduling_strategy == "REPLICA";
     if (changed.desired_count > 0 && replica && !flag(in.force, false))
       return invalid_parameter("The service cannot be stopped while it is scaled above 0.");
     changed.desired_count = 0;
     changed.deleted_at_ms = context.now_ms;
-    work.put(records::keys::service(records::keys::kServiceSpec, service->path), changed);
-    service->spec = std::make_shared<const records::ServiceSpec>(std::move(changed));
+    work.put(records::keys::service(records::keys::kServiceSpec, service.path), changed);
+    service.spec = std::make_shared<const records::ServiceSpec>(std::move(changed));
   }
   m::DeleteServiceResponse out;
-  out.service = render_service(context, *service, true);
+  out.service = render_service(context, service, true);
   return {std::move(out), std::move(work.transaction)};
 }
 

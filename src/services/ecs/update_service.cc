@@ -3,7 +3,6 @@
 
 #include "base/random.h"
 #include "services/ecs/errors.h"
-#include "services/ecs/identifiers.h"
 #include "services/ecs/kept.h"
 #include "services/ecs/service_render.h"
 #include "services/ecs/service_rules.h"
@@ -124,16 +123,13 @@ ApiResult<void> take_kept(const m::UpdateServiceRequest& in, records::ServiceSpe
 
 Handled<m::UpdateServiceResponse> update_service(const Context& context, const m::UpdateServiceRequest& in) {
   Work work(context);
-  const auto cluster = find_active_cluster(work, text(in.cluster));
-  if (!cluster) return tl::unexpected(cluster.error());
-  const auto name = parse_service(work.scope, (*cluster)->name, in.service);
-  if (!name) return tl::unexpected(name.error());
-  auto service = find_service(work, (*cluster)->name, *name);
-  if (!service) return service_not_found();
-  if (service->state() != "ACTIVE") return service_not_active();
-  if (auto checked = check_request(in, *service->spec); !checked) return tl::unexpected(checked.error());
+  auto found = find_service_to_change(work, text(in.cluster), in.service);
+  if (!found) return tl::unexpected(found.error());
+  Service& service = found->service;
+  if (service.state() != "ACTIVE") return service_not_active();
+  if (auto checked = check_request(in, *service.spec); !checked) return tl::unexpected(checked.error());
 
-  records::ServiceSpec spec = *service->spec;
+  records::ServiceSpec spec = *service.spec;
   if (auto taken = take_kept(in, spec); !taken) return tl::unexpected(taken.error());
   if (in.desired_count) spec.desired_count = *in.desired_count;
   if (in.health_check_grace_period_seconds) spec.health_check_grace_period_s = *in.health_check_grace_period_seconds;
@@ -142,8 +138,8 @@ Handled<m::UpdateServiceResponse> update_service(const Context& context, const m
   if (in.propagate_tags) spec.propagate_tags = *in.propagate_tags;
 
   // After a rollback the service runs another revision than the spec names: that one is what is updated.
-  const records::Revision before = service->effective();
-  const auto target = target_of(work, in, **cluster, before);
+  const records::Revision before = service.effective();
+  const auto target = target_of(work, in, *found->cluster, before);
   if (!target) return tl::unexpected(target.error());
   if (flag(in.force_new_deployment, false) || !same(*target, before)) {
     if (auto checked = check_new_deployment(work, spec, *target); !checked) return tl::unexpected(checked.error());
@@ -154,10 +150,10 @@ Handled<m::UpdateServiceResponse> update_service(const Context& context, const m
   } else if (flag(in.enable_execute_command, false)) {
     if (auto checked = check_new_deployment(work, spec, before); !checked) return tl::unexpected(checked.error());
   }
-  work.put(records::keys::service(records::keys::kServiceSpec, service->path), spec);
-  service->spec = std::make_shared<const records::ServiceSpec>(std::move(spec));
+  work.put(records::keys::service(records::keys::kServiceSpec, service.path), spec);
+  service.spec = std::make_shared<const records::ServiceSpec>(std::move(spec));
   m::UpdateServiceResponse out;
-  out.service = render_service(context, *service, true);
+  out.service = render_service(context, service, true);
   return {std::move(out), std::move(work.transaction)};
 }
 
