@@ -31,12 +31,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   // Chance does not find a checksum: the same bytes as the body of a record, and behind an owner's.
   std::string record;
   Encoder head(record);
-  head.u32(static_cast<uint32_t>(size));
-  head.u32(crc32(bytes));
+  head(static_cast<uint32_t>(size), crc32(bytes));
   record += bytes;
   read_journal(record);
   std::string owned;
-  Encoder(owned).u32(crc32(bytes));
+  Encoder{owned}(crc32(bytes));
   owned += bytes;
   if (const auto owner = decode_owner(owned); owner && decode_owner(encode_owner(*owner)) != owner) abort();
   if (const auto command = decode_command(bytes); command && decode_command(encode_command(*command)) != command)

@@ -12,8 +12,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   // Chance does not find a checksum: give the bytes a right head, and what is behind it is reached.
   std::string whole = "BERTHPLN";
   Encoder head(whole);
-  head.u32(kVersion);
-  head.u32(crc32(bytes));
+  head(kVersion, crc32(bytes));
   whole += bytes;
   const auto plan = decode_plan(whole);
   if (plan && decode_plan(encode_plan(*plan)) != plan) abort();

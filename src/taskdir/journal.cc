@@ -6,29 +6,23 @@
 namespace berth::taskdir {
 
 void append_fact(std::string& out, const Fact& fact) {
+  if (fact.reason.size() > kReasonBytesMax) {
+    Fact cut = fact;
+    cut.reason.resize(kReasonBytesMax);
+    return append_fact(out, cut);
+  }
   std::string body;
-  Encoder e(body);
-  e.u8(static_cast<uint8_t>(fact.kind));
-  e.i64(fact.time_ms);
-  e.u32(fact.container);
-  e.u32(fact.pid);
-  e.u32(fact.attempt);
-  e.u32(fact.exit_code);
-  e.u32(fact.signal);
-  e.boolean(fact.oom);
-  e.u64(fact.count);
-  e.text(std::string_view(fact.reason).substr(0, kReasonBytesMax));
+  Encoder(body).structure(fact);
   Encoder head(out);
-  head.u32(static_cast<uint32_t>(body.size()));
-  head.u32(crc32(body));
+  head(static_cast<uint32_t>(body.size()), crc32(body));
   out += body;
 }
 
 ReadFact read_fact(std::string_view& bytes, Fact* fact) {
   if (bytes.size() < 8) return ReadFact::end;
+  uint32_t size = 0, crc = 0;
   Decoder head(bytes.substr(0, 8));
-  const uint32_t size = head.u32();
-  const uint32_t crc = head.u32();
+  head(size, crc);
   if (size == 0 || size > kFactBytesMax) return ReadFact::corrupt;
   if (bytes.size() - 8 < size) return ReadFact::end;
   const std::string_view body = bytes.substr(8, size);
@@ -36,16 +30,7 @@ ReadFact read_fact(std::string_view& bytes, Fact* fact) {
 
   Decoder d(body);
   Fact read;
-  read.kind = static_cast<FactKind>(d.u8());
-  read.time_ms = d.i64();
-  read.container = d.u32();
-  read.pid = d.u32();
-  read.attempt = d.u32();
-  read.exit_code = d.u32();
-  read.signal = d.u32();
-  read.oom = d.boolean();
-  read.count = d.u64();
-  read.reason = d.text();
+  read.fields(d);
   if (!d.ok()) return ReadFact::corrupt;
   *fact = std::move(read);
   bytes.remove_prefix(8 + size);

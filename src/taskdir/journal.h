@@ -41,6 +41,11 @@ struct Fact {
   uint64_t count = 0;
   std::string reason;  // fit for a person, at most kReasonBytesMax
   bool operator==(const Fact&) const = default;
+
+  template <class Archive>
+  void fields(Archive& a) {
+    a(kind, time_ms, container, pid, attempt, exit_code, signal, oom, count, reason);
+  }
 };
 
 void append_fact(std::string& out, const Fact& fact);

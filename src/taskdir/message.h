@@ -34,6 +34,11 @@ struct Command {
   std::vector<std::string> arguments;
   std::string text;
   bool operator==(const Command&) const = default;
+
+  template <class Archive>
+  void fields(Archive& a) {
+    a(kind, container, signal, timeout_ms, id, arguments, text);
+  }
 };
 
 enum class ReplyKind : uint8_t {
@@ -48,6 +53,11 @@ struct Reply {
   uint32_t exit_code = 0;  // or kExecuteTimedOut, kExecuteImpossible (then `output` says why)
   std::string output;      // standard output and error, the first kExecuteOutputBytesMax
   bool operator==(const Reply&) const = default;
+
+  template <class Archive>
+  void fields(Archive& a) {
+    a(kind, journal_bytes, id, exit_code, output);
+  }
 };
 
 std::string encode_command(const Command& command);

@@ -8,26 +8,24 @@ namespace berth::taskdir {
 std::string encode_owner(const Owner& owner) {
   std::string body;
   Encoder e(body);
-  e.u32(kVersion);
-  e.text(owner.boot_id);
-  e.u32(owner.pid);
-  e.u64(owner.start_ticks);
+  e(kVersion);
+  e.structure(owner);
   std::string out;
-  Encoder(out).u32(crc32(body));
+  Encoder{out}(crc32(body));
   return out + body;
 }
 
 std::optional<Owner> decode_owner(std::string_view bytes) {
   if (bytes.size() < 8) return std::nullopt;
-  Decoder head(bytes.substr(0, 4));
+  uint32_t crc = 0, version = 0;
+  Decoder{bytes.substr(0, 4)}(crc);
   bytes.remove_prefix(4);
-  if (head.u32() != crc32(bytes)) return std::nullopt;
+  if (crc != crc32(bytes)) return std::nullopt;
   Decoder d(bytes);
-  if (d.u32() != kVersion) return std::nullopt;
+  d(version);
+  if (version != kVersion) return std::nullopt;
   Owner owner;
-  owner.boot_id = d.text();
-  owner.pid = d.u32();
-  owner.start_ticks = d.u64();
+  owner.fields(d);
   if (!d.ok() || owner.boot_id.empty() || owner.pid < 2 || owner.start_ticks == 0) return std::nullopt;
   return owner;
 }

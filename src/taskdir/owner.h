@@ -14,6 +14,11 @@ struct Owner {
   uint32_t pid = 0;
   uint64_t start_ticks = 0;  // field 22 of /proc/<pid>/stat: clock ticks since boot
   bool operator==(const Owner&) const = default;
+
+  template <class Archive>
+  void fields(Archive& a) {
+    a(boot_id, pid, start_ticks);
+  }
 };
 
 std::string encode_owner(const Owner& owner);

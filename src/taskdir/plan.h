@@ -38,6 +38,12 @@ struct ContainerPlan {
   std::vector<uint32_t> dependants;
   LogPlan log;
   bool operator==(const ContainerPlan&) const = default;
+
+  template <class Archive>
+  void fields(Archive& a) {
+    a(name, stops_task, lower_directories, stop_signal, stop_timeout_ms, dependants, log.directory, log.mode,
+      log.buffer_bytes_max, log.bytes_max);
+  }
 };
 
 // A volume that begins with what an image has: <task directory>/volumes/<name> becomes, in the supervisor's mount
@@ -48,6 +54,11 @@ struct VolumePlan {
   uint32_t container = 0;
   std::string path;  // absolute, in the container; links in it are followed within its root
   bool operator==(const VolumePlan&) const = default;
+
+  template <class Archive>
+  void fields(Archive& a) {
+    a(name, container, path);
+  }
 };
 
 struct Plan {
@@ -67,6 +78,12 @@ struct Plan {
   std::string network_namespace;
   std::vector<VolumePlan> image_volumes;
   bool operator==(const Plan&) const = default;
+
+  template <class Archive>
+  void fields(Archive& a) {
+    a(task_id, instance, runtime_path, runtime_root, cgroup_root, cgroup_mode, memory_limit_bytes, cpu_shares, cpu_quota_us,
+      processes_max, containers, network_namespace, image_volumes);
+  }
 };
 
 std::string encode_plan(const Plan& plan);
