@@ -17,6 +17,11 @@ inline constexpr int kJsonDepthMax = 64;
 inline constexpr size_t kQueryParametersMax = 4096;
 inline constexpr size_t kRequestElementsMax =
     20'000;  // of all lists and maps of a request; PutLogEvents may have 10,000
+// Of StopTask's reason, and of any stoppedReason: it stands in every later version of the task's status.
+inline constexpr size_t kStoppedReasonBytesMax = 1024;
+// Of what a service's deployment keeps without acting on it (serviceConnectConfiguration, volumeConfigurations): each
+// deployment in the service's status has a copy.
+inline constexpr size_t kRevisionKeptBytesMax = 16 * 1024;
 inline constexpr int64_t kClockSkewMaxMs = 5 * 60 * 1000;  // SigV4: AWS refuses signatures older or newer than this
 
 }  // namespace berth::limits

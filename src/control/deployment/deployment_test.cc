@@ -183,6 +183,23 @@ TEST_F(DeploymentTest, TakesOverANewGeneration) {
   EXPECT_EQ(plan.starts.size(), 1u);  // the back-off is cleared
 }
 
+TEST_F(DeploymentTest, OldDeploymentsLetGoOfWhatNothingActsOn) {
+  spec.desired_count = 20;
+  status.deployments[0].revision.kept = "old";
+  for (int i = 3; i < 12; ++i) {
+    add('h', status.deployments[0].id);
+    if (i == 5) status.deployments[0].rollout = Rollout::completed;
+    spec.generation = i;
+    spec.deployment_id = fmt::format("ecs-svc/{:019}", i);
+    spec.target.kept = fmt::format("kept {}", i);
+    status.deployments[0].failed_tasks = 0;
+    decide();
+  }
+  ASSERT_EQ(status.deployments.size(), 10u);
+  for (size_t i = 0; i < 10; ++i)
+    EXPECT_EQ(status.deployments[i].revision.kept.empty(), i >= 4 && status.deployments[i].generation != 4) << i;
+}
+
 TEST_F(DeploymentTest, CompletesAndIsSteadyOnce) {
   spec.desired_count = 2;
   tasks("hh", "");

@@ -79,10 +79,24 @@ void Reconcile::take_over_spec() {
   next.rollout_reason = fmt::format("ECS deployment {} in progress.", next.id);
   next.created_at_ms = next.updated_at_ms = spec.deployment_created_at_ms;
   status_.deployments.insert(status_.deployments.begin(), std::move(next));
+  forget_kept_members();
   status_.generation = spec.generation;
   status_.start_failures = 0;
   status_.next_start_at_ms = 0;
   status_.steady_announced = false;
+}
+
+// Who updates a service again and again while tasks of every update are left has as many deployments, and a status has a
+// bound: of the older ones only the one that a roll-back would return to keeps the members that nothing acts on.
+void Reconcile::forget_kept_members() {
+  constexpr size_t kWhole = 4;
+  bool way_back = true;
+  for (size_t i = 0; i < status_.deployments.size(); ++i) {
+    Deployment& deployment = status_.deployments[i];
+    const bool needed = way_back && deployment.rollout == Rollout::completed;
+    if (needed) way_back = false;
+    if (i >= kWhole && !needed) deployment.revision.kept.clear();
+  }
 }
 
 // Settings that are kept and change nothing at run time: said once for each deployment that asks for them.

@@ -26,6 +26,7 @@ class Reconcile {
 
   // Taking over what the user asked (reconcile.cc).
   void take_over_spec();
+  void forget_kept_members();
   void tell_what_does_nothing();
   bool drain();
 

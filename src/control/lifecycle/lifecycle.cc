@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/limits.h"
 #include "control/health/health.h"
 #include "control/lifecycle/containers.h"
 
@@ -21,6 +22,15 @@ constexpr const char* kEssentialExited = "Essential container in task exited";
 
 void earliest(TimeMs& at, TimeMs candidate) {
   if (candidate != 0 && (at == 0 || candidate < at)) at = candidate;
+}
+
+// A failure may quote what a registry or a runtime has said. Cut between two characters of UTF-8.
+std::string within_bound(std::string reason) {
+  size_t end = limits::kStoppedReasonBytesMax;
+  if (reason.size() <= end) return reason;
+  while (end > 0 && (static_cast<unsigned char>(reason[end]) & 0xC0) == 0x80) --end;
+  reason.resize(end);
+  return reason;
 }
 
 // One decision, step by step; `status_` is what the plan will say if it differs from what was.
@@ -222,7 +232,7 @@ TaskStatus stopping(const TaskStatus& status, StopCode code, std::string reason,
   if (next.desired == DesiredStatus::stopped) return next;
   next.desired = DesiredStatus::stopped;
   next.stop_code = code;
-  next.stopped_reason = std::move(reason);
+  next.stopped_reason = within_bound(std::move(reason));
   next.stopping_at_ms = now_ms;
   if (next.order == Order::run) {
     next.order = Order::stop;

@@ -63,7 +63,8 @@ struct TaskPlan {
 TaskPlan decide(const TaskSnapshot& task, TimeMs now_ms, Random& random, const Settings& settings);
 
 // The status after somebody (StopTask's intent, the service's controller) has decided that the task shall
-// stop. Does not change one that is being stopped already: the first reason is the one that is told.
+// stop. Does not change one that is being stopped already: the first reason is the one that is told, cut to
+// limits::kStoppedReasonBytesMax.
 records::TaskStatus stopping(const records::TaskStatus& status, records::StopCode code, std::string reason,
                              TimeMs now_ms);
 

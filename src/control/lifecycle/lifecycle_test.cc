@@ -174,6 +174,13 @@ TEST_F(LifecycleTest, StopTaskTellsTheUsersWordsAndTheFirstReasonStays) {
   EXPECT_EQ(status->stop_code, StopCode::user_initiated);
 }
 
+TEST_F(LifecycleTest, AReasonIsCutToItsBound) {
+  const std::string kept(1023, 'x');
+  EXPECT_EQ(stopping({}, StopCode::user_initiated, kept + "y", now).stopped_reason, kept + "y");
+  EXPECT_EQ(stopping({}, StopCode::user_initiated, kept + "yz", now).stopped_reason, kept + "y");
+  EXPECT_EQ(stopping({}, StopCode::user_initiated, kept + "\u00e9", now).stopped_reason, kept) << "no half a letter";
+}
+
 TEST_F(LifecycleTest, FailuresBeforeAndAfterRunning) {
   decide();
   observed.emplace().failure = "CannotPullContainerError: not found";

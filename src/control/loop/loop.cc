@@ -269,13 +269,23 @@ void Loop::decide_service(const std::string& path_text, Service work, TimeMs now
                                        {},   false};
   snapshot.room = {settings_.memory_mib, index_.reserved().memory_mib};
   snapshot.cluster_active = cluster && cluster->status == "ACTIVE";
-  const deployment::ServicePlan plan = deployment::decide(snapshot, now_ms, random_, settings_.deployment);
+  deployment::Settings settings = settings_.deployment;
+  deployment::ServicePlan plan = deployment::decide(snapshot, now_ms, random_, settings);
+  Applied applied = apply_service_plan(path_text, plan, status_entry, *spec_entry, now_ms);
+  // Tasks may carry much (fifty tags of characters beyond ASCII are 77 KB): a smaller plan then.
+  while (applied == Applied::too_large && settings.writes_max > 1) {
+    settings.writes_max /= 2;
+    plan = deployment::decide(snapshot, now_ms, random_, settings);
+    applied = apply_service_plan(path_text, plan, status_entry, *spec_entry, now_ms);
+  }
   wake_at(spec_key, plan.wake_at_ms);
   if (plan.waits_for_room)
     waiting_for_room_.insert(path_text);
   else
     waiting_for_room_.erase(path_text);
-  if (!apply_service_plan(path_text, plan, status_entry, *spec_entry, now_ms)) {
+  if (applied == Applied::too_large)
+    return log_error("control: {} cannot be decided: its status is larger than a transaction may be", spec_key);
+  if (applied == Applied::conflict) {
     note("service plan met a conflict");
     return dirty_service(path_text, true);
   }
@@ -286,9 +296,10 @@ void Loop::decide_service(const std::string& path_text, Service work, TimeMs now
   more.ended.merge(work.ended);
 }
 
-// Status, new tasks, stops and counted failures in one transaction. False: a conflict, nothing was written.
-bool Loop::apply_service_plan(const std::string& path_text, const deployment::ServicePlan& plan,
-                              const std::optional<state::Entry>& status, const state::Entry& spec, TimeMs now_ms) {
+// Status, new tasks, stops and counted failures in one transaction; but for `yes` nothing was written.
+Loop::Applied Loop::apply_service_plan(const std::string& path_text, const deployment::ServicePlan& plan,
+                                       const std::optional<state::Entry>& status, const state::Entry& spec,
+                                       TimeMs now_ms) {
   const keys::ServicePath path = keys::service_path(spec.key);
   const std::string status_key = key_of(keys::kServiceStatus, path_text);
   state::Transaction transaction;
@@ -321,15 +332,13 @@ bool Loop::apply_service_plan(const std::string& path_text, const deployment::Se
   }
   if (!status || *value_of<records::ServiceStatus>(status) != plan.status)
     records::put_decoded(transaction, status_key, plan.status);
-  if (transaction.empty()) return true;
+  if (transaction.empty()) return Applied::yes;
   if (!plan.stops.empty()) transaction.durability = kStopDurability;
-  if (const auto applied = store_.apply(std::move(transaction)); !applied) {
-    BERTH_ASSERT(applied.error().kind == state::Refusal::Kind::conflict);
-    return false;
-  }
+  if (const auto applied = store_.apply(std::move(transaction)); !applied)
+    return applied.error().kind == state::Refusal::Kind::conflict ? Applied::conflict : Applied::too_large;
   for (const std::string& task : made) dirty_task(task);
   for (const deployment::TaskStop& stop : plan.stops) dirty_task(stop.path.str());
-  return true;
+  return Applied::yes;
 }
 
 }  // namespace berth::control

@@ -95,8 +95,9 @@ class Loop {
   void task_decided(const records::keys::TaskPath& path, const std::string& service, const records::TaskStatus* before,
                     const records::TaskStatus* after);
   void decide_service(const std::string& path, Service work, TimeMs now_ms);
-  bool apply_service_plan(const std::string& path, const deployment::ServicePlan& plan,
-                          const std::optional<state::Entry>& status, const state::Entry& spec, TimeMs now_ms);
+  enum class Applied { yes, conflict, too_large };
+  Applied apply_service_plan(const std::string& path, const deployment::ServicePlan& plan,
+                             const std::optional<state::Entry>& status, const state::Entry& spec, TimeMs now_ms);
   std::vector<deployment::ServiceTask> tasks_of(const records::keys::ServicePath& path, const Service& work) const;
   std::vector<placement::SubnetUse> subnets_of(const records::Scope& scope, const records::TaskSpec& spec) const;
   std::shared_ptr<const records::TaskDefinition> definition(const records::Scope& scope, const std::string& family,

@@ -214,6 +214,30 @@ TEST_F(LoopTest, MemoryGivenBackWakesThoseWhoWaitForIt) {
   EXPECT_EQ(running(), 2);
 }
 
+TEST_F(LoopTest, APlanThatIsTooLargeForATransactionIsMadeSmaller) {
+  for (int i = 0; i < 50; ++i) {
+    std::string key = std::to_string(i), value;
+    while (key.size() < 500) key += "\U0001D49C";
+    while (value.size() < 1000) value += "\U0001D49C";
+    spec().tags.emplace_back(key, value);
+  }
+  spec().propagate_tags = "SERVICE";
+  spec().desired_count = 20;  // of 75 KB each
+  put_service();
+  rest();
+  EXPECT_EQ(running(), 20);
+}
+
+TEST_F(LoopTest, AStatusThatIsTooLargeIsLeftAloneAndNobodyElseSuffers) {
+  spec().target.kept = std::string((1 << 20) - 5000, 'x');
+  spec().desired_count = 1;
+  put_service();
+  const auto path = run_task("a");
+  rest();
+  ASSERT_TRUE(status(path));
+  EXPECT_EQ(status(path)->state, TaskState::running);
+}
+
 TEST_F(LoopTest, ADeletedServiceDrainsAndIsInactive) {
   spec().desired_count = 30;
   put_service();

@@ -67,6 +67,7 @@ ApiResult<records::Revision> target_of(Work& work, const m::CreateServiceRequest
   kept.service_connect_configuration = in.service_connect_configuration;
   if (!list(in.volume_configurations).empty()) kept.volume_configurations = in.volume_configurations;
   if (kept != m::Deployment{}) target.kept = to_kept(kept);
+  if (auto checked = check_revision_kept(target.kept); !checked) return tl::unexpected(checked.error());
   return target;
 }
 

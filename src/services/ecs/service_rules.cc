@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/limits.h"
 #include "services/ecs/errors.h"
 #include "services/ecs/kept.h"
 
@@ -67,6 +68,14 @@ ApiResult<void> check_service_connect(const std::optional<m::ServiceConnectConfi
   for (const auto& service : list(in->services))
     if (service.ingress_port_override && *service.ingress_port_override <= 1024)
       return invalid_parameter("IngressPortOverride cannot use ports <= 1024.");
+  return {};
+}
+
+ApiResult<void> check_revision_kept(const std::string& kept) {
+  if (kept.size() > limits::kRevisionKeptBytesMax)
+    return invalid_parameter(
+        fmt::format("serviceConnectConfiguration and volumeConfigurations can have at most {} bytes together.",
+                    limits::kRevisionKeptBytesMax));
   return {};
 }
 

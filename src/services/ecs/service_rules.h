@@ -16,6 +16,8 @@ ApiResult<m::DeploymentConfiguration> check_deployment(m::DeploymentConfiguratio
 records::DeploymentConfiguration deployment_record(const m::DeploymentConfiguration& from);
 
 ApiResult<void> check_service_connect(const std::optional<m::ServiceConnectConfiguration>& in);
+// What a deployment keeps without acting on it, as JSON.
+ApiResult<void> check_revision_kept(const std::string& kept);
 ApiResult<void> check_volumes(const std::vector<m::ServiceVolumeConfiguration>& in,
                               const records::TaskDefinition& definition);
 ApiResult<void> check_placement(const std::vector<m::PlacementConstraint>& constraints,

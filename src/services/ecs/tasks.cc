@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/limits.h"
 #include "services/ecs/errors.h"
 #include "services/ecs/identifiers.h"
 #include "services/ecs/lookup.h"
@@ -52,6 +53,8 @@ ApiResult<TaskFilter> filter_of(Work& work, const std::string& cluster, const m:
 }  // namespace
 
 Handled<m::StopTaskResponse> stop_task(const Context& context, const m::StopTaskRequest& in) {
+  if (text(in.reason).size() > limits::kStoppedReasonBytesMax)
+    return invalid_parameter(fmt::format("reason can have at most {} bytes.", limits::kStoppedReasonBytesMax));
   Work work(context);
   const auto cluster = find_cluster(work, text(in.cluster));
   if (!cluster) return tl::unexpected(cluster.error());

@@ -87,6 +87,7 @@ ApiResult<records::Revision> target_of(Work& work, const m::UpdateServiceRequest
         check_volumes(list(in.volume_configurations), **definition)})
     if (!checked) return tl::unexpected(checked.error());
   target.kept = kept_of(in, before);
+  if (auto checked = check_revision_kept(target.kept); !checked) return tl::unexpected(checked.error());
   return target;
 }
 
