@@ -117,7 +117,7 @@ def test_the_circuit_breaker_rolls_back(berth, service, unique):
     ecs = berth.client("ecs")
     good = berth.define(unique, shell(SERVE))
     service(good, 1, deploymentConfiguration={"deploymentCircuitBreaker": {"enable": True, "rollback": True}})
-    berth.wait_steady(unique, 1)
+    eventually(lambda: berth.service(unique)["deployments"][0]["rolloutState"] == "COMPLETED", "it has proved itself", 60)
     kept = berth.service_tasks(unique)
     bad = berth.define(unique, {"command": ["/no/such/program"]})
     ecs.update_service(service=unique, taskDefinition=bad)

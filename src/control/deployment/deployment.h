@@ -30,15 +30,18 @@ namespace berth::control::deployment {
 // Mistakes that the simulator plants to see that its checkers catch them; `none` everywhere else.
 enum class PlantedBug {
   none,
-  above_maximum_percent,    // starts without looking at the upper bound
-  below_minimum_percent,    // stops old tasks without looking at the lower bound
-  stop_without_a_reason,    // scales in without code and text
-  one_task_short,           // is content with one task less than desired
-  no_start_back_off,        // starts again at once after every failure
-  count_failures_twice,     // does not mark failures as counted
-  breaker_never_trips,      // the circuit breaker counts and does nothing
-  never_replace_unhealthy,  // leaves unhealthy tasks alone
-  never_drain_deleted,      // a deleted service keeps its tasks
+  above_maximum_percent,        // starts without looking at the upper bound
+  below_minimum_percent,        // stops old tasks without looking at the lower bound
+  stop_without_a_reason,        // scales in without code and text
+  one_task_short,               // is content with one task less than desired
+  no_start_back_off,            // starts again at once after every failure
+  count_failures_twice,         // does not mark failures as counted
+  breaker_never_trips,          // the circuit breaker counts and does nothing
+  never_replace_unhealthy,      // leaves unhealthy tasks alone
+  never_drain_deleted,          // a deleted service keeps its tasks
+  completes_with_what_crashes,  // takes a task for healthy in the moment that it runs, with a circuit breaker too
+  ill_wait_for_memory,          // unhealthy tasks stay while there is no memory for their replacements
+  tells_what_it_did_not,        // an event names a task that was not started
 };
 
 struct Settings {
@@ -46,7 +49,7 @@ struct Settings {
   // infrastructure.
   int64_t healthy_after_running_ms = 0;
   // A task that ends by itself sooner than this has proved nothing: starts back off, failures in a row are
-  // not forgotten.
+  // not forgotten, and a deployment with a circuit breaker does not count it as healthy yet where it has no check.
   int64_t short_run_ms = 10'000;
   int64_t back_off_first_ms = 1'000;  // doubles with each failure in a row
   int64_t back_off_max_ms = 15 * 60'000;

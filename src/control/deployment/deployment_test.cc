@@ -161,6 +161,18 @@ TEST_F(DeploymentTest, ScalesInWhatIsWorthLeast) {
   EXPECT_EQ(plan.stops[0].code, StopCode::service_scheduler_initiated);
 }
 
+TEST_F(DeploymentTest, ScalesInWhatHasNotProvedItselfAfterWhatDoesNotRun) {
+  checked = false;
+  spec.desired_count = 2;
+  spec.deployment.circuit_breaker = true;
+  tasks("hhp", "");
+  for (auto& task : summaries)
+    if (task.started_at_ms != 0) task.started_at_ms = now - 1000;
+  const auto plan = decide();
+  ASSERT_EQ(plan.stops.size(), 1u);
+  EXPECT_EQ(plan.stops[0].path.id, "t2");
+}
+
 TEST_F(DeploymentTest, DaemonIsOneTask) {
   spec.scheduling_strategy = "DAEMON";
   spec.deployment = {0, 100, false, false};
@@ -236,6 +248,55 @@ TEST_F(DeploymentTest, WaitsFortySecondsWhereTheSettingSaysSo) {
   now += 1000;
   decide();
   EXPECT_EQ(status.deployments[0].rollout, Rollout::completed);
+}
+
+TEST_F(DeploymentTest, ABreakerWaitsUntilTasksHaveProvedThemselves) {
+  checked = false;
+  spec.desired_count = 1;
+  spec.deployment = {100, 200, true, true};
+  status.last_completed = {{"app", 1, "FARGATE"}};
+  tasks("h", "h");
+  summaries[0].started_at_ms = now - 9'999;
+  auto plan = decide();
+  EXPECT_EQ(status.deployments[0].rollout, Rollout::in_progress);
+  EXPECT_EQ(stops(plan, kOld), 0) << "what has proved itself stays meanwhile";
+  EXPECT_EQ(plan.wake_at_ms, now + 1);
+  now += 1;
+  plan = decide();
+  EXPECT_EQ(stops(plan, kOld), 1);
+  EXPECT_EQ(status.deployments[0].rollout, Rollout::completed);
+  // Complete: what is started from now on counts at once, as without a breaker.
+  tasks("h", "");
+  summaries[0].started_at_ms = now;
+  EXPECT_EQ(decide().wake_at_ms, 0);
+}
+
+TEST_F(DeploymentTest, ARollBackKeepsWhatRunsUntilSomethingStandsInForIt) {
+  checked = false;
+  spec.desired_count = 2;
+  spec.deployment = {100, 200, true, true};
+  status.last_completed = {{"app", 1, "FARGATE"}};
+  status.deployments[0].failed_tasks = 3;
+  tasks("hh", "");
+  for (auto& task : summaries) task.started_at_ms = now - 1000;
+  const auto plan = decide();
+  EXPECT_EQ(status.deployments[0].revision.revision, 1);
+  EXPECT_TRUE(plan.stops.empty());
+}
+
+TEST_F(DeploymentTest, AnUnhealthyTaskGivesItsMemoryToItsReplacement) {
+  spec.desired_count = 2;
+  room = {1024, 1024};
+  tasks("hu", "");
+  auto plan = decide();
+  EXPECT_EQ(stops(plan, kNew), 1);
+  EXPECT_TRUE(plan.starts.empty());
+  EXPECT_TRUE(plan.waits_for_room);
+  tasks("uus", "");  // one by one: what is stopping makes room first
+  EXPECT_EQ(stops(decide(), kNew), 0);
+  tasks("hu", "");
+  room = {1536, 1024};  // with room it is replaced first
+  EXPECT_EQ(decide().starts.size(), 1u);
 }
 
 TEST_F(DeploymentTest, GracePeriodKeepsTheUnhealthy) {
@@ -329,7 +390,8 @@ TEST_F(DeploymentTest, CannotConsistentlyStart) {
 }
 
 TEST_F(DeploymentTest, BreakerThreshold) {
-  const std::pair<int, int> cases[] = {{0, 3}, {1, 3}, {6, 3}, {7, 4}, {25, 13}, {400, 200}, {1000, 200}};
+  const std::pair<int, int> cases[] = {{0, 3},   {1, 3},     {6, 3},      {7, 4},
+                                       {25, 13}, {400, 200}, {1000, 200}};
   for (const auto& [desired, threshold] : cases) EXPECT_EQ(breaker_threshold(desired), threshold) << desired;
 }
 

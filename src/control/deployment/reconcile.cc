@@ -128,6 +128,7 @@ bool Reconcile::drain() {
 void Reconcile::tell_starts_and_stops() {
   std::vector<std::string> started;
   for (const TaskStart& start : plan_.starts) started.push_back(start.id);
+  if (settings_.bug == PlantedBug::tells_what_it_did_not && !started.empty()) started.back() = new_hex_id(random_);
   if (!started.empty()) events_.tell(fmt::format("has started {} tasks: {}.", started.size(), Events::tasks(started)));
   if (!stopped_ids_.empty())
     events_.tell(fmt::format("has stopped {} running tasks: {}.", stopped_ids_.size(), Events::tasks(stopped_ids_)));

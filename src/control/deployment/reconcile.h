@@ -32,7 +32,7 @@ class Reconcile {
 
   // What the tasks tell (reconcile_failures.cc).
   void look_at_tasks();
-  bool is_healthy(const ServiceTask& task);
+  bool is_healthy(const ServiceTask& task, bool current);
   bool is_unhealthy(const ServiceTask& task);
   bool has_proved_itself(const Task& task);
   void count_failures();

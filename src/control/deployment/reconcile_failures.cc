@@ -20,11 +20,18 @@ namespace {
 constexpr int kFailuresToTell = 3;  // in a row, before the service says that it cannot start tasks
 }
 
-bool Reconcile::is_healthy(const ServiceTask& of) {
+// While a circuit breaker watches a deployment, a task without a check is healthy when it has outlived a short run: a
+// program that crashes at once would otherwise complete the deployment in the moment that it ran, end the old tasks, and
+// be what the next roll-back returns to.
+bool Reconcile::is_healthy(const ServiceTask& of, bool current) {
   const TaskSummary& task = *of.summary;
   if (task.state != TaskState::running) return false;
   if (of.has_health_check) return task.health == Health::healthy;
-  const TimeMs from = task.started_at_ms + settings_.healthy_after_running_ms;
+  const bool watched = current && service_.spec.deployment.circuit_breaker &&
+                       primary().rollout == Rollout::in_progress &&
+                       settings_.bug != PlantedBug::completes_with_what_crashes;
+  const TimeMs from =
+      task.started_at_ms + std::max(settings_.healthy_after_running_ms, watched ? settings_.short_run_ms : int64_t{0});
   if (now_ >= from) return true;
   wake_at(from);
   return false;
@@ -59,7 +66,7 @@ void Reconcile::look_at_tasks() {
     if (summary->desired == DesiredStatus::stopped) continue;
     Task task{summary, of.has_health_check};
     task.current = summary->started_by == primary().id;
-    task.healthy = is_healthy(of);
+    task.healthy = is_healthy(of, task.current);
     task.unhealthy = is_unhealthy(of);
     tasks_.push_back(task);
   }
@@ -172,7 +179,11 @@ void Reconcile::roll_back() {
   deployments.insert(deployments.begin(), std::move(next));
   status_.start_failures = 0;
   status_.next_start_at_ms = 0;
-  for (Task& task : tasks_) task.current = task.summary->started_by == primary().id;
+  // What runs of the deployment that failed need not prove itself any more: it goes when something stands in for it.
+  for (Task& task : tasks_) {
+    task.current = task.summary->started_by == primary().id;
+    task.healthy = is_healthy({task.summary, task.has_health_check}, task.current);
+  }
   rolled_back_ = true;
 }
 

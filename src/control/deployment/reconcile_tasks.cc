@@ -38,13 +38,16 @@ bool Reconcile::stop_unhealthy(Task& task) {
   return true;
 }
 
-// Stops `count` tasks, those first that are worth least: not yet running, then ill, then the youngest.
+// Stops `count` tasks, those first that are worth least: not yet running, then ill, then not healthy yet; of these the
+// youngest.
 void Reconcile::stop_first(int count, bool current_only) {
   std::vector<Task*> candidates;
   for (Task& task : tasks_)
     if (!task.stop && (task.current || !current_only) && !(current_only && task.unhealthy)) candidates.push_back(&task);
   const auto worth = [](const Task& task) {
-    return std::tuple(task.healthy, task.unhealthy, !task.current, -task.summary->created_at_ms);
+    const bool runs = task.summary->state == TaskState::running;
+    const int state = task.healthy ? 3 : task.unhealthy ? 1 : runs ? 2 : 0;
+    return std::tuple(state, !task.current, -task.summary->created_at_ms);
   };
   std::sort(candidates.begin(), candidates.end(), [&](const Task* a, const Task* b) { return worth(*a) < worth(*b); });
   for (Task* task : candidates) {
@@ -64,8 +67,8 @@ void Reconcile::scale_in() {
   }
 }
 
-// Unhealthy tasks go once there are healthy ones in their place; where the upper bound leaves no room for a
-// replacement, one goes first, and the next when its replacement is healthy.
+// Unhealthy tasks go once there are healthy ones in their place; where the upper bound or the machine's memory leaves
+// no room for a replacement, one goes first, and the next when its replacement is healthy.
 void Reconcile::replace_unhealthy() {
   if (settings_.bug == PlantedBug::never_replace_unhealthy) return;
   const auto unhealthy = [](const Task& task) { return task.current && task.unhealthy; };
@@ -74,7 +77,12 @@ void Reconcile::replace_unhealthy() {
   const int healthy = count([](const Task& task) { return task.current && task.healthy; });
   const int waiting = count([](const Task& task) { return !task.healthy && !task.unhealthy; });
   int replaced = std::clamp(healthy + ill - desired_, 0, ill);
-  if (replaced == 0 && waiting == 0 && allowed() <= 0 && primary().rollout != Rollout::failed) {
+  // What one that is stopping has will be given back: first that.
+  const bool none_stops = not_stopped_ == static_cast<int>(tasks_.size());
+  const bool no_memory =
+      service_.target_definition && fitting(1) == 0 && none_stops && settings_.bug != PlantedBug::ill_wait_for_memory;
+  const bool no_room = allowed() <= 0 || no_memory;
+  if (replaced == 0 && waiting == 0 && no_room && primary().rollout != Rollout::failed) {
     note("unhealthy task stopped before its replacement");
     replaced = 1;
   }

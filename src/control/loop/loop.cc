@@ -142,7 +142,7 @@ std::optional<TimeMs> Loop::run(TimeMs now_ms) {
       decide_service(path, std::move(work), now_ms);
     }
   }
-  if (!dirty_tasks_.empty() || !dirty_services_.empty()) {
+  if (!dirty_tasks_.empty() || !dirty_services_.empty() || room_to_give_) {
     note("run ended on its budget");
     return now_ms;
   }

@@ -270,6 +270,10 @@ TEST_F(LoopTest, ACircuitBreakerGoesBackToWhatWasComplete) {
   spec().deployment.circuit_breaker = spec().deployment.rollback = true;
   put_service();
   rest();
+  EXPECT_EQ(service().deployments.at(0).rollout, records::Rollout::in_progress) << "nothing is proved yet";
+  now += 10'000;
+  rest();
+  EXPECT_EQ(service().deployments.at(0).rollout, records::Rollout::completed);
   define("pull-fails", 2);
   spec().target.revision = 2;
   spec().generation = 2;
