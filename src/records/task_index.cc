@@ -6,7 +6,7 @@
 namespace berth::records {
 namespace {
 
-const std::set<std::string> kNone;
+const TasksById kNone;
 
 std::string cluster_key(const Scope& scope, const std::string& cluster) {
   return fmt::format("{}/{}/{}", scope.account, scope.region, cluster);
@@ -52,48 +52,61 @@ TaskIndex::TaskIndex(state::Store& store) {
 
 void TaskIndex::changed(const std::string& key, const state::ValuePtr&, const state::ValuePtr& after) {
   const keys::TaskPath path = keys::task_path(key);
-  TaskSummary& summary = tasks_[path.str()];
-  add(summary, -1);
-  summary.path = path;
+  const std::string name = path.str();
+  TaskSummary& summary = tasks_[name];
+  if (summary.path.id.empty()) summary.path = path;
+  // Most changes of a status move a task from no group into another: only those that do touch the groups.
   if (key.starts_with(keys::kTaskSpec)) {
-    if (after)
-      take_spec(summary, *decoded<TaskSpec>(after));
-    else
-      summary.has_spec = false;
+    add(summary, -1);
+    summary.has_spec = after != nullptr;
+    if (after) take_spec(summary, *decoded<TaskSpec>(after));
+    add(summary, +1);
   } else if (key.starts_with(keys::kTaskStatus)) {
-    take_status(summary, after ? *decoded<TaskStatus>(after) : TaskStatus{});
+    static const TaskStatus kNotDecided;
+    const auto kept = after ? decoded<TaskStatus>(after) : nullptr;
+    const TaskStatus& status = kept ? *kept : kNotDecided;
+    const bool moves = (status.state == TaskState::stopped) != (summary.state == TaskState::stopped) ||
+                       status.subnet_id != summary.subnet_id;
+    if (moves) add(summary, -1);
+    take_status(summary, status);
+    if (moves) add(summary, +1);
   } else {
-    summary.agent_stopped = after && decoded<TaskObserved>(after)->stopped;
+    const bool stopped = after && decoded<TaskObserved>(after)->stopped;
+    const bool moves = stopped != summary.agent_stopped;
+    if (moves) add(summary, -1);
+    summary.agent_stopped = stopped;
+    if (moves) add(summary, +1);
   }
-  if (!summary.has_spec && !after) {
-    tasks_.erase(path.str());
-    return;
-  }
-  add(summary, +1);
+  if (!summary.has_spec && !after) tasks_.erase(name);
 }
 
 void TaskIndex::add(const TaskSummary& s, int sign) {
   if (!s.has_spec) return;
-  auto update = [&](std::set<std::string>& ids) {
-    sign > 0 ? (void)ids.insert(s.path.id) : (void)ids.erase(s.path.id);
-  };
-  const std::string cluster = cluster_key(s.path.scope, s.path.cluster);
-  update(by_cluster_[cluster]);
-  if (by_cluster_[cluster].empty()) by_cluster_.erase(cluster);
-  if (!s.service.empty()) {
-    const std::string service = service_key(s.path.scope, s.path.cluster, s.service);
-    update(by_service_[service]);
-    if (by_service_[service].empty()) by_service_.erase(service);
-    if (s.state != TaskState::stopped) {
-      update(live_by_service_[service]);
-      if (live_by_service_[service].empty()) live_by_service_.erase(service);
+  const auto group = [&](std::map<std::string, TasksById>& groups, const std::string& name) {
+    if (sign > 0) {
+      groups[name].emplace(s.path.id, &s);
+      return;
     }
+    const auto found = groups.find(name);
+    found->second.erase(s.path.id);
+    if (found->second.empty()) groups.erase(found);
+  };
+  const auto count = [&](auto& counts, const auto& name) {
+    if ((counts[name] += sign) == 0) counts.erase(name);
+  };
+  const bool live = s.state != TaskState::stopped;
+  const std::string service = s.service.empty() ? std::string() : service_key(s.path.scope, s.path.cluster, s.service);
+  const std::string definition = definition_key(s.path.scope, s.family, s.revision);
+  group(by_cluster_, cluster_key(s.path.scope, s.path.cluster));
+  count(by_definition_, definition);
+  if (live) count(live_by_definition_, definition);
+  if (!service.empty()) {
+    group(by_service_, service);
+    if (live) group(live_by_service_, service);
   }
-  if (s.state != TaskState::stopped) {
-    if (!s.subnet_id.empty() && (by_subnet_[s.subnet_id] += sign) == 0) by_subnet_.erase(s.subnet_id);
-    const std::string definition = definition_key(s.path.scope, s.family, s.revision);
-    by_definition_[definition] += sign;
-    if (by_definition_[definition] == 0) by_definition_.erase(definition);
+  if (live && !s.subnet_id.empty()) {
+    count(by_subnet_, s.subnet_id);
+    if (!service.empty()) count(by_subnet_and_service_, std::pair(s.subnet_id, service));
   }
   if (s.reserves()) {
     reserved_.cpu_units += sign * s.cpu_units;
@@ -107,12 +120,12 @@ const TaskSummary* TaskIndex::find(const keys::TaskPath& path) const {
   return it == tasks_.end() || !it->second.has_spec ? nullptr : &it->second;
 }
 
-const std::set<std::string>& TaskIndex::of_service(const keys::ServicePath& service) const {
+const TasksById& TaskIndex::of_service(const keys::ServicePath& service) const {
   const auto it = by_service_.find(service_key(service.scope, service.cluster, service.name));
   return it == by_service_.end() ? kNone : it->second;
 }
 
-const std::set<std::string>& TaskIndex::live_of_service(const keys::ServicePath& service) const {
+const TasksById& TaskIndex::live_of_service(const keys::ServicePath& service) const {
   const auto it = live_by_service_.find(service_key(service.scope, service.cluster, service.name));
   return it == live_by_service_.end() ? kNone : it->second;
 }
@@ -122,12 +135,22 @@ int64_t TaskIndex::in_subnet(const std::string& subnet_id) const {
   return it == by_subnet_.end() ? 0 : it->second;
 }
 
-const std::set<std::string>& TaskIndex::of_cluster(const Scope& scope, const std::string& cluster) const {
+int64_t TaskIndex::in_subnet(const std::string& subnet_id, const keys::ServicePath& service) const {
+  const auto it = by_subnet_and_service_.find({subnet_id, service_key(service.scope, service.cluster, service.name)});
+  return it == by_subnet_and_service_.end() ? 0 : it->second;
+}
+
+const TasksById& TaskIndex::of_cluster(const Scope& scope, const std::string& cluster) const {
   const auto it = by_cluster_.find(cluster_key(scope, cluster));
   return it == by_cluster_.end() ? kNone : it->second;
 }
 
 int64_t TaskIndex::using_definition(const Scope& scope, const std::string& family, int64_t revision) const {
+  const auto it = live_by_definition_.find(definition_key(scope, family, revision));
+  return it == live_by_definition_.end() ? 0 : it->second;
+}
+
+int64_t TaskIndex::naming_definition(const Scope& scope, const std::string& family, int64_t revision) const {
   const auto it = by_definition_.find(definition_key(scope, family, revision));
   return it == by_definition_.end() ? 0 : it->second;
 }

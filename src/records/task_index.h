@@ -6,9 +6,9 @@
 #pragma once
 
 #include <map>
-#include <set>
 #include <string>
 #include <unordered_map>
+#include <utility>
 
 #include "records/keys.h"
 #include "records/task.h"
@@ -43,6 +43,9 @@ struct TaskSummary {
   bool reserves() const { return has_spec && state != TaskState::stopped && !agent_stopped; }
 };
 
+// By id, ascending. The summaries are the index's own, and valid until the store changes.
+using TasksById = std::map<std::string, const TaskSummary*>;
+
 struct Reserved {
   int64_t cpu_units = 0;
   int64_t memory_mib = 0;
@@ -58,24 +61,29 @@ class TaskIndex final : public state::Index {
 
   const TaskSummary* find(const keys::TaskPath& path) const;
   // Those of the service that are not STOPPED.
-  const std::set<std::string>& live_of_service(const keys::ServicePath& service) const;
-  // Tasks in the subnet that are not STOPPED.
+  const TasksById& live_of_service(const keys::ServicePath& service) const;
+  // Tasks in the subnet that are not STOPPED; those of one service.
   int64_t in_subnet(const std::string& subnet_id) const;
-  // Ids in ascending order. The service's name is enough: specs of an earlier incarnation have drained before INACTIVE.
-  const std::set<std::string>& of_service(const keys::ServicePath& service) const;
-  const std::set<std::string>& of_cluster(const Scope& scope, const std::string& cluster) const;
-  // Tasks of a task definition's revision that are not STOPPED (DeleteTaskDefinitions waits for them).
+  int64_t in_subnet(const std::string& subnet_id, const keys::ServicePath& service) const;
+  // The service's name is enough: specs of an earlier incarnation have drained before INACTIVE.
+  const TasksById& of_service(const keys::ServicePath& service) const;
+  const TasksById& of_cluster(const Scope& scope, const std::string& cluster) const;
+  // Tasks of a task definition's revision that are not STOPPED (DeleteTaskDefinitions waits for them), and all that can
+  // be described.
   int64_t using_definition(const Scope& scope, const std::string& family, int64_t revision) const;
+  int64_t naming_definition(const Scope& scope, const std::string& family, int64_t revision) const;
   const Reserved& reserved() const { return reserved_; }
 
  private:
   void add(const TaskSummary& summary, int sign);
 
-  std::unordered_map<std::string, TaskSummary> tasks_;  // by TaskPath::str()
-  std::map<std::string, std::set<std::string>> by_service_;
-  std::map<std::string, std::set<std::string>> live_by_service_;
-  std::map<std::string, std::set<std::string>> by_cluster_;
+  std::unordered_map<std::string, TaskSummary> tasks_;  // by TaskPath::str(); the maps below point into it
+  std::map<std::string, TasksById> by_service_;
+  std::map<std::string, TasksById> live_by_service_;
+  std::map<std::string, TasksById> by_cluster_;
   std::map<std::string, int64_t> by_subnet_;
+  std::map<std::pair<std::string, std::string>, int64_t> by_subnet_and_service_;
+  std::map<std::string, int64_t> live_by_definition_;
   std::map<std::string, int64_t> by_definition_;
   Reserved reserved_;
 };

@@ -97,7 +97,7 @@ struct ServicePlan {
   std::vector<TaskStop> stops;
   std::vector<records::keys::TaskPath> counted;  // their failure_counted becomes true
   bool again = false;                            // more to do than one plan may hold
-  bool waits_for_room = false;                   // decide again when memory is given back
+  int64_t waits_for_room_mib = 0;                // not 0: decide again when there is so much memory for a task
   TimeMs wake_at_ms = 0;                         // 0: only when something changes
 };
 

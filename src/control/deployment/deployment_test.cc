@@ -291,7 +291,7 @@ TEST_F(DeploymentTest, AnUnhealthyTaskGivesItsMemoryToItsReplacement) {
   auto plan = decide();
   EXPECT_EQ(stops(plan, kNew), 1);
   EXPECT_TRUE(plan.starts.empty());
-  EXPECT_TRUE(plan.waits_for_room);
+  EXPECT_EQ(plan.waits_for_room_mib, 512);
   tasks("uus", "");  // one by one: what is stopping makes room first
   EXPECT_EQ(stops(decide(), kNew), 0);
   tasks("hu", "");

@@ -163,8 +163,8 @@ void Reconcile::start() {
   const int fit = fitting(wanted);
   if (fit < wanted) {
     note("memory is short");
-    plan_.waits_for_room = true;
     const int size = memory_mib(*service_.target_definition);
+    plan_.waits_for_room_mib = size;
     events_.tell_once(
         fmt::format("was unable to place a task. Reason: RESOURCE:MEMORY. A task needs {} MiB of memory, and "
                     "{} of the "
@@ -207,7 +207,7 @@ void Reconcile::start_tasks(int count) {
 // change that.
 void Reconcile::tell_stuck() {
   if (desired_ == 0 || missing() <= 0 || allowed() > 0 || !plan_.starts.empty() || !plan_.stops.empty()) return;
-  if (plan_.waits_for_room || count([](const Task& task) { return !task.healthy; }) > 0 || !may_start()) return;
+  if (plan_.waits_for_room_mib > 0 || count([](const Task& task) { return !task.healthy; }) > 0 || !may_start()) return;
   note("bounds leave no step");
   events_.tell_once(
       "was unable to stop or start tasks during a deployment because of the service deployment "

@@ -18,12 +18,6 @@ namespace keys = records::keys;
 
 namespace {
 
-// The decision that a task stops is on the disk before the agent hears of it and gives back the task's
-// directory. Were it derived, power loss could take it after the directory is gone, and a task that had ended
-// would run again: neither the store nor the machine would know of its end. Found by the simulator. All other
-// plans are derived.
-constexpr state::Durability kStopDurability = state::Durability::acknowledged;
-
 // A task's or service's path is what its key has after the kind.
 std::string path_of(const std::string& key, std::string_view kind) { return key.substr(kind.size()); }
 std::string key_of(std::string_view kind, const std::string& path) { return std::string(kind) + path; }
@@ -46,6 +40,14 @@ Loop::Loop(state::Store& store, records::TaskIndex& index, Random& random, Setti
     watch(prefix);
 }
 
+// The decision that a task stops is on the disk before the agent hears of it and gives back the task's
+// directory. Were it derived, power loss could take it after the directory is gone, and a task that had ended
+// would run again: neither the store nor the machine would know of its end. Found by the simulator. All other
+// plans are derived.
+state::Durability Loop::stop_durability() const {
+  return settings_.bug == PlantedBug::stops_are_derived ? state::Durability::derived : state::Durability::acknowledged;
+}
+
 Loop::~Loop() {
   for (state::WatchId id : watches_) store_.cancel(id);
 }
@@ -64,6 +66,7 @@ void Loop::begin_again() {
   dirty_tasks_.clear();
   dirty_services_.clear();
   waiting_for_room_.clear();
+  room_to_give_ = false;
   wake_.clear();
   timers_ = {};
   reserved_mib_ = index_.reserved().memory_mib;
@@ -121,13 +124,14 @@ std::optional<TimeMs> Loop::run(TimeMs now_ms) {
   take_due(now_ms);
   size_t budget = settings_.decisions_max;
   // Services make tasks and tasks wake services: both until nothing is left or the budget is spent.
-  while (budget > 0 && !(dirty_tasks_.empty() && dirty_services_.empty())) {
+  while (budget > 0) {
     while (budget > 0 && !dirty_tasks_.empty()) {
       --budget;
       decide_task(std::string(dirty_tasks_.extract(dirty_tasks_.begin()).value()), now_ms);
     }
     if (!dirty_tasks_.empty()) break;
     wake_those_who_wait_for_room();
+    if (dirty_services_.empty()) break;
     // Those that are dirty now, once each: what they make dirty has its turn in the next round.
     auto services = std::exchange(dirty_services_, {});
     if (services_held_) services.clear();
@@ -151,11 +155,22 @@ std::optional<TimeMs> Loop::run(TimeMs now_ms) {
   return timers_.top().at_ms;
 }
 
+// Memory was given back: as many as it is enough for are decided, in the order of their names, and the next when these
+// have taken what they want. Each is asked once: a decision takes all that fits.
 void Loop::wake_those_who_wait_for_room() {
   const int64_t reserved = index_.reserved().memory_mib;
-  if (reserved < reserved_mib_)
-    for (const std::string& path : std::exchange(waiting_for_room_, {})) dirty_service(path);
+  if (reserved < reserved_mib_) ++times_given_back_, room_to_give_ = true;
   reserved_mib_ = reserved;
+  if (!room_to_give_) return;
+  room_to_give_ = false;
+  int64_t left = settings_.memory_mib - reserved;
+  for (auto& [path, waiting] : waiting_for_room_) {
+    if (waiting.needed_mib > left || waiting.asked == times_given_back_) continue;
+    waiting.asked = times_given_back_;
+    left -= waiting.needed_mib;
+    dirty_service(path);
+    room_to_give_ = true;
+  }
 }
 
 std::shared_ptr<const records::TaskDefinition> Loop::definition(const records::Scope& scope, const std::string& family,
@@ -163,11 +178,13 @@ std::shared_ptr<const records::TaskDefinition> Loop::definition(const records::S
   return records::get<records::TaskDefinition>(store_, keys::task_definition(scope, family, revision));
 }
 
-std::vector<placement::SubnetUse> Loop::subnets_of(const records::Scope& scope, const TaskSpec& spec) const {
+std::vector<placement::SubnetUse> Loop::subnets_of(const keys::TaskPath& path, const TaskSpec& spec) const {
+  const keys::ServicePath service{path.scope, path.cluster, spec.service};
   std::vector<placement::SubnetUse> subnets;
   for (const std::string& id : spec.network.subnets)
-    if (const auto subnet = records::get<records::Subnet>(store_, keys::ec2("subnet", scope, id)))
-      subnets.push_back({id, subnet->availability_zone, index_.in_subnet(id)});
+    if (const auto subnet = records::get<records::Subnet>(store_, keys::ec2("subnet", path.scope, id)))
+      subnets.push_back({id, subnet->availability_zone, index_.in_subnet(id),
+                         spec.service.empty() ? 0 : index_.in_subnet(id, service)});
   return subnets;
 }
 
@@ -187,7 +204,7 @@ void Loop::decide_task(const std::string& path_text, TimeMs now_ms) {
   const auto task_definition = definition(path.scope, spec->family, spec->revision);
 
   lifecycle::TaskSnapshot snapshot{path, *spec, intent.get(), status.get(), observed.get(), task_definition.get(), {}};
-  if (!status) snapshot.subnets = subnets_of(path.scope, *spec);
+  if (!status) snapshot.subnets = subnets_of(path, *spec);
   const lifecycle::TaskPlan plan = lifecycle::decide(snapshot, now_ms, random_, settings_.lifecycle);
   wake_at(spec_key, plan.wake_at_ms);
   if (!plan.status && !plan.erase) return;
@@ -210,7 +227,7 @@ void Loop::decide_task(const std::string& path_text, TimeMs now_ms) {
   }
   const bool stops = plan.status && plan.status->desired == DesiredStatus::stopped &&
                      !(status && status->desired == DesiredStatus::stopped);
-  if (stops) transaction.durability = kStopDurability;
+  if (stops) transaction.durability = stop_durability();
   if (const auto applied = store_.apply(std::move(transaction)); !applied) {
     BERTH_ASSERT(applied.error().kind == state::Refusal::Kind::conflict);
     note("task plan met a conflict");
@@ -220,12 +237,15 @@ void Loop::decide_task(const std::string& path_text, TimeMs now_ms) {
   task_decided(path, spec->service, status.get(), &*plan.status);
 }
 
-// A service cares for a task's state, health and end; not for the address it got or which containers run.
+// A service cares whether a task runs, how it is and that it ends; not how far it has come on its way, which address it got
+// or which of its containers run: a service of many tasks would be decided several times for each.
 void Loop::task_decided(const keys::TaskPath& path, const std::string& service, const TaskStatus* before,
                         const TaskStatus* after) {
   if (service.empty()) return;
-  const bool matters =
-      !before || before->state != after->state || before->health != after->health || before->desired != after->desired;
+  const auto is = [](const TaskStatus& status, TaskState state) { return status.state == state; };
+  const bool matters = !before || is(*before, TaskState::running) != is(*after, TaskState::running) ||
+                       is(*before, TaskState::stopped) != is(*after, TaskState::stopped) ||
+                       before->health != after->health || before->desired != after->desired;
   if (!matters) return;
   const std::string service_path =
       fmt::format("{}/{}/{}/{}", path.scope.account, path.scope.region, path.cluster, service);
@@ -235,20 +255,27 @@ void Loop::task_decided(const keys::TaskPath& path, const std::string& service, 
 }
 
 std::vector<deployment::ServiceTask> Loop::tasks_of(const keys::ServicePath& path, const Service& work) const {
-  std::set<std::string> ids = work.all_tasks ? index_.of_service(path) : index_.live_of_service(path);
-  ids.insert(work.ended.begin(), work.ended.end());
+  const records::TasksById& known = work.all_tasks ? index_.of_service(path) : index_.live_of_service(path);
   std::vector<deployment::ServiceTask> tasks;
-  tasks.reserve(ids.size());
-  std::map<std::pair<std::string, int64_t>, bool> has_check;  // a service has few definitions
-  for (const std::string& id : ids) {
-    const records::TaskSummary* summary = index_.find({path.scope, path.cluster, id});
-    if (!summary) continue;
-    const auto [known, is_new] = has_check.try_emplace({summary->family, summary->revision}, false);
-    if (is_new)
-      if (const auto of_task = definition(path.scope, summary->family, summary->revision))
-        known->second = health::has_check(*of_task);
-    tasks.push_back({summary, known->second});
-  }
+  tasks.reserve(known.size() + work.ended.size());
+  std::map<std::pair<std::string, int64_t>, bool> definitions;  // a service has few, and mostly one
+  const records::TaskSummary* like = nullptr;
+  bool has_check = false;
+  const auto add = [&](const records::TaskSummary* task) {
+    if (!like || like->revision != task->revision || like->family != task->family) {
+      like = task;
+      const auto [found, is_new] = definitions.try_emplace({task->family, task->revision}, false);
+      if (is_new)
+        if (const auto of_task = definition(path.scope, task->family, task->revision))
+          found->second = health::has_check(*of_task);
+      has_check = found->second;
+    }
+    tasks.push_back({task, has_check});
+  };
+  for (const auto& [id, task] : known) add(task);
+  for (const std::string& id : work.ended)
+    if (const records::TaskSummary* task = index_.find({path.scope, path.cluster, id}))
+      if (!known.contains(id)) add(task);
   return tasks;
 }
 
@@ -279,8 +306,8 @@ void Loop::decide_service(const std::string& path_text, Service work, TimeMs now
     applied = apply_service_plan(path_text, plan, status_entry, *spec_entry, now_ms);
   }
   wake_at(spec_key, plan.wake_at_ms);
-  if (plan.waits_for_room)
-    waiting_for_room_.insert(path_text);
+  if (plan.waits_for_room_mib > 0)
+    waiting_for_room_[path_text].needed_mib = plan.waits_for_room_mib;
   else
     waiting_for_room_.erase(path_text);
   if (applied == Applied::too_large)
@@ -333,7 +360,7 @@ Loop::Applied Loop::apply_service_plan(const std::string& path_text, const deplo
   if (!status || *value_of<records::ServiceStatus>(status) != plan.status)
     records::put_decoded(transaction, status_key, plan.status);
   if (transaction.empty()) return Applied::yes;
-  if (!plan.stops.empty()) transaction.durability = kStopDurability;
+  if (!plan.stops.empty()) transaction.durability = stop_durability();
   if (const auto applied = store_.apply(std::move(transaction)); !applied)
     return applied.error().kind == state::Refusal::Kind::conflict ? Applied::conflict : Applied::too_large;
   for (const std::string& task : made) dirty_task(task);

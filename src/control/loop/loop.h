@@ -42,6 +42,7 @@ enum class PlantedBug {
   writes_what_the_agent_saw,  // says itself that a task is released
   forgets_timers,             // arms none
   ignores_failed_commits,     // goes on as if what was rolled back were there
+  stops_are_derived,          // power loss may take the decision that a task stops
 };
 
 struct Settings {
@@ -76,6 +77,10 @@ class Loop {
     bool all_tasks = false;       // look at STOPPED ones too: failures may be uncounted
     std::set<std::string> ended;  // ids of tasks whose end has been decided since the last look
   };
+  struct Waiting {
+    int64_t needed_mib = 0;  // by one of its tasks
+    uint64_t asked = 0;      // at which of the times that memory was given back
+  };
   struct Timer {
     TimeMs at_ms;
     std::string key;  // a task-spec or service-spec key
@@ -99,11 +104,13 @@ class Loop {
   Applied apply_service_plan(const std::string& path, const deployment::ServicePlan& plan,
                              const std::optional<state::Entry>& status, const state::Entry& spec, TimeMs now_ms);
   std::vector<deployment::ServiceTask> tasks_of(const records::keys::ServicePath& path, const Service& work) const;
-  std::vector<placement::SubnetUse> subnets_of(const records::Scope& scope, const records::TaskSpec& spec) const;
+  std::vector<placement::SubnetUse> subnets_of(const records::keys::TaskPath& path,
+                                               const records::TaskSpec& spec) const;
   std::shared_ptr<const records::TaskDefinition> definition(const records::Scope& scope, const std::string& family,
                                                             int64_t revision) const;
   void wake_those_who_wait_for_room();
   void note(std::string_view name) const { rare(settings_.rare, name); }
+  state::Durability stop_durability() const;
 
   state::Store& store_;
   records::TaskIndex& index_;
@@ -113,8 +120,10 @@ class Loop {
 
   std::set<std::string> dirty_tasks_;  // "<account>/<region>/<cluster>/<id>"
   std::map<std::string, Service> dirty_services_;
-  std::set<std::string> waiting_for_room_;  // services
-  int64_t reserved_mib_ = 0;                // at the last look
+  std::map<std::string, Waiting> waiting_for_room_;  // services
+  int64_t reserved_mib_ = 0;                         // at the last look
+  uint64_t times_given_back_ = 0;
+  bool room_to_give_ = false;  // perhaps not all of what was given back is taken again
   std::unordered_map<std::string, TimeMs> wake_;
   std::priority_queue<Timer, std::vector<Timer>, std::greater<>> timers_;
   uint64_t decisions_ = 0;

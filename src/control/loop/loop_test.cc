@@ -102,8 +102,7 @@ class LoopTest : public ::testing::Test {
   }
   int running() {
     int n = 0;
-    for (const std::string& id : index.live_of_service(kService))
-      n += index.find({kScope, "default", id})->state == TaskState::running;
+    for (const auto& [id, task] : index.live_of_service(kService)) n += task->state == TaskState::running;
     return n;
   }
 
@@ -212,6 +211,64 @@ TEST_F(LoopTest, MemoryGivenBackWakesThoseWhoWaitForIt) {
   apply(std::move(transaction));
   rest();
   EXPECT_EQ(running(), 2);
+}
+
+TEST_F(LoopTest, MemoryGivenBackWakesAsManyAsItIsEnoughFor) {
+  settings.memory_mib = 2 * 512;
+  loop = std::make_unique<Loop>(store, index, random, settings);
+  const auto first = run_task("a"), second = run_task("b");
+  rest();
+  for (int i = 0; i < 50; ++i) {
+    spec().name = fmt::format("s{:02}", i);
+    spec().desired_count = 1;
+    state::Transaction transaction;
+    records::put(transaction, keys::service(keys::kServiceSpec, {kScope, "default", spec().name}), spec());
+    apply(std::move(transaction));
+  }
+  rest();
+  EXPECT_EQ(index.reserved().tasks, 2);
+  for (const auto& task : {first, second}) {
+    const uint64_t before = loop->decisions();
+    state::Transaction transaction;
+    records::put(transaction, keys::task(keys::kTaskIntent, task), records::TaskIntent{now, "room"});
+    apply(std::move(transaction));
+    rest();
+    EXPECT_LT(loop->decisions() - before, 20u);
+    EXPECT_EQ(index.reserved().tasks, 2);
+  }
+  EXPECT_EQ(index.of_cluster(kScope, "default").size(), 4u);
+}
+
+TEST_F(LoopTest, TasksOnTheirWayAreNoneOfTheServicesBusiness) {
+  spec().desired_count = 10;
+  put_service();
+  store.settle();
+  loop->run(now);
+  store.settle();
+  agent->run(now);  // they run at once, and have never been seen on their way
+  const uint64_t before = loop->decisions();
+  store.settle();
+  loop->run(now);
+  EXPECT_EQ(loop->decisions() - before, 11u);
+  for (const auto& [id, task] : index.live_of_service(kService)) EXPECT_EQ(task->state, TaskState::running);
+}
+
+TEST_F(LoopTest, TasksOfAServiceAreSpreadOverZonesWhateverOthersDo) {
+  state::Transaction transaction;
+  records::Subnet subnet;
+  subnet.id = "subnet-2";
+  subnet.availability_zone = "eu-central-1b";
+  records::put(transaction, keys::ec2("subnet", kScope, "subnet-2"), subnet);
+  apply(std::move(transaction));
+  for (const char* id : {"a", "b", "c", "d", "e"}) run_task(id);  // all in the first zone
+  rest();
+  spec().target.network.subnets = {"subnet-1", "subnet-2"};
+  spec().desired_count = 4;
+  put_service();
+  rest();
+  EXPECT_EQ(index.in_subnet("subnet-1", kService), 2);
+  EXPECT_EQ(index.in_subnet("subnet-2", kService), 2);
+  EXPECT_EQ(index.in_subnet("subnet-1"), 7);
 }
 
 TEST_F(LoopTest, APlanThatIsTooLargeForATransactionIsMadeSmaller) {

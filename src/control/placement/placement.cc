@@ -1,6 +1,7 @@
 #include "control/placement/placement.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include "base/assert.h"
 
@@ -14,13 +15,26 @@ int64_t tasks_that_fit(const Room& room, int64_t task_memory_mib, int64_t wanted
 }
 
 const SubnetUse* choose_subnet(const std::vector<SubnetUse>& subnets, Random& random) {
+  using Use = std::tuple<int64_t, int64_t, int64_t>;
+  const auto use_of = [&](const SubnetUse& subnet) {
+    Use use{0, 0, subnet.tasks};
+    for (const SubnetUse& other : subnets) {
+      if (other.availability_zone != subnet.availability_zone) continue;
+      std::get<0>(use) += other.of_service;
+      std::get<1>(use) += other.tasks;
+    }
+    return use;
+  };
   const SubnetUse* chosen = nullptr;
+  Use least;
   uint64_t ties = 0;
-  for (const SubnetUse& subnet : subnets) {
-    if (!chosen || subnet.tasks < chosen->tasks) {
+  for (const SubnetUse& subnet : subnets) {  // at most 16
+    const Use use = use_of(subnet);
+    if (!chosen || use < least) {
       chosen = &subnet;
+      least = use;
       ties = 1;
-    } else if (subnet.tasks == chosen->tasks && random.below(++ties) == 0) {
+    } else if (use == least && random.below(++ties) == 0) {
       chosen = &subnet;
     }
   }

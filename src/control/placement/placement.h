@@ -27,10 +27,12 @@ int64_t tasks_that_fit(const Room& room, int64_t task_memory_mib, int64_t wanted
 struct SubnetUse {
   std::string id;
   std::string availability_zone;
-  int64_t tasks = 0;  // not STOPPED
+  int64_t tasks = 0;       // not STOPPED, whose ever
+  int64_t of_service = 0;  // of these, of the same service
 };
 
-// The least used, ties by chance; null where there is none to choose from.
+// In the zone with the fewest tasks of the service, then with the fewest of all; there the least used subnet, ties by
+// chance. Null where there is none to choose from.
 const SubnetUse* choose_subnet(const std::vector<SubnetUse>& subnets, Random& random);
 
 // Tasks of one deployment (or of one RunTask call) by capacity provider, in the strategy's order.

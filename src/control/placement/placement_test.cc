@@ -29,6 +29,21 @@ TEST(Placement, TheLeastUsedSubnetAndTiesByChance) {
   EXPECT_EQ(chosen.size(), 3u);
 }
 
+TEST(Placement, ZonesComeBeforeSubnets) {
+  Prng random(1);
+  struct Case {
+    std::vector<SubnetUse> subnets;
+    const char* chosen;
+  };
+  const Case cases[] = {
+      {{{"a", "za", 9, 0}, {"b", "zb", 2, 1}}, "a"},                        // others' tasks do not count first
+      {{{"a1", "za", 2, 2}, {"a2", "za", 0, 0}, {"b", "zb", 1, 1}}, "b"},   // the zone is fuller as a whole
+      {{{"a1", "za", 1, 0}, {"a2", "za", 0, 0}, {"b", "zb", 2, 0}}, "a2"},  // and in it the emptier subnet
+      {{{"a1", "za", 1, 1}, {"a2", "za", 0, 0}, {"b", "zb", 9, 1}}, "a2"},  // as many of the service: all count
+  };
+  for (const Case& c : cases) EXPECT_EQ(choose_subnet(c.subnets, random)->id, c.chosen);
+}
+
 TEST(Placement, StrategySplitsByBaseAndWeight) {
   struct Case {
     std::vector<records::StrategyItem> strategy;

@@ -181,10 +181,8 @@ Handled<Out> answer_with(Work& work, const Cluster& cluster) {
 
 bool provider_is_in_use(const Context& context, const std::string& cluster, const std::string& provider) {
   const auto scope = context.scope();
-  for (const std::string& id : context.tasks.of_cluster(scope, cluster)) {
-    const auto* task = context.tasks.find({scope, cluster, id});
-    if (task && task->capacity_provider == provider && task->state != records::TaskState::stopped) return true;
-  }
+  for (const auto& [id, task] : context.tasks.of_cluster(scope, cluster))
+    if (task->capacity_provider == provider && task->state != records::TaskState::stopped) return true;
   bool used = false;
   each_service(context, scope, cluster, {}, [&](const Service& service) {
     if (service.state() != "INACTIVE")

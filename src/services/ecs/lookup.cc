@@ -140,17 +140,14 @@ void each_service(const Context& context, const records::Scope& scope, const std
 
 TaskCounts count_cluster(const Context& context, const records::Scope& scope, const std::string& cluster) {
   TaskCounts counts;
-  for (const std::string& id : context.tasks.of_cluster(scope, cluster))
-    if (const auto* task = context.tasks.find({scope, cluster, id})) count(counts, *task);
+  for (const auto& [id, task] : context.tasks.of_cluster(scope, cluster)) count(counts, *task);
   return counts;
 }
 
 TaskCounts count_service(const Context& context, const records::keys::ServicePath& path, std::string_view started_by) {
   TaskCounts counts;
-  for (const std::string& id : context.tasks.live_of_service(path)) {
-    const auto* task = context.tasks.find({path.scope, path.cluster, id});
-    if (task && (started_by.empty() || task->started_by == started_by)) count(counts, *task);
-  }
+  for (const auto& [id, task] : context.tasks.live_of_service(path))
+    if (started_by.empty() || task->started_by == started_by) count(counts, *task);
   return counts;
 }
 

@@ -117,9 +117,9 @@ Handled<m::ListTasksResponse> list_tasks(const Context& context, const m::ListTa
     const auto& ids = filter->service.empty() ? context.tasks.of_cluster(work.scope, name)
                                               : context.tasks.of_service({work.scope, name, filter->service});
     for (auto at = ids.upper_bound(pager->start()); at != ids.end(); ++at) {
-      const auto* task = context.tasks.find({work.scope, name, *at});
-      if (task == nullptr || !filter->takes(context, *task)) continue;
-      if (!pager->add(*at, task->path.arn())) break;
+      const auto& [task_id, task] = *at;
+      if (!filter->takes(context, *task)) continue;
+      if (!pager->add(task_id, task->path.arn())) break;
     }
   }
   Page page = std::move(*pager).finish();
