@@ -33,11 +33,13 @@ struct Cluster {
   Tags tags;
   std::string kept;  // JSON: members of class "kept" in API shape (configuration, serviceConnectDefaults)
   TimeMs created_at_ms = 0;
+  TimeMs inactive_at_ms = 0;
 
   template <class A>
   void fields(A& a) {
     a("name", name), a("status", status), a("settings", settings), a("capacityProviders", capacity_providers);
     a("defaultStrategy", default_strategy), a("tags", tags), a("kept", kept), a("createdAt", created_at_ms);
+    a("inactiveAt", inactive_at_ms);
   }
 };
 

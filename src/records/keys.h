@@ -3,6 +3,7 @@
 //   ecs/cluster/<account>/<region>/<cluster>                     Cluster         services/ecs
 //   ecs/family/<account>/<region>/<family>                       TaskFamily      services/ecs
 //   ecs/taskdef/<account>/<region>/<family>/<revision, 10 digits> TaskDefinition services/ecs
+//   ecs/taskdef-leaving/<account>/<region>/<family>/<revision>   LeavingDefinition  services/ecs (DeleteTaskDefinitions)
 //   ecs/setting/<account>/<region>/<principal arn>/<name>        AccountSetting  services/ecs
 //   ecs/token/<account>/<region>/<operation>/<token>             ClientToken     services/ecs
 //   ecs/service-spec/<account>/<region>/<cluster>/<service>      ServiceSpec     services/ecs
@@ -17,14 +18,16 @@
 //   logs/group/<account>/<region>/<group name>                   LogGroup        services/logs, or the agent for awslogs-create-group
 //   logs/stream/<account>/<region>/<group uid>/<stream name>     LogStream       its creator (services/logs or agent), once
 //
-// When a task's hour as STOPPED is over, control erases all of its keys in one transaction; that is the one exception
-// to "one writer", and nobody writes a task's keys after control has written STOPPED and the agent `released`.
+// What is over is erased by control, which is the one exception to "one writer": all keys of a task in one transaction
+// when its hour as STOPPED is over (nobody writes them after control has written STOPPED and the agent `released`), all
+// of a service an hour after it became INACTIVE, and what control/loop/retention.h lists.
 // Names in keys are percent-encoded where they hold '/' (log groups), so that a prefix ending in '/' is exact.
 #pragma once
 
 #include <fmt/format.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -43,6 +46,10 @@ std::string unescape_key_part(std::string_view part);
 
 namespace keys {
 
+inline constexpr std::string_view kCluster = "ecs/cluster/";
+inline constexpr std::string_view kToken = "ecs/token/";
+inline constexpr std::string_view kLeavingDefinition = "ecs/taskdef-leaving/";
+
 inline std::string cluster(const Scope& s, std::string_view name) {
   return fmt::format("ecs/cluster/{}/{}/{}", s.account, s.region, name);
 }
@@ -55,6 +62,16 @@ inline std::string task_definition(const Scope& s, std::string_view family, int6
 inline std::string task_definitions(const Scope& s, std::string_view family) {
   return fmt::format("ecs/taskdef/{}/{}/{}/", s.account, s.region, family);
 }
+inline std::string leaving_definition(const Scope& s, std::string_view family, int64_t revision) {
+  return fmt::format("{}{}/{}/{}/{:010}", kLeavingDefinition, s.account, s.region, family, revision);
+}
+struct DefinitionPath {
+  Scope scope;
+  std::string family;
+  int64_t revision = 0;
+};
+// Of a key of a definition, leaving or not.
+DefinitionPath definition_path(std::string_view key);
 inline std::string setting(const Scope& s, std::string_view principal, std::string_view name) {
   return fmt::format("ecs/setting/{}/{}/{}/{}", s.account, s.region, escape_key_part(principal), name);
 }
@@ -88,6 +105,8 @@ inline constexpr std::string_view kTaskObserved = "ecs/task-observed/";
 inline std::string task(std::string_view kind, const TaskPath& path) { return std::string(kind) + path.str(); }
 // The path of a key of any task kind; `key` must be one.
 TaskPath task_path(std::string_view key);
+// Absent where it is not the ARN of a task.
+std::optional<TaskPath> task_path_of_arn(std::string_view arn);
 
 // The same for services: "<account>/<region>/<cluster>/<service>".
 struct ServicePath {

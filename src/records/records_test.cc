@@ -51,6 +51,17 @@ TEST(Keys, TellPathsBack) {
   EXPECT_EQ(path.arn(), "arn:aws:ecs:eu-central-1:000000000000:task/c/0123");
 }
 
+TEST(Keys, TellTasksOfArns) {
+  const keys::TaskPath task{{"123456789012", "eu-central-1"}, "c", "0123"};
+  EXPECT_EQ(keys::task_path_of_arn(task.arn()), task);
+  for (const char* other : {"", "0123", "arn:aws:ecs:r:a:task/0123", "arn:aws:ecs:r:a:service/c/s", "arn:aws:ecs:r"})
+    EXPECT_FALSE(keys::task_path_of_arn(other)) << other;
+  const auto definition = keys::definition_path(keys::task_definition(task.scope, "web", 12));
+  EXPECT_EQ(definition.family, "web");
+  EXPECT_EQ(definition.revision, 12);
+  EXPECT_EQ(definition.scope, task.scope);
+}
+
 TEST(Keys, LogGroupNamesCannotReachOtherGroups) {
   const Scope scope{"1", "r"};
   EXPECT_EQ(keys::log_group(scope, "/ecs/a%2F"), "logs/group/1/r/%2Fecs%2Fa%252F");

@@ -1,6 +1,7 @@
 // A service: what the user asked (spec, written by services/ecs) and what control made of it (status).
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -128,5 +129,17 @@ struct ServiceStatus {
     a("startFailures", start_failures), a("nextStartAt", next_start_at_ms), a("inactiveAt", inactive_at_ms);
   }
 };
+
+// Whether the service may still start tasks of the definition, by a roll-back included. A status of another incarnation
+// says nothing.
+inline bool names_definition(const ServiceSpec& spec, const ServiceStatus* status, const std::string& family,
+                             int64_t revision) {
+  const auto same = [&](const Revision& r) { return r.family == family && r.revision == revision; };
+  if (!status || status->incarnation != spec.incarnation) return same(spec.target);
+  if (status->status == "INACTIVE") return false;
+  return same(spec.target) || std::any_of(status->last_completed.begin(), status->last_completed.end(), same) ||
+         std::any_of(status->deployments.begin(), status->deployments.end(),
+                     [&](const Deployment& deployment) { return same(deployment.revision); });
+}
 
 }  // namespace berth::records

@@ -167,6 +167,15 @@ struct TaskDefinition {
   }
 };
 
+// Beside a definition in DELETE_IN_PROGRESS, so that control finds it among thousands that stay.
+struct LeavingDefinition {
+  TimeMs delete_requested_at_ms = 0;
+  template <class A>
+  void fields(A& a) {
+    a("deleteRequestedAt", delete_requested_at_ms);
+  }
+};
+
 // Revision numbers are never used twice, also not after deletion.
 struct TaskFamily {
   int64_t latest_revision = 0;

@@ -9,7 +9,7 @@ namespace {
 
 namespace keys = records::keys;
 
-// From records/keys.h. A task's keys are all erased by control, the one exception to one writer a key.
+// From records/keys.h. What is over is erased by control, the one exception to one writer a key.
 bool may_write(Author author, const state::Write& write) {
   const auto is = [&](std::string_view kind) { return write.key.starts_with(kind); };
   const bool of_task = is(keys::kTaskSpec) || is(keys::kTaskTags) || is(keys::kTaskIntent) || is(keys::kTaskStatus) ||
@@ -17,7 +17,8 @@ bool may_write(Author author, const state::Write& write) {
   switch (author) {
     case Author::user: return !is(keys::kServiceStatus) && !is(keys::kTaskStatus) && !is(keys::kTaskObserved);
     case Author::control:
-      return is(keys::kServiceStatus) || is(keys::kTaskStatus) || is(keys::kTaskSpec) || (of_task && !write.value);
+      return is(keys::kServiceStatus) || is(keys::kTaskStatus) || is(keys::kTaskSpec) ||
+             (!write.value && (of_task || is(keys::kServiceSpec) || is(keys::kToken)));
     case Author::agent: return is(keys::kTaskObserved);
   }
   return false;

@@ -34,7 +34,11 @@ std::shared_ptr<const T> value_of(const std::optional<state::Entry>& entry) {
 }  // namespace
 
 Loop::Loop(state::Store& store, records::TaskIndex& index, Random& random, Settings settings)
-    : store_(store), index_(index), random_(random), settings_(std::move(settings)) {
+    : store_(store),
+      index_(index),
+      random_(random),
+      settings_(std::move(settings)),
+      retention_(store, index, settings_.retention) {
   begin_again();
   for (std::string_view prefix : {keys::kTaskSpec, keys::kTaskIntent, keys::kTaskObserved, keys::kServiceSpec})
     watch(prefix);
@@ -151,8 +155,9 @@ std::optional<TimeMs> Loop::run(TimeMs now_ms) {
     return now_ms;
   }
   take_due(0);  // drops stale timers from the top
-  if (timers_.empty()) return std::nullopt;
-  return timers_.top().at_ms;
+  const auto retention_at = retention_.run(now_ms);
+  if (timers_.empty()) return retention_at;
+  return retention_at ? std::min(timers_.top().at_ms, *retention_at) : timers_.top().at_ms;
 }
 
 // Memory was given back: as many as it is enough for are decided, in the order of their names, and the next when these
@@ -288,6 +293,8 @@ void Loop::decide_service(const std::string& path_text, Service work, TimeMs now
   const auto status_entry = store_.get(key_of(keys::kServiceStatus, path_text));
   const auto spec = value_of<records::ServiceSpec>(spec_entry);
   const auto status = value_of<records::ServiceStatus>(status_entry);
+  if (status && status->status == "INACTIVE" && status->incarnation == spec->incarnation)
+    return erase_inactive(path_text, *spec_entry, status_entry, now_ms);
   const records::Revision& revision = deployment::primary_revision(*spec, status.get());
   const auto task_definition = definition(path.scope, revision.family, revision.revision);
   const auto cluster = records::get<records::Cluster>(store_, keys::cluster(path.scope, path.cluster));
@@ -316,11 +323,28 @@ void Loop::decide_service(const std::string& path_text, Service work, TimeMs now
     note("service plan met a conflict");
     return dirty_service(path_text, true);
   }
+  if (plan.status.status == "INACTIVE")
+    wake_at(spec_key, plan.status.inactive_at_ms + settings_.retention.inactive_kept_ms);
   if (!plan.again) return;
   note("service plan was bounded");
   Service& more = dirty_services_[path_text];
   more.all_tasks |= work.all_tasks;
   more.ended.merge(work.ended);
+}
+
+// A deleted service can be described for a while; its name is free meanwhile, too.
+void Loop::erase_inactive(const std::string& path_text, const state::Entry& spec,
+                          const std::optional<state::Entry>& status, TimeMs now_ms) {
+  const TimeMs until = value_of<records::ServiceStatus>(status)->inactive_at_ms + settings_.retention.inactive_kept_ms;
+  if (now_ms < until) return wake_at(spec.key, until);
+  if (settings_.bug == PlantedBug::never_erases_services) return;
+  const keys::ServicePath path = keys::service_path(spec.key);
+  state::Transaction transaction;
+  transaction.reads = {{spec.key, false, spec.mod_revision}, read_of(status->key, status)};
+  transaction.erase(spec.key);
+  transaction.erase(status->key);
+  transaction.erase(keys::token(path.scope, "CreateService", path.cluster + "/" + path.name));
+  if (!store_.apply(std::move(transaction))) dirty_service(path_text);
 }
 
 // Status, new tasks, stops and counted failures in one transaction; but for `yes` nothing was written.

@@ -30,6 +30,7 @@
 #include "base/rare.h"
 #include "control/deployment/deployment.h"
 #include "control/lifecycle/lifecycle.h"
+#include "control/loop/retention.h"
 #include "records/keys.h"
 #include "records/task_index.h"
 #include "state/store.h"
@@ -42,6 +43,7 @@ enum class PlantedBug {
   writes_what_the_agent_saw,  // says itself that a task is released
   forgets_timers,             // arms none
   ignores_failed_commits,     // goes on as if what was rolled back were there
+  never_erases_services,      // INACTIVE ones stay for ever
   stops_are_derived,          // power loss may take the decision that a task stops
 };
 
@@ -49,6 +51,7 @@ struct Settings {
   int64_t memory_mib = 0;  // what tasks may reserve: the machine's memory times the overcommit factor
   lifecycle::Settings lifecycle = {};
   deployment::Settings deployment = {};
+  RetentionSettings retention = {};
   size_t decisions_max = 512;  // of one run(); more are left for the next, which is then due at once
   RareBranches* rare = nullptr;
   PlantedBug bug = PlantedBug::none;
@@ -100,6 +103,8 @@ class Loop {
   void task_decided(const records::keys::TaskPath& path, const std::string& service, const records::TaskStatus* before,
                     const records::TaskStatus* after);
   void decide_service(const std::string& path, Service work, TimeMs now_ms);
+  void erase_inactive(const std::string& path, const state::Entry& spec, const std::optional<state::Entry>& status,
+                      TimeMs now_ms);
   enum class Applied { yes, conflict, too_large };
   Applied apply_service_plan(const std::string& path, const deployment::ServicePlan& plan,
                              const std::optional<state::Entry>& status, const state::Entry& spec, TimeMs now_ms);
@@ -117,6 +122,7 @@ class Loop {
   Random& random_;
   const Settings settings_;
   std::vector<state::WatchId> watches_;
+  Retention retention_;
 
   std::set<std::string> dirty_tasks_;  // "<account>/<region>/<cluster>/<id>"
   std::map<std::string, Service> dirty_services_;

@@ -307,6 +307,46 @@ TEST_F(LoopTest, ADeletedServiceDrainsAndIsInactive) {
   EXPECT_EQ(running(), 0);
 }
 
+TEST_F(LoopTest, AnInactiveServiceIsGoneAnHourLaterWithAllThatStoodForIt) {
+  spec().desired_count = 1;
+  put_service();
+  const std::string token = keys::token(kScope, "CreateService", "default/web");
+  state::Transaction transaction;
+  records::put(transaction, token, records::ClientToken{"hash", {kService.arn()}, now});
+  apply(std::move(transaction));
+  rest();
+  spec().deleted_at_ms = now;
+  put_service();
+  rest();
+  EXPECT_EQ(service().status, "INACTIVE");
+  loop = std::make_unique<Loop>(store, index, random, settings);  // a restart forgets no timer
+  now += 3'599'999;
+  rest();
+  EXPECT_EQ(service().status, "INACTIVE");
+  now += 1;
+  rest();
+  EXPECT_FALSE(store.get(keys::service(keys::kServiceSpec, kService)));
+  EXPECT_FALSE(store.get(keys::service(keys::kServiceStatus, kService)));
+  EXPECT_FALSE(store.get(token));
+  EXPECT_TRUE(store.range(keys::kTaskSpec).empty());
+}
+
+TEST_F(LoopTest, ANameUsedAgainIsNotErasedWithItsPredecessor) {
+  put_service();
+  rest();
+  spec().deleted_at_ms = now;
+  put_service();
+  rest();
+  now += 3'000'000;
+  spec().deleted_at_ms = 0;
+  spec().incarnation = "two";
+  put_service();
+  rest();
+  now += 3'600'000;
+  rest();
+  EXPECT_EQ(service().status, "ACTIVE");
+}
+
 TEST_F(LoopTest, CrashingTasksAreCountedOnceEachAndStartsBackOff) {
   define("pull-fails", 2);
   spec().target.revision = 2;

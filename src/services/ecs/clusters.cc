@@ -304,6 +304,7 @@ Handled<m::DeleteClusterResponse> delete_cluster(const Context& context, const m
   if (count_cluster(context, work.scope, changed.name).active > 0)
     return refuse("ClusterContainsTasksException", "The Cluster cannot be deleted while Tasks are active.");
   changed.status = "INACTIVE";
+  changed.inactive_at_ms = context.now_ms;
   work.put(records::keys::cluster(work.scope, changed.name), changed);
   return answer_with<m::DeleteClusterResponse>(work, changed);
 }

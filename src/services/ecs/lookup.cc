@@ -18,16 +18,6 @@ void count(TaskCounts& counts, const records::TaskSummary& task) {
     ++counts.pending;
 }
 
-bool uses(const Service& service, const records::TaskDefinition& d) {
-  auto same = [&](const records::Revision& r) { return r.family == d.family && r.revision == d.revision; };
-  if (service.state() == "INACTIVE") return false;
-  if (same(service.spec->target)) return true;
-  if (!service.status) return false;
-  for (const auto& deployment : service.status->deployments)
-    if (same(deployment.revision)) return true;
-  return false;
-}
-
 // With the status of this incarnation, not that of a deleted service of the same name. Control writes it all the time: a
 // change of it is no conflict with what a user asks, so no transaction remembers what was seen.
 Service with_status(const Context& context, records::keys::ServicePath path,
@@ -97,7 +87,8 @@ bool definition_is_referenced(const Context& context, const records::Scope& scop
   if (context.tasks.using_definition(scope, d.family, d.revision) > 0) return true;
   const std::string prefix = fmt::format("{}{}/{}/", records::keys::kServiceSpec, scope.account, scope.region);
   for (const auto& [key, spec] : records::range<records::ServiceSpec>(context.store, prefix)) {
-    if (uses(with_status(context, records::keys::service_path(key), spec), d)) return true;
+    const Service service = with_status(context, records::keys::service_path(key), spec);
+    if (records::names_definition(*service.spec, service.status.get(), d.family, d.revision)) return true;
   }
   return false;
 }

@@ -1,7 +1,7 @@
 // Task definitions: Register, Describe, Deregister, Delete, List, ListFamilies.
 //
-// A definition in DELETE_IN_PROGRESS is gone as soon as no task and no service refers to it. Nothing watches for that
-// moment: look-ups and lists take such a record for absent, and the next Register in its family erases it.
+// A definition in DELETE_IN_PROGRESS is gone as soon as no running task and no service refers to it: look-ups and lists
+// take such a record for absent. Control erases it some time later, when no stopped task shows its containers either.
 #include "services/ecs/task_definitions.h"
 
 #include <algorithm>
@@ -23,7 +23,6 @@ using records::TaskDefinition;
 using records::TaskFamily;
 
 constexpr size_t kDeletionsMax = 10;
-constexpr size_t kErasedAtOnceMax = 16;
 constexpr size_t kDocumentBytesMax = 64 * 1024;
 
 void add_moment(std::string& json, std::string_view name, TimeMs moment) {
@@ -63,14 +62,6 @@ bool logs_block_by_default(Work& work) {
 
 bool is_gone(const Context& context, const records::Scope& scope, const TaskDefinition& definition) {
   return definition.status == "DELETE_IN_PROGRESS" && !definition_is_referenced(context, scope, definition);
-}
-
-// Erases what is gone, a few at a time so that a transaction stays within its bound.
-void erase_gone(Work& work, const std::string& family) {
-  const std::string prefix = records::keys::task_definitions(work.scope, family);
-  // Only the oldest are looked at: definitions are deleted from old to new.
-  for (const auto& [key, definition] : records::range<TaskDefinition>(work.context.store, prefix, {}, kErasedAtOnceMax))
-    if (is_gone(work.context, work.scope, *definition)) work.transaction.erase(key);
 }
 
 bool has_definitions(const Context& context, const records::Scope& scope, const std::string& family) {
@@ -121,7 +112,6 @@ Handled<m::RegisterTaskDefinitionResponse> register_task_definition(const Contex
     return client_error("Actual length of the task definition exceeds the maximum of 65536 bytes.");
   record.not_served = not_served_text(in);
   record.tags = tags_of(in.tags);
-  erase_gone(work, record.family);
   work.put(family_key, family);
   work.put(records::keys::task_definition(work.scope, record.family, record.revision), record);
 
@@ -196,6 +186,8 @@ Handled<m::DeleteTaskDefinitionsResponse> delete_task_definitions(const Context&
     changed.status = "DELETE_IN_PROGRESS";
     if (changed.delete_requested_at_ms == 0) changed.delete_requested_at_ms = context.now_ms;
     work.put(records::keys::task_definition(work.scope, changed.family, changed.revision), changed);
+    work.put(records::keys::leaving_definition(work.scope, changed.family, changed.revision),
+             records::LeavingDefinition{changed.delete_requested_at_ms});
     out.task_definitions->push_back(from_kept<m::TaskDefinition>(render(changed)));
   }
   return {std::move(out), std::move(work.transaction)};

@@ -5,12 +5,6 @@
 #include "services/ecs/errors.h"
 
 namespace berth::services::ecs {
-namespace {
-
-constexpr size_t kSweptAtOnce = 8;
-
-}  // namespace
-
 ApiResult<void> check_token(const std::optional<std::string>& token, size_t length_max) {
   if (!token) return {};
   const bool printable = std::all_of(token->begin(), token->end(), [](char c) { return c >= 33 && c <= 126; });
@@ -40,11 +34,7 @@ ApiResult<TokenPtr> use_token(Work& work, std::string_view operation, const std:
 
 void keep_token(Work& work, std::string_view operation, const std::string& token, const std::string& hash,
                 const std::vector<std::string>& arns) {
-  const std::string key = records::keys::token(work.scope, operation, token);
-  const std::string prefix = records::keys::token(work.scope, operation, "");
-  for (const auto& [other, kept] : records::range<records::ClientToken>(work.context.store, prefix, key, kSweptAtOnce))
-    if (work.context.now_ms - kept->created_at_ms > kTokenLifeMs) work.transaction.erase(other);
-  work.put(key, records::ClientToken{hash, arns, work.context.now_ms});
+  work.put(records::keys::token(work.scope, operation, token), records::ClientToken{hash, arns, work.context.now_ms});
 }
 
 }  // namespace berth::services::ecs

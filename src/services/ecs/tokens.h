@@ -10,8 +10,6 @@
 
 namespace berth::services::ecs {
 
-inline constexpr int64_t kTokenLifeMs = 48LL * 3600 * 1000;
-
 // At most `length_max` characters of printable ASCII without the space.
 ApiResult<void> check_token(const std::optional<std::string>& token, size_t length_max);
 
@@ -28,7 +26,7 @@ using TokenPtr = std::shared_ptr<const records::ClientToken>;
 // Null: a new token. ConflictException where it was used with other parameters.
 ApiResult<TokenPtr> use_token(Work& work, std::string_view operation, const std::string& token,
                               const std::string& hash);
-// Also erases a few tokens whose time is over: each new one sweeps its neighbours, so their number stays bounded by use.
+// Good for a day, and for as long as one of its tasks can be described: control erases it then.
 void keep_token(Work& work, std::string_view operation, const std::string& token, const std::string& hash,
                 const std::vector<std::string>& arns);
 
