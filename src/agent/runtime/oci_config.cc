@@ -147,8 +147,10 @@ void write_limits(json::Writer& w, const ContainerSpec& spec) {
   w.key("rlimits").begin_array();
   for (ResourceLimit& limit : limits) {
     if (is_open_files(limit) && spec.open_files_max > 0) {
-      limit.hard = std::min(limit.hard, spec.open_files_max);
-      limit.soft = std::min(limit.soft, limit.hard);
+      // Negative: unlimited, as Docker's -1.
+      const auto cut = [](int64_t wish, int64_t max) { return wish < 0 ? max : std::min(wish, max); };
+      limit.hard = cut(limit.hard, spec.open_files_max);
+      limit.soft = cut(limit.soft, limit.hard);
     }
     w.begin_object().member("type", "RLIMIT_" + upper(limit.name));
     w.member("hard", limit.hard).member("soft", limit.soft).end_object();

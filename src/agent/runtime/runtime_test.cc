@@ -86,6 +86,9 @@ TEST(OciConfig, OpenFilesAreFargatesDefaultWithinWhatTheHostAllows) {
   spec.resource_limits = {{"nofile", 100, 200}, {"memlock", -1, -1}};
   EXPECT_EQ(config_of(spec)["process"]["rlimits"].array_or_empty()[0]["soft"].int_or(0), 100);
   EXPECT_EQ(config_of(spec)["process"]["rlimits"].array_or_empty()[1]["type"].string_or(""), "RLIMIT_MEMLOCK");
+  spec.resource_limits = {{"nofile", -1, -1}};
+  EXPECT_EQ(config_of(spec)["process"]["rlimits"].array_or_empty()[0]["soft"].int_or(0), 20'000) << "-1: unlimited";
+  EXPECT_EQ(config_of(spec)["process"]["rlimits"].array_or_empty()[0]["hard"].int_or(0), 20'000);
   spec.resource_limits = {{"files", 1, 1}};
   EXPECT_FALSE(oci_config(spec));
 }
