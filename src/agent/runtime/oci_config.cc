@@ -182,6 +182,45 @@ void write_process(json::Writer& w, const ContainerSpec& spec, const std::vector
   w.member("noNewPrivileges", false).member("oomScoreAdj", 0).end_object();
 }
 
+// What the definition asks for, beside what every container has.
+struct OwnMount {
+  std::string destination, type, source;
+  std::vector<std::string> options;
+};
+
+// "/data/", "//data/./" → 1
+size_t depth_of(std::string_view path) {
+  size_t depth = 0;
+  while (!path.empty()) {
+    const size_t end = std::min(path.find('/'), path.size());
+    const std::string_view component = path.substr(0, end);
+    path.remove_prefix(std::min(end + 1, path.size()));
+    if (component == "..") {
+      depth -= depth > 0 ? 1 : 0;
+    } else if (!component.empty() && component != ".") {
+      ++depth;
+    }
+  }
+  return depth;
+}
+
+// Whatever their order in the definition, one that lies in another comes after it, which would hide it otherwise. As Docker.
+std::vector<OwnMount> own_mounts(const ContainerSpec& spec) {
+  std::vector<OwnMount> mounts;
+  for (const TmpfsMount& tmpfs : spec.tmpfs) {
+    std::vector<std::string> options = {"nosuid", "nodev", "noexec", "size=" + std::to_string(tmpfs.size_mib * kMib)};
+    options.insert(options.end(), tmpfs.options.begin(), tmpfs.options.end());
+    mounts.push_back({tmpfs.destination, "tmpfs", "tmpfs", std::move(options)});
+  }
+  for (const BindMount& bind : spec.binds) {
+    mounts.push_back({bind.destination, "bind", bind.source, {"rbind", "rprivate", bind.read_only ? "ro" : "rw"}});
+  }
+  std::stable_sort(mounts.begin(), mounts.end(), [](const OwnMount& a, const OwnMount& b) {
+    return depth_of(a.destination) < depth_of(b.destination);
+  });
+  return mounts;
+}
+
 void write_mounts(json::Writer& w, const ContainerSpec& spec) {
   w.key("mounts").begin_array();
   mount(w, "/proc", "proc", "proc", {"nosuid", "noexec", "nodev"});
@@ -191,14 +230,7 @@ void write_mounts(json::Writer& w, const ContainerSpec& spec) {
   mount(w, "/sys/fs/cgroup", "cgroup", "cgroup", {"nosuid", "noexec", "nodev", "relatime", "ro"});
   mount(w, "/dev/mqueue", "mqueue", "mqueue", {"nosuid", "noexec", "nodev"});
   mount(w, "/dev/shm", "tmpfs", "shm", {"nosuid", "noexec", "nodev", "mode=1777", "size=65536k"});
-  for (const TmpfsMount& tmpfs : spec.tmpfs) {
-    std::vector<std::string> options = {"nosuid", "nodev", "noexec", "size=" + std::to_string(tmpfs.size_mib * kMib)};
-    options.insert(options.end(), tmpfs.options.begin(), tmpfs.options.end());
-    mount(w, tmpfs.destination, "tmpfs", "tmpfs", options);
-  }
-  for (const BindMount& bind : spec.binds) {
-    mount(w, bind.destination, "bind", bind.source, {"rbind", "rprivate", bind.read_only ? "ro" : "rw"});
-  }
+  for (const OwnMount& own : own_mounts(spec)) mount(w, own.destination, own.type, own.source, own.options);
   if (spec.init_process) mount(w, kInitInContainer, "bind", spec.init_program, {"bind", "ro", "nosuid", "nodev"});
   w.end_array();
 }

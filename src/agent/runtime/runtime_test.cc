@@ -93,6 +93,23 @@ TEST(OciConfig, OpenFilesAreFargatesDefaultWithinWhatTheHostAllows) {
   EXPECT_FALSE(oci_config(spec));
 }
 
+TEST(OciConfig, AMountInsideAnotherComesAfterIt) {
+  ContainerSpec spec = sample();
+  spec.tmpfs = {{"/data/tmp", 1, {}}};
+  spec.binds = {{"/h/hosts", "/etc/hosts", false},
+                {"/v/sub", "/data//sub/deep/", false},
+                {"/v/first", "/data", false},
+                {"/v/etc", "/etc/", false},
+                {"/v/second", "/data/", false}};
+  std::vector<std::string> destinations;
+  const json::Value config = config_of(spec);
+  for (const json::Value& mount : config["mounts"].array_or_empty()) {
+    destinations.push_back(mount["destination"].string_or(""));
+  }
+  destinations.erase(destinations.begin(), std::find(destinations.begin(), destinations.end(), "/data"));
+  EXPECT_THAT(destinations, ElementsAre("/data", "/etc/", "/data/", "/data/tmp", "/etc/hosts", "/data//sub/deep/"));
+}
+
 TEST(Capabilities, AddAndDrop) {
   EXPECT_THAT(*capabilities_of({"SYS_PTRACE"}, {"ALL"}), ElementsAre("CAP_SYS_PTRACE"));
   EXPECT_THAT(*capabilities_of({}, {"cap_chown"}), Not(Contains("CAP_CHOWN")));
