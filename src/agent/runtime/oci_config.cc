@@ -204,13 +204,22 @@ size_t depth_of(std::string_view path) {
   return depth;
 }
 
+// As Docker: careful ones, unless the definition names their opposite. Not both: crun then goes by the careful one.
+std::vector<std::string> tmpfs_options(const TmpfsMount& tmpfs) {
+  std::vector<std::string> options;
+  for (const char* careful : {"nosuid", "nodev", "noexec"}) {
+    if (!contains(tmpfs.options, careful + 2)) options.emplace_back(careful);
+  }
+  options.push_back("size=" + std::to_string(tmpfs.size_mib * kMib));
+  options.insert(options.end(), tmpfs.options.begin(), tmpfs.options.end());
+  return options;
+}
+
 // Whatever their order in the definition, one that lies in another comes after it, which would hide it otherwise. As Docker.
 std::vector<OwnMount> own_mounts(const ContainerSpec& spec) {
   std::vector<OwnMount> mounts;
   for (const TmpfsMount& tmpfs : spec.tmpfs) {
-    std::vector<std::string> options = {"nosuid", "nodev", "noexec", "size=" + std::to_string(tmpfs.size_mib * kMib)};
-    options.insert(options.end(), tmpfs.options.begin(), tmpfs.options.end());
-    mounts.push_back({tmpfs.destination, "tmpfs", "tmpfs", std::move(options)});
+    mounts.push_back({tmpfs.destination, "tmpfs", "tmpfs", tmpfs_options(tmpfs)});
   }
   for (const BindMount& bind : spec.binds) {
     mounts.push_back({bind.destination, "bind", bind.source, {"rbind", "rprivate", bind.read_only ? "ro" : "rw"}});

@@ -110,6 +110,19 @@ TEST(OciConfig, AMountInsideAnotherComesAfterIt) {
   EXPECT_THAT(destinations, ElementsAre("/data", "/etc/", "/data/", "/data/tmp", "/etc/hosts", "/data//sub/deep/"));
 }
 
+TEST(OciConfig, TmpfsIsCarefulUnlessItsOptionsSayOtherwise) {
+  ContainerSpec spec = sample();
+  spec.tmpfs = {{"/a", 1, {}}, {"/b", 2, {"exec", "mode=700", "suid"}}};
+  const json::Value config = config_of(spec);
+  const auto options = [&](std::string_view destination) {
+    for (const json::Value& mount : config["mounts"].array_or_empty())
+      if (mount["destination"].string_or("") == destination) return strings(mount["options"]);
+    return std::vector<std::string>();
+  };
+  EXPECT_THAT(options("/a"), ElementsAre("nosuid", "nodev", "noexec", "size=1048576"));
+  EXPECT_THAT(options("/b"), ElementsAre("nodev", "size=2097152", "exec", "mode=700", "suid"));
+}
+
 TEST(Capabilities, AddAndDrop) {
   EXPECT_THAT(*capabilities_of({"SYS_PTRACE"}, {"ALL"}), ElementsAre("CAP_SYS_PTRACE"));
   EXPECT_THAT(*capabilities_of({}, {"cap_chown"}), Not(Contains("CAP_CHOWN")));
