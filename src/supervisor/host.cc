@@ -45,6 +45,35 @@ std::string common_parent(const std::vector<std::string>& paths) {
   return parent;
 }
 
+// Layers as overlayfs is to be told of them: names below `directory`, the topmost first.
+struct Layers {
+  std::string directory;
+  std::string names;
+};
+
+Layers layers_by_their_names(const std::vector<std::string>& paths) {
+  Layers layers{common_parent(paths), {}};
+  for (const std::string& path : paths) {
+    if (!layers.names.empty()) layers.names += ':';
+    append_escaped(layers.names, std::string_view(path).substr(layers.directory.size()));
+  }
+  return layers;
+}
+
+// A layer's name is 64 digits long: some sixty fill a page, and an image may have twice as many.
+Trouble layers_by_number(const std::string& directory, const std::vector<std::string>& paths, Layers* layers) {
+  *layers = {directory, {}};
+  if (mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST) return trouble(errno, "mkdir " + directory);
+  for (size_t i = 0; i < paths.size(); ++i) {
+    const std::string name = std::to_string(i);
+    const std::string link = directory + "/" + name;
+    if (symlink(paths[i].c_str(), link.c_str()) != 0 && errno != EEXIST) return trouble(errno, "symlink " + link);
+    if (!layers->names.empty()) layers->names += ':';
+    layers->names += name;
+  }
+  return {};
+}
+
 // "36 35 0:4 net:[4026…] /run/x rw shared:1 - nsfs nsfs rw": the mount point is the fifth word.
 std::string_view mount_point_of(std::string_view line) {
   size_t at = 0;
@@ -144,20 +173,20 @@ Trouble mount_root(const std::string& task_directory, const taskdir::ContainerPl
   for (const char* name : {"/upper", "/work", "/root"}) {
     if (mkdir((base + name).c_str(), 0755) != 0 && errno != EEXIST) return trouble(errno, "mkdir " + base + name);
   }
-  const std::string parent = common_parent(container.lower_directories);
-  std::string options = "lowerdir=";
-  for (const std::string& lower : container.lower_directories) {
-    if (options.back() != '=') options += ':';
-    append_escaped(options, std::string_view(lower).substr(parent.size()));
-  }
-  options += ",upperdir=";
-  append_escaped(options, base + "/upper");
-  options += ",workdir=";
-  append_escaped(options, base + "/work");
+  std::string rest = ",upperdir=";
+  append_escaped(rest, base + "/upper");
+  rest += ",workdir=";
+  append_escaped(rest, base + "/work");
   // What a task writes into its root is gone with it, so it need not be synced when it is unmounted.
-  options += ",volatile";
+  rest += ",volatile";
+  Layers layers = layers_by_their_names(container.lower_directories);
+  constexpr std::string_view kLower = "lowerdir=";
+  if (kLower.size() + layers.names.size() + rest.size() > kMountOptionBytesMax) {
+    if (Trouble t = layers_by_number(base + "/layers", container.lower_directories, &layers)) return t;
+  }
+  const std::string options = std::string(kLower) + layers.names + rest;
   if (options.size() > kMountOptionBytesMax) return {"mount overlay: the image has too many layers for one mount"};
-  if (chdir(parent.c_str()) != 0) return trouble(errno, "chdir " + parent);
+  if (chdir(layers.directory.c_str()) != 0) return trouble(errno, "chdir " + layers.directory);
   const int error = mount("overlay", (base + "/root").c_str(), "overlay", MS_NODEV, options.c_str()) == 0 ? 0 : errno;
   (void)!chdir(task_directory.c_str());
   return error == 0 ? Trouble{} : trouble(error, "mount overlay on " + base + "/root");

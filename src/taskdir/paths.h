@@ -12,6 +12,7 @@
 //       pid                    written by the OCI runtime
 //       root/                  where the overlay is mounted, in the supervisor's mount namespace only
 //       upper/ work/           the container's own writes; gone with the task
+//       layers/<number>        links to the image's layers, where they are too many for one mount by their own names
 //     volumes/<volume name>/   shared by the task's containers; gone with the task. What an image has for it is mounted on
 //                              it, in the supervisor's mount namespace only
 //

@@ -33,6 +33,23 @@ TEST_F(SuperviseContainerHostTest, ReadonlyRoot) {
   EXPECT_THAT(last_lines(), Contains("tmp"));
 }
 
+// As many as an image may have, with names as long as an image store's.
+TEST_F(SuperviseContainerHostTest, ARootOf127LayersIsMounted) {
+  Container one = container("main", "cat /layer/5 /layer/125 /layer/top; stat -c %F /layers 2>&1");
+  std::vector<std::string> layers;
+  for (int i = 0; i < 126; ++i) {
+    const std::string layer = directory_ + "/" + std::string(61, 'f') + std::to_string(100 + i);
+    std::filesystem::create_directories(layer + "/layer");
+    std::ofstream(layer + "/layer/" + std::to_string(i)) << "of layer " << i << "\n";
+    std::ofstream(layer + "/layer/top") << "topmost " << i << "\n";
+    layers.insert(layers.begin(), layer);
+  }
+  layers.push_back(image_);
+  one.plan.lower_directories = layers;
+  run_to_end(one);
+  EXPECT_THAT(last_lines(), ElementsAre("of layer 5", "of layer 125", "topmost 125", HasSubstr("No such file")));
+}
+
 TEST_F(SuperviseContainerHostTest, TmpfsHasItsSizeAndOptions) {
   Container one = container("main", "dd if=/dev/zero of=/scratch/a bs=1M count=4 2>&1; grep ' /scratch ' /proc/mounts");
   one.spec.tmpfs = {{"/scratch", 2, {"mode=1770"}}};
