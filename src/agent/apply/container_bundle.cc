@@ -11,29 +11,38 @@ using records::ContainerDefinition;
 
 namespace {
 
+struct Volumes {
+  const std::vector<ContainerDefinition>& containers;
+  const std::vector<ImageVolume>& of_images;
+  const std::string directory;
+};
+
+// The container's, after those that it has by volumesFrom; of which its source may have some by volumesFrom itself. As Docker.
+void add_volumes(const Volumes& volumes, const ContainerDefinition& container, bool read_only, size_t hops_max,
+                 std::vector<runtime::BindMount>& out) {
+  if (hops_max == 0) return;
+  const auto add = [&](const std::string& volume, const std::string& path, bool of_it_read_only) {
+    out.push_back({fmt::format("{}/{}", volumes.directory, volume), path, read_only || of_it_read_only});
+  };
+  for (const records::VolumeFrom& from : container.volumes_from)
+    for (const ContainerDefinition& source : volumes.containers)
+      if (source.name == from.container) add_volumes(volumes, source, read_only || from.read_only, hops_max - 1, out);
+  for (const ImageVolume& volume : volumes.of_images)
+    if (volume.unnamed && volumes.containers[volume.plan.container].name == container.name)
+      add(volume.plan.name, volume.plan.path, false);
+  for (const records::MountPoint& mount : container.mount_points)
+    add(mount.volume, mount.container_path, mount.read_only);
+}
+
 std::vector<runtime::BindMount> binds_of(const std::vector<ContainerDefinition>& containers,
                                          const ContainerDefinition& container,
                                          const std::vector<ImageVolume>& image_volumes, const BundlePlace& place) {
   std::vector<runtime::BindMount> out;
   for (const char* file : {"hosts", "hostname", "resolv.conf"})
     out.push_back({fmt::format("{}/network/{}", place.task_directory, file), fmt::format("/etc/{}", file), false});
-  const auto add = [&](const records::MountPoint& mount, bool read_only) {
-    out.push_back({fmt::format("{}/{}/{}", place.task_directory, taskdir::kVolumesDirectory, mount.volume),
-                   mount.container_path, read_only || mount.read_only});
-  };
-  const auto add_unnamed = [&](const std::string& of, bool read_only) {
-    for (const ImageVolume& volume : image_volumes)
-      if (volume.unnamed && containers[volume.plan.container].name == of)
-        add({volume.plan.name, volume.plan.path, false}, read_only);
-  };
-  for (const records::VolumeFrom& from : container.volumes_from) {
-    add_unnamed(from.container, from.read_only);
-    for (const ContainerDefinition& other : containers)
-      if (other.name == from.container)
-        for (const records::MountPoint& mount : other.mount_points) add(mount, from.read_only);
-  }
-  add_unnamed(container.name, false);
-  for (const records::MountPoint& mount : container.mount_points) add(mount, false);
+  const std::string directory = fmt::format("{}/{}", place.task_directory, taskdir::kVolumesDirectory);
+  // A definition in which containers lend in a circle is not registered.
+  add_volumes({containers, image_volumes, directory}, container, false, containers.size(), out);
   return out;
 }
 
