@@ -1,6 +1,5 @@
 #include "supervisor/host.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <sched.h>
@@ -228,24 +227,6 @@ int write_file_atomically(int directory, const char* name, const std::string& by
   const ssize_t put = write(fd.get(), bytes.data(), bytes.size());
   if (put != static_cast<ssize_t>(bytes.size())) return put < 0 ? errno : ENOSPC;
   return renameat(directory, aside.c_str(), directory, name) == 0 ? 0 : errno;
-}
-
-void remove_directory(int parent, const char* name) {
-  if (unlinkat(parent, name, AT_REMOVEDIR) == 0 || errno == ENOENT) return;
-  const int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-  if (fd < 0) return;
-  DIR* listing = fdopendir(fd);
-  if (listing == nullptr) {
-    close(fd);
-    return;
-  }
-  while (const dirent* entry = readdir(listing)) {
-    const std::string_view child = entry->d_name;
-    if (child == "." || child == "..") continue;
-    if (unlinkat(fd, entry->d_name, 0) != 0) remove_directory(fd, entry->d_name);
-  }
-  closedir(listing);
-  unlinkat(parent, name, AT_REMOVEDIR);
 }
 
 }  // namespace berth::supervisor

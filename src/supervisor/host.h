@@ -40,7 +40,5 @@ std::string read_whole_file(const char* path, size_t bytes_max);
 taskdir::Owner self();
 // Writes beside and renames: readers see the whole or nothing. 0 or an errno.
 int write_file_atomically(int directory, const char* name, const std::string& bytes);
-// Removes a directory and what is below; stays on the file system and follows no link.
-void remove_directory(int parent, const char* name);
 
 }  // namespace berth::supervisor

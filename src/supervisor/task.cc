@@ -18,6 +18,7 @@
 #include "supervisor/spawn.h"
 #include "taskdir/cgroups.h"
 #include "taskdir/paths.h"
+#include "taskdir/remove_tree.h"
 
 namespace berth::supervisor {
 
@@ -417,7 +418,7 @@ void Task::container_ended(uint32_t index, int status) {
 // `runtime delete` would be a process that removes a directory and a cgroup; both are known here.
 void Task::forget_runtime_state(uint32_t index) {
   const Fd root(::open(plan_.runtime_root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (root) remove_directory(root.get(), runtime_id(index).c_str());
+  if (root) taskdir::remove_tree(root.get(), runtime_id(index).c_str());
 }
 
 void Task::read_output(uint32_t number) {

@@ -9,6 +9,7 @@
 #include "supervisor/task.h"
 #include "taskdir/cgroups.h"
 #include "taskdir/paths.h"
+#include "taskdir/remove_tree.h"
 
 namespace berth::supervisor {
 
@@ -102,8 +103,8 @@ void Task::finish() {
   journal_.append({.kind = FactKind::finished});
   ring();
   // The daemon knows; what can be many files is removed here, off its threads.
-  remove_directory(directory_fd_.get(), taskdir::kVolumesDirectory);
-  remove_directory(directory_fd_.get(), taskdir::kContainersDirectory);
+  taskdir::remove_tree(directory_fd_.get(), taskdir::kVolumesDirectory);
+  taskdir::remove_tree(directory_fd_.get(), taskdir::kContainersDirectory);
 }
 
 }  // namespace berth::supervisor

@@ -1,10 +1,13 @@
 #include "agent/supervise/remover.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdio>
 #include <filesystem>
+
+#include "taskdir/remove_tree.h"
 
 namespace berth::agent {
 
@@ -47,8 +50,7 @@ void Remover::loop() {
     const std::string path = std::move(paths_.front());
     paths_.pop_front();
     lock.unlock();
-    std::error_code ignored;  // it is tried again at the next start
-    std::filesystem::remove_all(path, ignored);
+    taskdir::remove_tree(AT_FDCWD, path.c_str());  // what stays is tried again at the next start
   }
 }
 
