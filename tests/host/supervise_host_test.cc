@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -54,6 +55,22 @@ TEST_F(SuperviseHostTest, TellsWhyAContainerDidNotStart) {
   EXPECT_TRUE(await_gone(task));
   EXPECT_EQ(gone_[task], "");
   EXPECT_EQ(find(task, FactKind::container_started), nullptr);
+}
+
+TEST_F(SuperviseHostTest, NothingRunsWhereASupervisorCannotBeGivenItsDescriptors) {
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  rlimit little = before;
+  little.rlim_cur = 64;  // they are parked above
+  const std::string task = new_task_id();
+  const Container one = idle("main");
+  const taskdir::Plan plan = plan_of(task, {one});
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &little), 0);
+  const auto spawned = spawn(plan, {one});
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_FALSE(spawned);
+  EXPECT_FALSE(supervisors_->knows(task));
+  EXPECT_FALSE(agent::is_locked(supervisors_->directory(task) + "/plan")) << "a supervisor holds it";
 }
 
 TEST_F(SuperviseHostTest, StopsDependantsFirst) {

@@ -6,7 +6,10 @@
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
+
+#include <cerrno>
 
 #include "base/files.h"
 #include "taskdir/paths.h"
@@ -25,14 +28,15 @@ Result<StartedSupervisor> start_supervisor(const std::string& program, const std
   const Fd theirs(ends[1]);
   fcntl(ends[0], F_SETFL, O_NONBLOCK);
 
+  // The targets may be the sources' own numbers: park them above first.
+  const Fd high_socket(fcntl(theirs.get(), F_DUPFD_CLOEXEC, 64));
+  const Fd high_lock(fcntl(lock.get(), F_DUPFD_CLOEXEC, 64));
+  if (!high_socket || !high_lock) return fail(errno, "duplicate a descriptor");
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDWR, 0);
   posix_spawn_file_actions_adddup2(&actions, STDIN_FILENO, STDOUT_FILENO);
   posix_spawn_file_actions_adddup2(&actions, STDIN_FILENO, STDERR_FILENO);
-  // The targets may be the sources' own numbers: park them above first.
-  const Fd high_socket(fcntl(theirs.get(), F_DUPFD_CLOEXEC, 64));
-  const Fd high_lock(fcntl(lock.get(), F_DUPFD_CLOEXEC, 64));
   posix_spawn_file_actions_adddup2(&actions, high_socket.get(), taskdir::kDaemonSocketFd);
   posix_spawn_file_actions_adddup2(&actions, high_lock.get(), taskdir::kLockFd);
   const Fd high_runtime(runtime >= 0 ? fcntl(runtime, F_DUPFD_CLOEXEC, 64) : -1);
@@ -56,8 +60,13 @@ Result<StartedSupervisor> start_supervisor(const std::string& program, const std
   if (error != 0) return fail(error, "start " + program);
   started.pid = static_cast<uint32_t>(pid);
   started.pidfd = open_pidfd(started.pid);
-  if (!started.pidfd) return fail(errno, "pidfd of the supervisor");
-  return started;
+  if (started.pidfd) return started;
+  const int why = errno;
+  // Nobody would ever hear of it. A child's pid is nobody else's until it is waited for.
+  kill(pid, SIGKILL);
+  while (waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+  }
+  return fail(why, "pidfd of the supervisor");
 }
 
 Fd open_pidfd(uint32_t pid) { return Fd(static_cast<int>(syscall(SYS_pidfd_open, static_cast<pid_t>(pid), 0))); }
