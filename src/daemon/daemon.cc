@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <pthread.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -326,6 +327,14 @@ void Daemon::clean_up() {
                 removed.error().context);
 }
 
+// A task is four descriptors here, a connection one; the 1,024 of a login shell would end at some 250 tasks.
+void allow_open_files() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
+  limit.rlim_cur = limit.rlim_max;
+  (void)::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 }  // namespace
 
 int serve(const Options& options) {
@@ -339,6 +348,7 @@ int serve(const Options& options) {
   // What containers are given (/etc/hosts, /etc/resolv.conf, volumes) is for every user in them. All else has modes of its
   // own and lies in a directory that only we may enter.
   ::umask(022);
+  allow_open_files();
   Daemon daemon(options);
   if (const auto prepared = daemon.prepare(); !prepared) return cli::complain(prepared.error().context);
   return daemon.run();

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import resource
 import shutil
 import signal
 import socket
@@ -47,6 +48,18 @@ def test_tasks_outlive_the_daemon(new_berth, number):
     world.client("ecs").stop_task(task=arns[0])
     task = world.wait_task(arns[0], "STOPPED")
     assert task["containers"][0]["exitCode"] == 0
+
+
+def test_many_tasks_need_no_raised_limit_of_open_files(new_berth):
+    world = new_berth()
+    world.end(signal.SIGTERM)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (200, hard))
+    try:
+        world.start()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert resource.prlimit(world.process.pid, resource.RLIMIT_NOFILE) == (hard, hard)
 
 
 def test_what_ends_while_no_daemon_runs_is_told_by_the_next(new_berth):
