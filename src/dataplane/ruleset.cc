@@ -66,9 +66,11 @@ std::string render_vpc_ruleset(const VpcRules& rules) {
       "  chain forward {{\n"
       "    ct state established,related accept\n"
       "    ct state invalid drop\n"
+      // Questions to the resolver, with or without a public address; before the next, since clouds have their name server
+      // there.
+      "    ct status dnat accept\n"
       "    ip daddr 169.254.0.0/16 goto refuse\n"
       "    iifname \"{uplink}\" accept\n"  // the host's own connections; others were refused on the host
-      "    ct status dnat accept\n"        // questions to the resolver, with or without a public address
       "    oifname \"{uplink}\" ip saddr @{public_set} accept\n"
       "    oifname \"{uplink}\" goto refuse\n"
       "    jump groups\n"

@@ -192,6 +192,27 @@ TEST_F(NetworkHost, NamesAreAskedOfTheHostsServersWithOrWithoutAPublicAddress) {
   }
 }
 
+// As on Google's and Amazon's machines.
+TEST_F(NetworkHost, ALinkLocalNameServerIsAskedForTasksAndOutOfTheirReach) {
+  world_->shell(world_->internet(), "ip addr add 169.254.169.254/32 dev lo");
+  std::ofstream(world_->resolv_conf()) << "nameserver 169.254.169.254\n";
+  const Echo resolver(*world_, world_->internet(), 53, "169.254.169.254");
+  const Echo metadata(*world_, world_->internet(), 80, "169.254.169.254");
+  auto network = open("state");
+  ASSERT_OK(network->ensure_vpc(vpc()));
+  auto net = network->attach_task(task(1));
+  ASSERT_OK(net);
+  for (auto* probe_by : {&tcp_probe, &udp_probe}) {
+    Probe probe;
+    world_->in(net->netns_path, [&] { probe = probe_by("172.31.0.2", 53, 1000); });
+    EXPECT_EQ(probe.outcome, Outcome::answered);
+    for (int port : {53, 80}) {
+      world_->in(net->netns_path, [&] { probe = probe_by("169.254.169.254", port, 1000); });
+      EXPECT_TRUE(probe.outcome != Outcome::answered && probe.outcome != Outcome::silent) << port << probe.outcome;
+    }
+  }
+}
+
 TEST_F(NetworkHost, ANameServerOnTheHostsLoopbackAnswersAndNothingElseThereDoes) {
   std::ofstream(world_->resolv_conf()) << "nameserver 127.0.0.1\n";
   auto network = open("state");
