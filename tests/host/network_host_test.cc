@@ -414,6 +414,31 @@ TEST_F(NetworkHost, ARestartAdoptsWhatIsThereWithoutBreakingConnections) {
   EXPECT_FALSE(is_namespace(network->instance().netns_path(task(3).task_id)));
 }
 
+TEST_F(NetworkHost, ARestartKeepsTheNetworkOfTasksThoughAForeignRouteHasCome) {
+  auto network = open("state");
+  ASSERT_OK(network->ensure_vpc(vpc()));
+  auto one = network->attach_task(task(1));
+  auto two = network->attach_task(task(2));
+  const Echo echo(*world_, two->netns_path, 80);
+  host_shell("ip route add 172.16.0.0/12 dev uplink");
+  Probe probe;
+  for (bool seen : {true, false}) {  // by its daemon, or by one that could not look
+    network.reset();
+    network = open("state");
+    if (seen) {
+      ASSERT_OK(network->ensure_vpc(vpc()));
+      EXPECT_EQ(network->attach_task(task(1)), one);
+      EXPECT_EQ(network->attach_task(task(2)), two);
+    }
+    ASSERT_OK(network->collect({task(1).task_id, task(2).task_id}));
+    world_->in(one->netns_path, [&] { probe = tcp_probe("172.31.16.6", 80); });
+    EXPECT_EQ(probe.outcome, Outcome::answered) << seen;
+  }
+  ASSERT_OK(network->collect({}));
+  EXPECT_EQ(host_shell("ip -o link | grep -c 'be......v'"), "0\n") << "nobody is in it any more";
+  EXPECT_FALSE(network->ensure_vpc(vpc())) << "a new one is refused";
+}
+
 TEST_F(NetworkHost, NothingLeaksWhenKilledAnywhere) {
   constexpr int kRounds = 20;
   for (int round = 0; round < kRounds; ++round) {

@@ -40,7 +40,9 @@ class Network::Impl {
     auto routes = host_routes(host_, instance_.run_root, instance_.name, spec.id);
     if (!routes) return tl::unexpected(routes.error());
     if (auto free = dataplane::choose_vpc_network(*routes, spec.network.to_string()); !free) {
-      return tl::unexpected(free.error());
+      // Tasks that run keep their network, whatever routes have come to this machine since, such as a VPN's.
+      if (!is_set_up(spec)) return tl::unexpected(free.error());
+      log_warning("{}: {}", spec.id, free.error().context);
     }
     if (auto written = write_vpc_record(instance_, {spec.id, spec.network}); !written) return written;
     NetlinkBatch claim;
@@ -108,6 +110,8 @@ class Network::Impl {
       for (const std::string& id : seen.namespaces) {
         if (!live_tasks.contains(id) && !vpcs_.contains(id)) keep(detach(id));
       }
+      // A task that could not be attached again runs all the same, in a VPC that is not known here.
+      if (!all_attached(live_tasks)) continue;
       for (const VpcRecord& record : seen.vpcs) {
         if (!vpcs_.contains(record.vpc_id)) keep(remove_vpc(record.vpc_id));
       }
@@ -147,6 +151,21 @@ class Network::Impl {
   std::vector<dataplane::Ipv4> upstreams_of(const dataplane::Ipv4Network& vpc) const {
     if (upstreams_.loopback) return {dataplane::host_address(vpc)};
     return upstreams_.usable;
+  }
+
+  bool is_set_up(const VpcSpec& spec) const {
+    const std::vector<VpcRecord> records = read_vpc_records(instance_);
+    return is_namespace(instance_.netns_path(spec.id)) &&
+           std::any_of(records.begin(), records.end(), [&](const VpcRecord& record) {
+             return record.vpc_id == spec.id && record.network == spec.network;
+           });
+  }
+
+  bool all_attached(const std::set<std::string>& tasks) const {
+    return std::all_of(tasks.begin(), tasks.end(), [&](const std::string& task) {
+      const auto has = [&](const auto& vpc) { return vpc.second->has(task); };
+      return std::any_of(vpcs_.begin(), vpcs_.end(), has) || !is_namespace(instance_.netns_path(task));
+    });
   }
 
   // What instances without a state directory and without a daemon left behind.
