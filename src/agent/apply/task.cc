@@ -220,7 +220,7 @@ void Task::watch_health(uint32_t index, TimeMs since_ms, Health health) {
 void Task::probe(uint32_t index) {
   const auto watch = health_.find(index);
   if (watch == health_.end() || phase_ != Phase::supervised || stop_sent_) return;
-  const auto due = watch->second.next_probe_at_ms();
+  const auto due = watch->second.next_probe_at_ms(machine_.now_ms());
   if (!due) return;  // one is under way; its answer arms the next
   if (*due > machine_.now_ms()) {
     machine_.wake_at(*due, [self = shared_from_this(), index] { self->probe(index); });

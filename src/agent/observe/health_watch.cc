@@ -1,5 +1,7 @@
 #include "agent/observe/health_watch.h"
 
+#include <algorithm>
+
 namespace berth::agent {
 
 using records::Health;
@@ -7,16 +9,19 @@ using records::Health;
 HealthWatch::HealthWatch(const records::HealthCheck& check, TimeMs started_at_ms)
     : interval_ms_(check.interval_s * 1000),
       retries_(check.retries),
-      start_period_ends_ms_(started_at_ms + check.start_period_s * 1000),
+      start_period_ms_(check.start_period_s * 1000),
+      start_period_ends_ms_(started_at_ms + start_period_ms_),
       next_ms_(started_at_ms) {}
 
-std::optional<TimeMs> HealthWatch::next_probe_at_ms() const {
+std::optional<TimeMs> HealthWatch::next_probe_at_ms(TimeMs now_ms) const {
   if (under_way_) return std::nullopt;
-  return next_ms_;
+  return std::min(next_ms_, now_ms + interval_ms_);
 }
 
 std::optional<Health> HealthWatch::probed(bool passed, TimeMs now_ms) {
   under_way_ = false;
+  start_period_ends_ms_ =
+      std::min(start_period_ends_ms_, now_ms + start_period_ms_);  // as for a clock that was set back
   const bool in_start_period = now_ms < start_period_ends_ms_;
   const Health before = health_;
   if (passed) {

@@ -23,8 +23,8 @@ class HealthWatch {
     start_period_ends_ms_ = 0;
   }
 
-  // When the next probe is due; nothing while one is under way.
-  std::optional<TimeMs> next_probe_at_ms() const;
+  // When the next probe is due; nothing while one is under way. A clock that was set back puts it off by an interval at most.
+  std::optional<TimeMs> next_probe_at_ms(TimeMs now_ms) const;
   void probe_begun() { under_way_ = true; }
   // The verdict where it changes.
   std::optional<records::Health> probed(bool passed, TimeMs now_ms);
@@ -34,6 +34,7 @@ class HealthWatch {
  private:
   int interval_ms_;
   int retries_;
+  int start_period_ms_;
   TimeMs start_period_ends_ms_;
   TimeMs next_ms_;
   int failures_ = 0;
