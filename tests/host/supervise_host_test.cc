@@ -243,6 +243,17 @@ TEST_F(SuperviseHostTest, KillingTheSupervisorEndsItsTaskWithAReason) {
   }
 }
 
+TEST_F(SuperviseHostTest, ASupervisorThatHangsCanBeKilled) {
+  const std::string task = run({idle("main")});
+  const Fact started = await(task, FactKind::container_started);
+  kill(static_cast<pid_t>(await(task, FactKind::supervising).pid), SIGSTOP);
+  stop(task);
+  supervisors_->kill(task, "it hangs");
+  ASSERT_TRUE(await_gone(task));
+  EXPECT_EQ(gone_[task], "it hangs");
+  EXPECT_FALSE(is_alive(started.pid));
+}
+
 TEST_F(SuperviseHostTest, KillingDaemonAndSupervisorLeavesNothingBehind) {
   const std::string task = run({idle("main")});
   const Fact started = await(task, FactKind::container_started);

@@ -195,6 +195,11 @@ void HostMachine::stop(const std::string& task_id, const std::string& why) {
   kill_point("after-stop");
 }
 
+void HostMachine::kill(const std::string& task_id, const std::string& why) {
+  log_warning("task {}: {}", task_id, why);
+  parts_.supervisors.kill(task_id, why);
+}
+
 void HostMachine::execute(const std::string& task_id, uint32_t container, std::vector<std::string> arguments,
                           uint32_t timeout_ms, std::function<void(Executed)> done) {
   const uint64_t id = ++last_execution_;

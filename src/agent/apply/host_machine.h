@@ -50,6 +50,7 @@ class HostMachine final : public Machine {
   Result<void> supervise(const Launch& launch) override;
   void start(const std::string& task_id, uint32_t container) override;
   void stop(const std::string& task_id, const std::string& why) override;
+  void kill(const std::string& task_id, const std::string& why) override;
   void execute(const std::string& task_id, uint32_t container, std::vector<std::string> command, uint32_t timeout_ms,
                std::function<void(Executed)> done) override;
   void remove(const std::string& task_id) override;

@@ -51,6 +51,8 @@ class Machine {
   virtual Result<void> supervise(const Launch& launch) = 0;
   virtual void start(const std::string& task_id, uint32_t container) = 0;
   virtual void stop(const std::string& task_id, const std::string& why) = 0;
+  // For a supervisor that does not come to an end; Agent::gone says `why`.
+  virtual void kill(const std::string& task_id, const std::string& why) = 0;
   virtual void execute(const std::string& task_id, uint32_t container, std::vector<std::string> command,
                        uint32_t timeout_ms, std::function<void(Executed)> done) = 0;
   // Kills what is left of the task and takes away its directory and cgroups.

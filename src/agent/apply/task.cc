@@ -17,6 +17,8 @@ using taskdir::FactKind;
 
 namespace {
 
+// Beyond the containers' own stop timeouts: for logs that a full disk keeps, and for files that are being removed.
+constexpr TimeMs kStopPatienceMs = 60'000;
 constexpr const char* kOutOfMemory = "OutOfMemoryError: Container killed due to memory usage";
 
 std::string runtime_id(const std::string& task_id, size_t index) {
@@ -113,9 +115,21 @@ void Task::take(TaskOrder order) {
 }
 
 void Task::stop_if_ordered() {
-  if (order_.status->order != Order::stop || stop_sent_) return;
+  if (order_.status->order == Order::stop && !stop_sent_) stop(order_.status->stopped_reason);
+}
+
+// Whoever asks for a stop waits for it: a supervisor that hangs must not keep its task for ever.
+void Task::stop(const std::string& why) {
   stop_sent_ = true;
-  machine_.stop(order_.path.id, order_.status->stopped_reason);
+  machine_.stop(order_.path.id, why);
+  TimeMs patience_ms = kStopPatienceMs;
+  for (const auto& container : containers_)
+    patience_ms += TimeMs{container.stop_timeout_s} * 1000;  // one after the other
+  machine_.wake_at(machine_.now_ms() + patience_ms, [weak = weak_from_this()] {
+    const auto self = weak.lock();
+    if (self && self->phase_ == Phase::supervised)
+      self->machine_.kill(self->order_.path.id, "the task's supervisor did not stop it in time");
+  });
 }
 
 void Task::resume(const std::string& observed_at_launch) {
@@ -163,10 +177,7 @@ void Task::fact(const Fact& fact) {
   note(fact);
   if (fact.kind == FactKind::container_started && fact.container < containers_.size())
     watch_health(fact.container, fact.time_ms, Health::unknown);
-  if (fact.kind == FactKind::start_failed && !stop_sent_) {
-    stop_sent_ = true;
-    machine_.stop(order_.path.id, observed_.failure);
-  }
+  if (fact.kind == FactKind::start_failed && !stop_sent_) stop(observed_.failure);
   if (fact.kind != FactKind::supervising && fact.kind != FactKind::lines_dropped) report();
 }
 
@@ -231,9 +242,10 @@ void Task::probe(uint32_t index) {
   std::vector<std::string> command(check.command.begin() + 1, check.command.end());
   if (check.command.front() == "CMD-SHELL") command = {"/bin/sh", "-c", command.empty() ? "" : command.front()};
   const auto attempt = static_cast<uint32_t>(observed_.containers[index].starts);
-  machine_.execute(
-      order_.path.id, index, std::move(command), static_cast<uint32_t>(check.timeout_s) * 1000,
-      [self = shared_from_this(), index, attempt](const Executed& result) { self->probed(index, attempt, result.passed); });
+  machine_.execute(order_.path.id, index, std::move(command), static_cast<uint32_t>(check.timeout_s) * 1000,
+                   [self = shared_from_this(), index, attempt](const Executed& result) {
+                     self->probed(index, attempt, result.passed);
+                   });
 }
 
 void Task::probed(uint32_t index, uint32_t attempt, bool passed) {

@@ -54,6 +54,7 @@ class Task : public std::enable_shared_from_this<Task> {
   void launch_when_ready();
   void start_containers();
   void stop_if_ordered();
+  void stop(const std::string& why);
   void fail(std::string why);
   void release();
   void give_back();

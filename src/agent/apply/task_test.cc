@@ -46,6 +46,7 @@ class FakeMachine final : public Machine {
   }
   void start(const std::string&, uint32_t container) override { asked.push_back("start " + std::to_string(container)); }
   void stop(const std::string&, const std::string& why) override { asked.push_back("stop " + why); }
+  void kill(const std::string&, const std::string& why) override { asked.push_back("kill " + why); }
   void execute(const std::string&, uint32_t, std::vector<std::string> command, uint32_t,
                std::function<void(Executed)> done) override {
     asked.push_back("execute " + command.front());
@@ -185,6 +186,30 @@ TEST_F(TaskTest, AnAnswerOfAnEarlierStartSaysNothingOfThisOne) {
   late({true, ""});
   EXPECT_EQ(observed.containers[0].health, Health::unknown);
   EXPECT_EQ(observed.containers[0].exit_code, std::nullopt);
+}
+
+TEST_F(TaskTest, ASupervisorThatDoesNotComeToAnEndIsKilled) {
+  for (bool hangs : {true, false}) {
+    machine.timers.clear();
+    auto task = running();
+    TaskOrder stop = order(Order::stop);
+    task->take(stop);
+    EXPECT_EQ(machine.asked, std::vector<std::string>{"stop because"});
+    machine.asked.clear();
+    machine.run_until(machine.now + 119'999);  // two containers of 30 s, and a minute
+    EXPECT_TRUE(machine.asked.empty());
+    if (!hangs) task->gone("");
+    machine.asked.clear();
+    machine.run_until(machine.now + 1);
+    if (!hangs) {
+      EXPECT_TRUE(machine.asked.empty());
+      continue;
+    }
+    EXPECT_EQ(machine.asked, std::vector<std::string>{"kill the task's supervisor did not stop it in time"});
+    task->gone("the task's supervisor did not stop it in time");
+    EXPECT_TRUE(observed.stopped);
+    EXPECT_EQ(observed.containers[0].reason, "ContainerRuntimeError: the task's supervisor did not stop it in time");
+  }
 }
 
 TEST_F(TaskTest, FinishedReleasesEverything) {

@@ -1,9 +1,11 @@
 #include "agent/supervise/supervisors.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -39,6 +41,7 @@ struct Supervisors::Task {
   uint32_t pid = 0;
   uint64_t journal_bytes = 0;
   bool journal_corrupt = false;
+  std::string condemned;  // not empty: it was killed from here, and why
   bool finished = false;  // the journal's last fact was read
 };
 
@@ -212,7 +215,17 @@ void Supervisors::clean_up(const std::string& task_id, int64_t until_ms) {
   events_.gone(task_id, reason);
 }
 
+void Supervisors::condemn(Task& task, std::string why) {
+  if (task.condemned.empty()) task.condemned = std::move(why);
+  if (task.pidfd) syscall(SYS_pidfd_send_signal, task.pidfd.get(), SIGKILL, nullptr, 0);
+}
+
+void Supervisors::kill(const std::string& task_id, const std::string& why) {
+  if (Task* task = find(task_id)) condemn(*task, why);
+}
+
 std::string Supervisors::last_words(const Task& task) const {
+  if (!task.condemned.empty()) return task.condemned;
   auto words = read_file(directory(task.plan.task_id) + "/" + taskdir::kTroubleFile, 4096);
   if (!words || words->empty()) return "the task's supervisor ended unexpectedly";
   while (!words->empty() && words->back() == '\n') words->pop_back();

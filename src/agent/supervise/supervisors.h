@@ -78,6 +78,9 @@ class Supervisors {
   const taskdir::Plan* plan(const std::string& task_id) const;
   Result<void> send(const std::string& task_id, const taskdir::Command& command);
 
+  // Ends the supervisor at once, whatever state it is in; what it looks after goes with it, and gone() says `why`.
+  void kill(const std::string& task_id, const std::string& why);
+
   // Removes the directory of a task that is gone (or was never spawned). The files go on another thread.
   void remove(const std::string& task_id);
 
@@ -94,6 +97,7 @@ class Supervisors {
   void watch(Task& task);
   void socket_readable(const std::string& task_id);
   void read_journal(Task& task);
+  void condemn(Task& task, std::string why);
   void process_ended(const std::string& task_id);
   void clean_up(const std::string& task_id, int64_t until_ms);
   std::string last_words(const Task& task) const;
