@@ -283,6 +283,25 @@ TEST_F(SuperviseHostTest, AForgedBootIdIsNotAdopted) {
   EXPECT_FALSE(is_alive(started.pid));
 }
 
+TEST_F(SuperviseHostTest, ADamagedJournalEndsItsTaskWithAReason) {
+  for (bool cut_short : {false, true}) {
+    const std::string task = run({idle("main")});
+    const Fact started = await(task, FactKind::container_started);
+    supervisors_.reset();
+    const std::string path = directory_ + "/tasks/" + task + "/journal";
+    if (cut_short) {
+      std::filesystem::resize_file(path, 0);
+    } else {
+      std::fstream(path, std::ios::binary | std::ios::in | std::ios::out).seekp(20).put('\0');
+    }
+    journal_bytes_[task] = 0;
+    EXPECT_EQ(restart_daemon().running, 1u);
+    ASSERT_TRUE(await_gone(task));
+    EXPECT_EQ(gone_[task], "the journal of the task's supervisor is damaged");
+    EXPECT_FALSE(is_alive(started.pid));
+  }
+}
+
 TEST_F(SuperviseHostTest, DirectoriesThatAreNotUnderstoodAreSetAside) {
   supervisors_.reset();
   const std::string tasks = directory_ + "/tasks/";

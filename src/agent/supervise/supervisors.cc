@@ -146,6 +146,9 @@ void Supervisors::socket_readable(const std::string& task_id) {
     if (!reply) continue;
     if (reply->kind == taskdir::ReplyKind::grown) {
       read_journal(*task);
+      task = find(task_id);
+      // Not where it cannot be opened: that may be this process's trouble, and the next ring tries again.
+      if (task != nullptr && task->journal && task->journal_bytes < reply->journal_bytes) condemn_for_journal(*task);
     } else if (reply->kind == taskdir::ReplyKind::executed) {
       events_.executed(task_id, *reply);
     }
@@ -170,12 +173,17 @@ void Supervisors::read_journal(Task& task) {
       events_.fact(id, fact, task.journal_bytes);
       if (find(id) != &task) return;
     }
-    if (read == taskdir::ReadFact::corrupt) {
-      task.journal_corrupt = true;
-      log_error("the journal of task {} is damaged at byte {}", id, task.journal_bytes);
-    }
-    if (read == taskdir::ReadFact::corrupt || task.journal_bytes == begin) return;
+    if (read == taskdir::ReadFact::corrupt) return condemn_for_journal(task);
+    if (task.journal_bytes == begin) return;
   }
+}
+
+// What it does from now on would be hidden: better that it ends, with a reason, and is replaced.
+void Supervisors::condemn_for_journal(Task& task) {
+  if (task.journal_corrupt) return;
+  task.journal_corrupt = true;
+  log_error("the journal of task {} is damaged at byte {}: the task is ended", task.plan.task_id, task.journal_bytes);
+  condemn(task, "the journal of the task's supervisor is damaged");
 }
 
 void Supervisors::process_ended(const std::string& task_id) {
@@ -326,6 +334,7 @@ void Supervisors::take_over(Task& task, uint32_t pid) {
   }
   if (!connect(task)) log_warning("the supervisor of task {} does not answer; it is ending", id);
   watch(task);
+  (void)send(id, {.kind = taskdir::CommandKind::query});  // its journal must be as long as it says
   read_journal(task);
 }
 

@@ -98,6 +98,7 @@ class Supervisors {
   void socket_readable(const std::string& task_id);
   void read_journal(Task& task);
   void condemn(Task& task, std::string why);
+  void condemn_for_journal(Task& task);
   void process_ended(const std::string& task_id);
   void clean_up(const std::string& task_id, int64_t until_ms);
   std::string last_words(const Task& task) const;
