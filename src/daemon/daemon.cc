@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
-#include <fstream>
 #include <memory>
 #include <optional>
 #include <thread>
@@ -25,6 +24,7 @@
 #include "daemon/api.h"
 #include "daemon/credentials.h"
 #include "daemon/real_agent.h"
+#include "daemon/vpc_networks.h"
 #include "logstore/log_store.h"
 #include "records/network.h"
 #include "records/read.h"
@@ -67,47 +67,6 @@ Result<void> make_state_directory(const std::string& path) {
     if (::mkdir(path.substr(0, slash).c_str(), 0755) != 0 && errno != EEXIST) return fail(errno, "mkdir " + path);
   if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return fail(errno, "mkdir " + path);
   return {};
-}
-
-// The networks of an instance's VPCs, one a line, in its directory under /run: a VPC is made with its first task, but its network is
-// chosen before that, and another Berth must not choose it meanwhile.
-std::string claims_path(const network::Instance& instance) { return instance.directory() + "/claims"; }
-
-std::vector<dataplane::Route> claimed_by_others(const network::Instance& own) {
-  std::vector<dataplane::Route> out;
-  for (const network::SeenInstance& seen : network::list_instances(network::kRunRoot)) {
-    if (seen.instance.name == own.name || seen.state_gone) continue;
-    std::ifstream claims(claims_path(seen.instance));
-    for (std::string line; std::getline(claims, line);)
-      if (const auto claimed = dataplane::parse_network(line)) out.push_back({*claimed, true});
-  }
-  return out;
-}
-
-// Where default VPCs may lie on this host. A region that has its VPC keeps it, so the choice is for new ones only.
-Result<services::Network> choose_network(const Options& options, const state::Store& store,
-                                         const std::optional<network::Instance>& instance) {
-  services::Network out;
-  if (options.simulated_agent) {
-    if (!options.vpc_cidr.empty()) out.first_cidr = options.vpc_cidr;
-    return out;
-  }
-  auto routes = network::read_host_routes();
-  if (!routes) return tl::unexpected(routes.error());
-  if (instance)
-    for (const dataplane::Route& claimed : claimed_by_others(*instance)) routes->push_back(claimed);
-  for (const dataplane::Route& route : *routes)
-    if (route.destination.prefix > 0) out.taken.push_back(route.destination.to_string());
-  const bool first = store.range("ec2/vpc/", {}, 1).empty();
-  if (!first && options.vpc_cidr.empty()) return out;
-  if (!first) {
-    log_info("--vpc-cidr is for a state directory without a VPC; this one keeps its own");
-    return out;
-  }
-  const auto chosen = dataplane::choose_vpc_network(*routes, options.vpc_cidr);
-  if (!chosen) return tl::unexpected(chosen.error());
-  out.first_cidr = chosen->to_string();
-  return out;
 }
 
 // Everything that serves, in the order in which it is made; destroyed in the opposite one.
@@ -189,9 +148,8 @@ Result<void> Daemon::prepare_state() {
   if (!vpc) return fail("the default VPC: " + vpc.error().message);
   if (!first.empty() && !store_->apply(std::move(first))) return fail("the default VPC could not be recorded");
   if (instance) {
-    std::string claims;
-    for (const auto& [key, one] : records::range<records::Vpc>(*store_, "ec2/vpc/")) claims += one->cidr + "\n";
-    if (auto claimed = replace_file(claims_path(*instance), claims, Durable::no); !claimed) return claimed;
+    if (auto claimed = claim_all(*instance, *store_); !claimed) return claimed;
+    world_->network.claim = [own = *instance](const std::string& cidr) { return claim(own, cidr); };
   }
   log_store_ = std::make_unique<logstore::LogStore>(options_.state_directory + "/logs");
   return {};

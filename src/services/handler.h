@@ -30,10 +30,12 @@ struct Capacity {
 };
 
 // Where default VPCs may lie. The first region to be used gets `first_cidr`, each further one the next free block of the
-// same size below; `taken` are the routes of the host that are not Berth's.
+// same size below; `taken` are what was seen of the host's routes and of other Berths' VPCs when the daemon started.
 struct Network {
   std::string first_cidr = "172.31.0.0/16";
   std::vector<std::string> taken = {};
+  // Takes one for this Berth alone; false where it has become somebody else's since. Absent: there are no others.
+  std::function<bool(const std::string& cidr)> claim = {};
 };
 inline const Network kDefaultNetwork;
 

@@ -62,6 +62,13 @@ def test_many_tasks_need_no_raised_limit_of_open_files(new_berth):
     assert resource.prlimit(world.process.pid, resource.RLIMIT_NOFILE) == (hard, hard)
 
 
+def test_regions_that_are_used_later_take_no_network_of_another_berth(new_berth):
+    worlds = [new_berth(), new_berth()]
+    networks = [world.client("ec2", region).describe_vpcs()["Vpcs"][0]["CidrBlock"]
+                for region in ("us-east-1", "eu-west-1", "eu-north-1") for world in worlds]
+    assert len(set(networks)) == len(networks), networks
+
+
 def test_what_ends_while_no_daemon_runs_is_told_by_the_next(new_berth):
     world = new_berth()
     arns, census, _ = running(world)

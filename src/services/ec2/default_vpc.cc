@@ -25,6 +25,14 @@ std::vector<Cidr> blocks_in_use(const state::Store& store, const Network& networ
   return blocks;
 }
 
+std::optional<Cidr> claimed_block(const Cidr& first, std::vector<Cidr> taken, const Network& network) {
+  while (const auto block = free_block(first, taken)) {
+    if (!network.claim || network.claim(block->str())) return block;
+    taken.push_back(*block);
+  }
+  return std::nullopt;
+}
+
 DefaultVpc make(const records::Scope& scope, const Cidr& block, Random& random) {
   auto id = [&](std::string_view kind) { return fmt::format("{}-{}", kind, new_hex_id(random, 17)); };
   DefaultVpc out;
@@ -121,7 +129,7 @@ ApiResult<DefaultVpc> ensure_default_vpc(const state::Store& store, const record
   if (auto found = existing(store, scope)) return *std::move(found);
   const auto first = Cidr::parse(network.first_cidr);
   const auto block = first && first->length >= 8 && first->length <= 24
-                         ? free_block(*first, blocks_in_use(store, network))
+                         ? claimed_block(*first, blocks_in_use(store, network), network)
                          : std::nullopt;
   if (!block)
     return refuse(

@@ -43,6 +43,20 @@ TEST(DefaultVpc, IsMadeOnceARegionAndRegionsAreKeptApart) {
   EXPECT_EQ(ensure_default_vpc(store, there, network, random, again)->vpc.cidr, "172.30.0.0/16");
 }
 
+TEST(DefaultVpc, PassesOverWhatAnotherBerthHasClaimedMeanwhile) {
+  state::MemoryStore store;
+  Prng random(1);
+  std::vector<std::string> asked;
+  Network network{"172.31.0.0/16", {"172.30.0.0/16"}};
+  network.claim = [&](const std::string& cidr) {
+    asked.push_back(cidr);
+    return cidr == "172.28.0.0/16";
+  };
+  state::Transaction transaction;
+  EXPECT_EQ(ensure_default_vpc(store, {"0", "r"}, network, random, transaction)->vpc.cidr, "172.28.0.0/16");
+  EXPECT_EQ(asked, (std::vector<std::string>{"172.31.0.0/16", "172.29.0.0/16", "172.28.0.0/16"}));
+}
+
 TEST(DefaultVpc, SaysWhenNoBlockIsFree) {
   state::MemoryStore store;
   Prng random(1);
