@@ -123,8 +123,17 @@ Result<void> create_schema(sqlite3* database) {
   return done ? execute(database, "COMMIT") : done;
 }
 
+// Task definitions hold environments, and the directory may be one that others can enter. SQLite gives the files beside it the
+// mode of the first.
+void make_private(const std::string& path) {
+  const Fd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (file) (void)!::fchmod(file.get(), 0600);
+  (void)!::chmod((path + "-wal").c_str(), 0600);  // of an older daemon that was killed
+}
+
 // Settings first; the tables where there are none; what is there must be ours.
 Result<Database> open_database(const std::string& path, const std::string& vfs) {
+  make_private(path);
   sqlite3* opened = nullptr;
   const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
   const int code = sqlite3_open_v2(path.c_str(), &opened, flags, vfs.empty() ? nullptr : vfs.c_str());

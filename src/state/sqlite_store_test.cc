@@ -62,6 +62,16 @@ TEST(SqliteStore, FilesAreTheOwnersAlone) {
   struct stat status {};
   ASSERT_EQ(stat((directory.path() + "/new").c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777, 0700u);
+  // Where the directory was there before, and others may enter it.
+  const std::string path = directory.path() + "/state.db";
+  ASSERT_EQ(chmod(directory.path().c_str(), 0755), 0);
+  std::ofstream(path).flush();
+  ASSERT_EQ(chmod(path.c_str(), 0644), 0);
+  Opened again = open_store(directory.path());
+  for (const char* file : {"", "-wal"}) {
+    ASSERT_EQ(stat((path + file).c_str(), &status), 0) << file;
+    EXPECT_EQ(status.st_mode & 0777, 0600u) << file;
+  }
 }
 
 TEST(SqliteStore, WhatIsNotOursIsRefusedWithItsName) {
