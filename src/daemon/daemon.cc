@@ -16,7 +16,6 @@
 #include "agent/network/instance.h"
 #include "agent/network/network.h"
 #include "agent_simulated/agent.h"
-#include "base/files.h"
 #include "base/log.h"
 #include "cli/arguments.h"
 #include "control/loop/loop.h"
