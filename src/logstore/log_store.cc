@@ -249,7 +249,7 @@ Result<void> LogStore::put(const std::string& group_uid, const std::string& stre
   for (size_t i = 0; i < events.size() && error == 0; ++i) {
     error = writer.append(events[i].timestamp_ms, ingestion_ms, events[i].message.data(), events[i].message.size());
   }
-  if (error == 0) error = writer.sync();
+  if (error == 0) error = writer.is_deleted() ? ENOENT : writer.sync();
   if (error == 0) return {};
   writer.abandon();  // the caller is told that it failed, and will come again with the same events
   return fail(error, "write to " + path);

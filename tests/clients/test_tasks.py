@@ -127,6 +127,21 @@ def test_a_log_group_that_is_not_there_stops_the_task(berth, unique):
     assert "/no/such" in task["stoppedReason"]
 
 
+@pytest.mark.parametrize("mode", ["blocking", "non-blocking"])
+def test_a_deleted_log_group_does_not_hold_its_containers_up(berth, unique, mode):
+    group, logs = f"/test/{unique}", berth.client("logs")
+    logs.create_log_group(logGroupName=group)
+    script = "trap 'seq 1 500000; exit 7' TERM; echo begin; sleep 100000 & wait"
+    arn = berth.run_task(berth.define(unique, shell(script, stopTimeout=20, **awslogs(group, mode=mode))))
+    eventually(lambda: berth.messages(group) == ["begin"], "it logs", every=0.01)
+    logs.delete_log_group(logGroupName=group)
+    logs.create_log_group(logGroupName=group)
+    berth.client("ecs").stop_task(task=arn)
+    assert container(berth.wait_task(arn, "STOPPED", seconds=40))["exitCode"] == 7, "it wrote all of it"
+    assert berth.messages(group) == [], "the new group has nothing of the old one"
+    logs.delete_log_group(logGroupName=group)
+
+
 def test_a_killed_supervisor_stops_its_task_with_a_reason(berth, unique):
     arn = berth.run_task(berth.define(unique, shell(SERVE)))
     berth.wait_task(arn, "RUNNING")

@@ -37,6 +37,24 @@ TEST_F(SuperviseLogsHostTest, CutsLinesThatAreTooLong) {
   EXPECT_EQ(written[3], "after");
 }
 
+TEST_F(SuperviseLogsHostTest, ADeletedStreamDoesNotHoldItsContainerUp) {
+  for (const taskdir::LogMode mode : {taskdir::LogMode::blocking, taskdir::LogMode::non_blocking}) {
+    const std::string gate = directory_ + "/gate";
+    std::filesystem::remove_all(gate);
+    std::filesystem::create_directory(gate);
+    Container one = container("main", "echo begin; until [ -e /gate/go ]; do sleep 0.02; done; seq 1 500000");
+    one.spec.binds = {{gate, "/gate", false}};
+    one.plan.log.mode = mode;
+    const std::string task = run({one});
+    ASSERT_TRUE(wait([&] { return lines(task, "main").size() == 1; }));
+    std::filesystem::remove_all(directory_ + "/logs/" + task + ".main");
+    std::ofstream(gate + "/go");
+    EXPECT_EQ(await(task, FactKind::container_exited).exit_code, 0u);
+    ASSERT_TRUE(await_gone(task));
+    EXPECT_EQ(find(task, FactKind::lines_dropped), nullptr) << "nobody is left to be told";
+  }
+}
+
 class FullDiskTest : public SuperviseLogsHostTest {
  protected:
   // A log store of one megabyte, most of which is taken.

@@ -100,6 +100,7 @@ int LogWriter::begin_segment() {
   } while (segment_ < 0 && errno == EEXIST);
   if (segment_ < 0) {
     --sequence_;
+    deleted_ = errno == ENOENT;  // a file that is to be made is missing only where its directory is
     return errno;
   }
   // Waits for a reader that is just trying the lock, at most. Until the header is written, after this,
@@ -149,6 +150,7 @@ int LogWriter::make_room(size_t bytes) {
 
 int LogWriter::append(int64_t timestamp_ms, int64_t ingestion_ms, const void* message, size_t length, bool partial) {
   if (length > kMessageBytesMax) return EMSGSIZE;
+  if (deleted_) return 0;
   const size_t bytes = sizeof(RecordHeader) + length;
   if (segment_ >= 0 && segment_length_ > sizeof(SegmentHeader)) {
     if (limits_.monotonic && timestamp_ms < last_timestamp_ && timestamp_ms >= last_timestamp_ - kClockHeldMaxMs) {
@@ -163,7 +165,7 @@ int LogWriter::append(int64_t timestamp_ms, int64_t ingestion_ms, const void* me
   }
   if (const int error = make_room(bytes + (segment_ < 0 ? sizeof(SegmentHeader) : 0))) return error;
   if (segment_ < 0) {
-    if (const int error = begin_segment()) return error;
+    if (const int error = begin_segment()) return deleted_ ? 0 : error;
   }
 
   if (segment_length_ == sizeof(SegmentHeader)) first_timestamp_ = timestamp_ms;
@@ -250,7 +252,7 @@ void LogWriter::close() {
   capacity_ = filled_ = 0;
   directory_ = segment_ = -1;
   segment_length_ = 0;
-  unsynced_ = durable_ = unnamed_ = false;
+  unsynced_ = durable_ = unnamed_ = deleted_ = false;
 }
 
 }  // namespace berth::logstore

@@ -7,7 +7,8 @@
 //   writer.flush();                          // then once: one write(2), after which readers see it
 //
 // When the disk is full, append() refuses once the buffer is full too, and takes the event whole when called
-// again after space has come back; nothing that it took is lost or written twice.
+// again after space has come back; nothing that it took is lost or written twice. When the stream has been
+// deleted, nobody will ever read it: append() takes what comes and keeps nothing, so that its caller goes on.
 #pragma once
 
 #include <stddef.h>
@@ -54,6 +55,8 @@ class LogWriter {
   [[nodiscard]] int reserve(size_t bytes, int64_t last_timestamp_ms);
   // Takes back what was appended since the last sync(), and lets go of the segment.
   void abandon();
+  // True: the stream's directory was found deleted, and what was appended since is lost.
+  bool is_deleted() const { return deleted_; }
   // Flushes if it can, and lets go of the segment. The next append would begin another one.
   void close();
 
@@ -77,6 +80,7 @@ class LogWriter {
   int64_t last_ingestion_ = 0;
   bool unsynced_ = false;
   bool durable_ = false;  // the caller uses sync()
+  bool deleted_ = false;
   bool unnamed_ = false;  // the segment's directory entry is not synced
   char* buffer_ = nullptr;
   size_t capacity_ = 0;
