@@ -255,6 +255,24 @@ Result<void> LogStore::put(const std::string& group_uid, const std::string& stre
   return fail(error, "write to " + path);
 }
 
+namespace {
+
+// Reads only where the answer is not known without: the first record's time and the file's own do for all segments but
+// those of the newest events.
+void add_facts(GroupIndex& index, Segment& segment, StreamFacts& facts) {
+  facts.bytes += segment.size;
+  if (!segment.readable) return;
+  const bool may_be_last = !facts.last_event_ms || segment.latest_ms() > *facts.last_event_ms;
+  if (!segment.monotonic || segment.begun_ms == 0 || may_be_last) index.index(segment);
+  const bool is_known = segment.fully_indexed();
+  if (is_known ? segment.blocks.empty() : segment.begun_ms == 0) return;
+  facts.first_event_ms = std::min(facts.first_event_ms.value_or(INT64_MAX), segment.earliest_ms());
+  if (is_known) facts.last_event_ms = std::max(facts.last_event_ms.value_or(0), segment.latest_ms());
+  facts.last_ingestion_ms = std::max(facts.last_ingestion_ms.value_or(0), segment.modified_ms);
+}
+
+}  // namespace
+
 std::vector<StreamFacts> LogStore::facts(const std::string& group_uid, const std::vector<std::string>& stream_uids) {
   const auto index = group(group_uid);
   std::lock_guard guard(index->mutex);
@@ -266,18 +284,9 @@ std::vector<StreamFacts> LogStore::facts(const std::string& group_uid, const std
     const auto number = parse_uid(uid);
     const auto found = number ? index->streams().find(*number) : index->streams().end();
     if (found != index->streams().end()) {
-      for (const auto& [key, segment] : found->second.segments) {
-        facts.bytes += segment->size;
-        if (!segment->readable) continue;
-        // Read only where the answer is not known without: a segment's own bounds do for all but its newest
-        // events.
-        if (!segment->monotonic || !facts.last_event_ms || segment->latest_ms() > *facts.last_event_ms)
-          segment->index();
-        if (segment->blocks.empty()) continue;
-        facts.first_event_ms = std::min(facts.first_event_ms.value_or(INT64_MAX), segment->earliest_ms());
-        facts.last_event_ms = std::max(facts.last_event_ms.value_or(0), segment->latest_ms());
-        facts.last_ingestion_ms = std::max(facts.last_ingestion_ms.value_or(0), segment->modified_ms);
-      }
+      // The newest first: older ones are then known to end before it.
+      for (auto segment = found->second.segments.rbegin(); segment != found->second.segments.rend(); ++segment)
+        add_facts(*index, *segment->second, facts);
     }
     all.push_back(std::move(facts));
   }

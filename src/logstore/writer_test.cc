@@ -1,5 +1,7 @@
-// Streams that are deleted under their writers.
+// Streams that are deleted under their writers, and what it costs to know of a long one.
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 #include <string>
@@ -54,6 +56,31 @@ TEST_F(Streams, DeletedOnesTakePutEventsAgainOnlyAsAnotherStream) {
   int refused = 0;
   for (int i = 0; i < 6; ++i) refused += store_->put(kGroup, kStream, {{20 + i, large}}, 60).has_value() ? 0 : 1;
   EXPECT_EQ(refused, 1) << "what did not fit into the lost segment was not acknowledged";
+}
+
+TEST_F(Streams, FactsOfAnEndedStreamCostItsLastSegmentsOnly) {
+  const std::string stream = root_ + "/" + kGroup + "/" + kStream;
+  constexpr int64_t kMinuteMs = 60'000;
+  LogWriterLimits limits;
+  limits.segment_bytes = 64 * 1024;
+  LogWriter writer;
+  ASSERT_EQ(writer.open(stream.c_str(), 7, limits), 0);
+  const std::string line(1000, 'x');
+  for (int i = 0; i < 2000; ++i)
+    ASSERT_EQ(writer.append(i * kMinuteMs + 1, i * kMinuteMs + 1, line.data(), line.size()), 0);
+  writer.close();
+  // Each was written when its events say.
+  for (const auto& file : std::filesystem::directory_iterator(stream)) {
+    const int64_t number = std::stoll(file.path().filename().string().substr(13, 8), nullptr, 16);
+    const timespec times[2] = {{number * 64 * 60, 0}, {number * 64 * 60, 0}};
+    ASSERT_EQ(utimensat(AT_FDCWD, file.path().c_str(), times, 0), 0);
+  }
+  LogStore fresh(root_);
+  const auto facts = fresh.facts(kGroup, {kStream});
+  EXPECT_EQ(facts[0].first_event_ms, 1);
+  EXPECT_EQ(facts[0].last_event_ms, 1999 * kMinuteMs + 1);
+  EXPECT_GT(facts[0].bytes, 2'000'000u);
+  EXPECT_LT(fresh.bytes_read(), 3u * limits.segment_bytes);
 }
 
 }  // namespace
