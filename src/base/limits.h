@@ -7,7 +7,8 @@
 namespace berth::limits {
 
 inline constexpr size_t kHttpHeaderBytesMax = 16 * 1024;
-inline constexpr size_t kHttpBodyBytesMax = 2 * 1024 * 1024;  // PutLogEvents: 1 MiB of events and their JSON escapes
+// PutLogEvents: 1 MiB of up to 10,000 events, whose letters beyond ASCII some clients escape, six bytes for two.
+inline constexpr size_t kHttpBodyBytesMax = 4 * 1024 * 1024;
 inline constexpr size_t kHttpHeadersMax = 100;
 inline constexpr size_t kHttpConnectionsMax = 4096;
 inline constexpr int64_t kHttpIdleMaxMs = 120 * 1000;  // between two requests; SDKs keep connections for a minute or so

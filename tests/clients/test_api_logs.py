@@ -64,6 +64,14 @@ def test_events_outside_the_accepted_time_are_told(logs, group):
     assert logs.filter_log_events(logGroupName=group)["events"] == []
 
 
+@pytest.mark.parametrize("letter", ["x", "é", "ж", "日", "😀"])
+def test_a_full_batch_is_taken_in_any_script(logs, group, letter):
+    logs.create_log_stream(logGroupName=group, logStreamName="s")
+    line = letter * (74 // len(letter.encode()))
+    size = len(line.encode()) + 26
+    assert put(logs, group, "s", [line] * min(10_000, 1_048_576 // size), at=now() - 60_000)["nextSequenceToken"]
+
+
 def test_filter_pages_sorts_and_matches(logs, group):
     at = now() - 10_000
     for stream, offset in (("a", 0), ("b", 1)):
