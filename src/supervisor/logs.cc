@@ -15,6 +15,18 @@ namespace {
 constexpr size_t kReadBytes = 64 * 1024;  // what a pipe holds
 char read_buffer[kReadBytes];             // one thread: one buffer for all pipes of the task
 
+// Up to where `text`, which `next` follows, is cut without parting a UTF-8 character.
+size_t whole_characters(std::string_view text, char next) {
+  constexpr size_t kContinuedMax = 3;
+  const auto continues = [](char c) { return (c & 0xc0) == 0x80; };
+  if (!continues(next)) return text.size();
+  for (size_t i = 1; i <= kContinuedMax && i < text.size(); ++i) {
+    const char c = text[text.size() - i];
+    if (!continues(c)) return (c & 0xc0) == 0xc0 ? text.size() - i : text.size();
+  }
+  return text.size();
+}
+
 struct WaitingHeader {
   uint32_t length;
   uint32_t partial;
@@ -116,9 +128,10 @@ void ContainerLog::take(Pipe& pipe, std::string_view bytes) {
     const size_t room = kLineBytesMax - pipe.unfinished.size();
     if (length > room) {  // the line goes on: this event is full
       pipe.unfinished.append(bytes.substr(0, room));
+      const size_t whole = whole_characters(pipe.unfinished, bytes[room]);
       bytes.remove_prefix(room);
-      emit(pipe.unfinished, true);
-      pipe.unfinished.clear();
+      emit(std::string_view(pipe.unfinished).substr(0, whole), true);
+      pipe.unfinished.erase(0, whole);
       continue;
     }
     if (newline == nullptr) {

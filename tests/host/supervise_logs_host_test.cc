@@ -37,6 +37,17 @@ TEST_F(SuperviseLogsHostTest, CutsLinesThatAreTooLong) {
   EXPECT_EQ(written[3], "after");
 }
 
+TEST_F(SuperviseLogsHostTest, CutsLongLinesBetweenCharacters) {
+  // "x" and then two bytes a character, so that the bound falls into the middle of one.
+  for (const char* name : {"tr", "yes", "printf"}) std::filesystem::create_symlink("busybox", image_ + "/bin/" + name);
+  run_to_end(container("main", "printf x; yes é | head -n 200000 | tr -d '\\n'; echo"));
+  const auto written = last_lines();
+  ASSERT_EQ(written.size(), 2u);
+  EXPECT_EQ(written[0].size(), 256u * 1024 - 1);
+  EXPECT_EQ(written[0].size() + written[1].size(), 400'001u);
+  EXPECT_TRUE(written[1].starts_with("é"));
+}
+
 TEST_F(SuperviseLogsHostTest, ADeletedStreamDoesNotHoldItsContainerUp) {
   for (const taskdir::LogMode mode : {taskdir::LogMode::blocking, taskdir::LogMode::non_blocking}) {
     const std::string gate = directory_ + "/gate";
