@@ -1,6 +1,7 @@
 #include "services/logs/events.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <limits>
@@ -137,8 +138,17 @@ ApiResult<std::vector<std::string>> selected_streams(const Context& context, con
   return uids;
 }
 
+// What a token begins with: its question must be the same as this one in all but its page's size.
+std::string token_head(const logstore::Query& query, const m::FilterLogEventsRequest& in) {
+  const std::vector<std::string> streams = in.log_stream_names.value_or(std::vector<std::string>());
+  const std::string question = fmt::format("filter {}\n{}\n{}\n{}\n{}\n{}", query.group_uid, in.start_time.value_or(-1),
+                                           in.end_time.value_or(-1), in.filter_pattern.value_or(""),
+                                           in.log_stream_name_prefix.value_or(""), fmt::join(streams, "\n"));
+  return (query.forward ? "f/" : "b/") + page_token(question, "") + "/";
+}
+
 Answer<m::FilterLogEventsResponse> read_group(logstore::LogStore& store, const logstore::Query& query,
-                                              const StreamNames::Names& names) {
+                                              const StreamNames::Names& names, const std::string& token_head) {
   auto page = store.read(query);
   if (!page) return tl::unexpected(unavailable(page.error()));
   auto out = std::make_shared<m::FilterLogEventsResponse>();
@@ -154,7 +164,7 @@ Answer<m::FilterLogEventsResponse> read_group(logstore::LogStore& store, const l
     to.ingestion_time = event.position.ingestion_ms;
     to.event_id = event.position.id.to_string();
   }
-  if (page->resume) out->next_token = (query.forward ? "f/" : "b/") + page->resume->to_string();
+  if (page->resume) out->next_token = token_head + page->resume->to_string();
   return out;
 }
 
@@ -248,10 +258,10 @@ Handled<m::FilterLogEventsResponse> filter_log_events(logstore::LogStore& store,
     query.stream_uids = std::move(*uids);
   }
   query.forward = in.start_from_head.value_or(true);
+  std::string head = token_head(query, in);
   if (in.next_token) {
-    const std::string_view head = query.forward ? "f/" : "b/";
     if (in.next_token->starts_with(head))
-      query.from = logstore::Position::parse(std::string_view(*in.next_token).substr(2));
+      query.from = logstore::Position::parse(std::string_view(*in.next_token).substr(head.size()));
     if (!query.from) return invalid_parameter("The specified nextToken is invalid.");
   }
   query.start_ms =
@@ -262,8 +272,8 @@ Handled<m::FilterLogEventsResponse> filter_log_events(logstore::LogStore& store,
     query.matches = [pattern = std::move(*pattern)](std::string_view message) { return pattern.matches(message); };
   }
   return Handled<m::FilterLogEventsResponse>::deferred(
-      [&store, query = std::move(query), named = names.of(context, (*group)->uid)] {
-        return read_group(store, query, *named);
+      [&store, query = std::move(query), head = std::move(head), named = names.of(context, (*group)->uid)] {
+        return read_group(store, query, *named, head);
       });
 }
 

@@ -339,6 +339,30 @@ TEST_F(LogsService, FilterLogEventsPagesOverStreams) {
   EXPECT_EQ(ids.size(), 9u);
 }
 
+TEST_F(LogsService, ATokenBelongsToItsQuestion) {
+  for (const char* stream : {"a", "b"}) {
+    make("g", stream);
+    ASSERT_TRUE(put({{now(), "1"}, {now(), "2"}, {now(), "3"}}, stream));
+  }
+  const auto token = filter([](auto& in) { in.limit = 2, in.log_stream_names = {"a"}; })->next_token;
+  ASSERT_TRUE(token);
+  const auto with = [&](auto change) {
+    return filtered([&](auto& in) {
+      in.log_stream_names = {"a"}, in.next_token = token;
+      change(in);
+    });
+  };
+  EXPECT_THAT(with([](auto&) {}), ElementsAre("3"));
+  EXPECT_THAT(with([](auto& in) { in.limit = 5; }), ElementsAre("3"));
+  const auto refused = ElementsAre("InvalidParameterException");
+  EXPECT_THAT(with([](auto& in) { in.log_stream_names = {"b"}; }), refused);
+  EXPECT_THAT(with([](auto& in) { in.log_stream_names = {}; }), refused);
+  EXPECT_THAT(with([](auto& in) { in.filter_pattern = "3"; }), refused);
+  EXPECT_THAT(with([&](auto& in) { in.start_time = now(); }), refused);
+  EXPECT_THAT(with([&](auto& in) { in.end_time = now(); }), refused);
+  EXPECT_THAT(with([](auto& in) { in.start_from_head = false; }), refused);
+}
+
 TEST_F(LogsService, AStreamMadeBetweenTwoCallsIsNamed) {
   make("g", "s");
   EXPECT_THAT(filtered(), IsEmpty());
