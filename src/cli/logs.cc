@@ -2,7 +2,6 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <ctime>
@@ -35,6 +34,9 @@ struct Source {
   std::string directory;
   std::unique_ptr<logstore::LogStore> store;
   logstore::Query query;
+  std::vector<logstore::Event> page = {};
+  size_t next = 0;  // of the page, to be printed
+  bool more = true;
 };
 
 Result<std::vector<Source>> sources_of(const std::string& state, const std::string& task,
@@ -65,32 +67,39 @@ std::string time_text(TimeMs ms) {
                      parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec, ms % 1000);
 }
 
-struct Line {
-  logstore::Position position;
-  const std::string* container;
-  std::string text;
-};
-
-// Everything new of all sources, merged by time.
-Result<void> print_new(std::vector<Source>& sources, bool timestamps) {
-  std::vector<Line> lines;
-  for (Source& source : sources) {
-    while (true) {
-      auto page = source.store->read(source.query);
-      if (!page) return tl::unexpected(page.error());
-      for (logstore::Event& event : page->events) {
-        source.query.from = event.position;
-        lines.push_back({event.position, &source.container, std::move(event.message)});
-      }
-      if (!page->resume) break;
+// Makes sure that the source's next event is in its page, if it has one.
+Result<void> turn_page(Source& source) {
+  while (source.next == source.page.size() && source.more) {
+    auto page = source.store->read(source.query);
+    if (!page) return tl::unexpected(page.error());
+    source.page = std::move(page->events);
+    source.next = 0;
+    source.more = page->resume.has_value();
+    if (page->resume) {
       source.query.from = page->resume;
+    } else if (!source.page.empty()) {
+      source.query.from = source.page.back().position;
     }
   }
-  std::stable_sort(lines.begin(), lines.end(), [](const Line& a, const Line& b) { return a.position < b.position; });
-  for (const Line& line : lines) {
-    if (timestamps) fmt::print("{}", time_text(line.position.timestamp_ms));
-    if (sources.size() > 1) fmt::print("{} | ", *line.container);
-    fmt::print("{}\n", line.text);
+  return {};
+}
+
+// Everything new of all sources, merged by time; a page of each is held, however long they are.
+Result<void> print_new(std::vector<Source>& sources, bool timestamps) {
+  for (Source& source : sources) source.more = true;
+  while (true) {
+    Source* first = nullptr;
+    for (Source& source : sources) {
+      if (auto turned = turn_page(source); !turned) return turned;
+      if (source.next == source.page.size()) continue;
+      if (!first || source.page[source.next].position < first->page[first->next].position) first = &source;
+    }
+    if (!first) break;
+    const logstore::Event& event = first->page[first->next++];
+    if (timestamps) fmt::print("{}", time_text(event.position.timestamp_ms));
+    if (sources.size() > 1) fmt::print("{} | ", first->container);
+    fmt::print("{}\n", event.message);
+    if (std::ferror(stdout)) return fail("standard output is closed");
   }
   std::fflush(stdout);
   if (std::ferror(stdout)) return fail("standard output is closed");
