@@ -283,6 +283,25 @@ TEST(TaskPlan, CapsAtTheTasksSizeOnlyWhereTheMachineHasMore) {
   EXPECT_EQ(task_plan(order, containers, {{}, {}}, host, "/own").cpu_quota_us, 400'000u);
 }
 
+TEST(TaskPlan, ALogsBufferIsNoLargerThanTheTask) {
+  TaskOrder order;
+  order.path.id = std::string(32, 'b');
+  auto spec = std::make_shared<records::TaskSpec>();
+  spec->memory_mib = 512;
+  order.spec = spec;
+  std::vector<records::ContainerDefinition> containers(1);
+  containers[0].name = "main";
+  containers[0].logs.emplace();
+  order.log_directories["main"] = "/logs/group/stream";
+  const auto buffer = [&](int64_t asked) {
+    containers[0].logs->max_buffer_bytes = asked;
+    return task_plan(order, containers, {{}}, Host{}, "/own").containers[0].log.buffer_bytes_max;
+  };
+  EXPECT_EQ(buffer(1024), 1024u);
+  EXPECT_EQ(buffer(512ll << 20), 512u << 20);
+  EXPECT_EQ(buffer(100ll << 30), 512u << 20);
+}
+
 TEST(TaskPlan, OverridesReplaceCommandsAndAddToTheEnvironment) {
   records::TaskDefinition definition;
   definition.containers.resize(1);
