@@ -127,6 +127,20 @@ def test_a_log_group_that_is_not_there_stops_the_task(berth, unique):
     assert "/no/such" in task["stoppedReason"]
 
 
+@pytest.mark.parametrize("options, said", [
+    ({"group": "no good!"}, "'no good!' at 'logGroupName'"),
+    ({"group": "/x", "prefix": "a:b"}, "'a:b' at 'logStreamName'"),
+    ({"group": "/x", "region": "us-east-1/x"}, "'us-east-1/x'"),
+], ids=["group", "stream", "region"])
+def test_a_log_that_cannot_be_stops_the_task_and_makes_nothing(berth, unique, options, said):
+    _, task = run_to_end(berth, berth.define(unique, shell(SERVE, **awslogs(**options))))
+    assert task["stopCode"] == "TaskFailedToStart"
+    assert task["stoppedReason"].startswith("ResourceInitializationError: failed to validate logger args: ")
+    assert said in task["stoppedReason"]
+    groups = berth.client("logs").describe_log_groups()["logGroups"]
+    assert not {"no good!", "/x"} & {group["logGroupName"] for group in groups}
+
+
 @pytest.mark.parametrize("mode", ["blocking", "non-blocking"])
 def test_a_deleted_log_group_does_not_hold_its_containers_up(berth, unique, mode):
     group, logs = f"/test/{unique}", berth.client("logs")

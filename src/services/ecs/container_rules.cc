@@ -6,7 +6,7 @@
 #include <array>
 #include <set>
 
-#include "services/ecs/definition_record.h"
+#include "services/ecs/awslogs.h"
 #include "services/ecs/identifiers.h"
 #include "services/ecs/settings_table.h"
 
@@ -162,30 +162,12 @@ std::string secrets(const Subject&, const C& c) {
   return "";
 }
 
-constexpr std::string_view kAwslogsOptions =
-    "awslogs-group|awslogs-region|awslogs-stream-prefix|awslogs-create-group|awslogs-datetime-format|"
-    "awslogs-multiline-pattern|awslogs-endpoint|mode|max-buffer-size|awslogs-stream|tag";
-
 std::string log_configuration(const Subject& s, const C& c) {
   if (!c.log_configuration) return "";
   const std::string driver = text(c.log_configuration->log_driver);
   if (s.fargate && !is_one_of("awslogs|splunk|awsfirelens", driver))
     return fmt::format("Log driver '{}' is not supported when the Fargate launch type is used.", driver);
-  if (driver != "awslogs") return "";
-  const auto& options = map_of(c.log_configuration->options);
-  for (const std::string_view required : {"awslogs-region", "awslogs-group"})
-    if (value_in(options, required).empty())
-      return "Log driver awslogs requires options: awslogs-region, awslogs-group";
-  if (s.fargate && value_in(options, "awslogs-stream-prefix").empty())
-    return "Log driver awslogs requires options: awslogs-stream-prefix";
-  for (const auto& [name, value] : options)
-    if (!is_one_of(kAwslogsOptions, name)) return fmt::format("Log driver awslogs disallows options: {}", name);
-  const std::string mode = value_in(options, "mode");
-  if (!mode.empty() && !is_one_of("blocking|non-blocking", mode))
-    return fmt::format("Log driver awslogs has an invalid value for option mode: {}", mode);
-  if (const std::string size = value_in(options, "max-buffer-size"); !size.empty() && !parse_byte_size(size))
-    return fmt::format("Log driver awslogs has an invalid value for option max-buffer-size: {}", size);
-  return "";
+  return driver == "awslogs" ? awslogs_error(map_of(c.log_configuration->options), s.fargate) : "";
 }
 
 constexpr std::array<Rule, 12> kRules{names,         memory,           ports,        awsvpc_only,    fargate_container,

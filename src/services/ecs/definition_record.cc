@@ -5,6 +5,7 @@
 #include <set>
 
 #include "records/names.h"
+#include "services/ecs/awslogs.h"
 #include "services/ecs/definition_rules.h"
 #include "services/ecs/fargate.h"
 
@@ -109,10 +110,11 @@ records::AwsLogs logs_record(const m::LogConfiguration& from, bool blocking_defa
   out.group = value_in(options, "awslogs-group");
   out.region = value_in(options, "awslogs-region");
   out.stream_prefix = value_in(options, "awslogs-stream-prefix");
-  out.create_group = value_in(options, "awslogs-create-group") == "true";
+  out.create_group = parse_switch(value_in(options, "awslogs-create-group")).value_or(false);
   const std::string mode = value_in(options, "mode");
   out.blocking = mode.empty() ? blocking_default : mode == "blocking";
-  if (const auto size = parse_byte_size(value_in(options, "max-buffer-size"))) out.max_buffer_bytes = *size;
+  if (const auto size = parse_byte_size(value_in(options, "max-buffer-size")); size && *size > 0)
+    out.max_buffer_bytes = *size;
   return out;
 }
 
@@ -230,18 +232,6 @@ records::TaskDefinition definition_record(const m::TaskDefinition& document, con
     out.containers.push_back(container_record(container, how.log_blocking_default));
   for (const auto& volume : list(document.volumes)) out.volumes.push_back(text(volume.name));
   return out;
-}
-
-std::optional<int64_t> parse_byte_size(std::string_view text) {
-  int64_t number = 0;
-  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || number < 0 || number > int64_t{1} << 32) return std::nullopt;
-  const std::string_view unit(stop, static_cast<size_t>(text.data() + text.size() - stop));
-  if (unit.empty() || unit == "b") return number;
-  if (unit == "k" || unit == "kb") return number << 10;
-  if (unit == "m" || unit == "mb") return number << 20;
-  if (unit == "g" || unit == "gb") return number << 30;
-  return std::nullopt;
 }
 
 }  // namespace berth::services::ecs

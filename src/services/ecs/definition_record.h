@@ -20,7 +20,4 @@ struct Registration {
 m::TaskDefinition definition_document(const m::RegisterTaskDefinitionRequest& in, const Registration& how);
 records::TaskDefinition definition_record(const m::TaskDefinition& document, const Registration& how);
 
-// "10m", "512k", "1g", "4096": bytes. Absent where it is none.
-std::optional<int64_t> parse_byte_size(std::string_view text);
-
 }  // namespace berth::services::ecs

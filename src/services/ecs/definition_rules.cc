@@ -6,6 +6,7 @@
 #include <set>
 
 #include "model/validate.h"
+#include "services/ecs/awslogs.h"
 #include "services/ecs/container_rules.h"
 #include "services/ecs/errors.h"
 #include "services/ecs/fargate.h"
@@ -265,6 +266,11 @@ bool is_fargate_compatible(const m::RegisterTaskDefinitionRequest& in) {
 std::string not_served_text(const m::RegisterTaskDefinitionRequest& in) {
   std::vector<std::string> sentences = model::refused_at_run(in);
   if (std::string platform = platform_not_served(in); !platform.empty()) sentences.push_back(std::move(platform));
+  for (const auto& container : list(in.container_definitions)) {
+    if (!container.log_configuration || text(container.log_configuration->log_driver) != "awslogs") continue;
+    std::string failure = awslogs_failure(map_of(container.log_configuration->options), text(container.name));
+    if (!failure.empty()) sentences.push_back(std::move(failure));
+  }
   return fmt::format("{}", fmt::join(sentences, " "));
 }
 

@@ -1,6 +1,7 @@
 // The pure rules: identifiers, sizes, tags, tokens. What the operations make of them is in tests/cases.
 #include <gtest/gtest.h>
 
+#include "services/ecs/awslogs.h"
 #include "services/ecs/fargate.h"
 #include "services/ecs/identifiers.h"
 #include "services/ecs/paging.h"
@@ -85,6 +86,48 @@ TEST(Fargate, PlatformVersions) {
   EXPECT_EQ(resolve_platform_version("LATEST"), "1.4.0");
   EXPECT_EQ(resolve_platform_version("1.3.0"), "1.3.0");
   EXPECT_FALSE(resolve_platform_version("1.4"));
+}
+
+TEST(Awslogs, ReadsSizesAsDockerDoes) {
+  EXPECT_EQ(parse_byte_size("4096"), 4096);
+  EXPECT_EQ(parse_byte_size("0"), 0);
+  for (const auto* text : {"10m", "10M", "10mb", "10MB", "10MiB", "10 m"})
+    EXPECT_EQ(parse_byte_size(text), 10 << 20) << text;
+  EXPECT_EQ(parse_byte_size("1.5k"), 1536);
+  EXPECT_EQ(parse_byte_size("2g"), int64_t{2} << 30);
+  for (const auto* text : {"", "m", "-1", "-1m", "+1", "1x", "1kk", "1bk", "1e9", "1i", "10 000", "99999999999g", "inf",
+                           "nan", ".5m", "0x10"})
+    EXPECT_EQ(parse_byte_size(text), std::nullopt) << text;
+}
+
+TEST(Awslogs, ReadsSwitchesAsGoDoes) {
+  for (const auto* text : {"1", "t", "T", "true", "TRUE", "True"}) EXPECT_EQ(parse_switch(text), true) << text;
+  for (const auto* text : {"0", "f", "F", "false", "FALSE", "False"}) EXPECT_EQ(parse_switch(text), false) << text;
+  for (const auto* text : {"", "yes", "tRue", " true", "2"}) EXPECT_EQ(parse_switch(text), std::nullopt) << text;
+}
+
+TEST(Awslogs, NamesThatCannotBeFailTheTask) {
+  const auto failure = [](std::string group, std::string region, std::string prefix) {
+    return awslogs_failure({{"awslogs-group", std::move(group)},
+                            {"awslogs-region", std::move(region)},
+                            {"awslogs-stream-prefix", std::move(prefix)}},
+                           "main");
+  };
+  EXPECT_EQ(failure("/a/b.c_d-e#1", "eu-central-1", "any thing/ü"), "");
+  EXPECT_EQ(failure("/a", "us-east-1/other", "p"),
+            "failed to validate logger args: awslogs-region 'us-east-1/other' is not the name of a region.");
+  EXPECT_NE(failure("/a", "US-EAST-1", "p"), "");
+  EXPECT_EQ(
+      failure("no good", "us-east-1", "p"),
+      "failed to validate logger args: create stream has been retried 1 times: failed to create Cloudwatch log stream: "
+      "InvalidParameterException: 1 validation error detected: Value 'no good' at 'logGroupName' failed to satisfy "
+      "constraint: Member must satisfy regular expression pattern: [\\.\\-_/#A-Za-z0-9]+");
+  EXPECT_EQ(failure(std::string(512, 'g'), "us-east-1", "p"), "");
+  EXPECT_NE(failure(std::string(513, 'g'), "us-east-1", "p"), "");
+  EXPECT_NE(failure("/a", "us-east-1", "p:q"), "");
+  EXPECT_NE(failure("/a", "us-east-1", "p*"), "");
+  EXPECT_EQ(failure("/a", "us-east-1", std::string(512 - 32 - 4 - 2, 'p')), "");
+  EXPECT_NE(failure("/a", "us-east-1", std::string(512 - 32 - 4 - 1, 'p')), "");
 }
 
 TEST(Tags, Rules) {
