@@ -98,7 +98,7 @@ Result<void> print_new(std::vector<Source>& sources, bool timestamps) {
     const logstore::Event& event = first->page[first->next++];
     if (timestamps) fmt::print("{}", time_text(event.position.timestamp_ms));
     if (sources.size() > 1) fmt::print("{} | ", first->container);
-    fmt::print("{}\n", event.message);
+    fmt::print("{}{}", event.message, event.message.ends_with('\n') ? "" : "\n");  // those of several lines have theirs
     if (std::ferror(stdout)) return fail("standard output is closed");
   }
   std::fflush(stdout);

@@ -91,10 +91,11 @@ struct AwsLogs {
   bool create_group = false;
   bool blocking = false;  // AWS's default has been non-blocking since 2025-06-25
   int64_t max_buffer_bytes = 10 * 1024 * 1024;
+  std::string event_pattern;  // a line that has a match begins an event; empty: each line is one
   template <class A>
   void fields(A& a) {
     a("group", group), a("region", region), a("prefix", stream_prefix), a("createGroup", create_group);
-    a("blocking", blocking), a("maxBuffer", max_buffer_bytes);
+    a("blocking", blocking), a("maxBuffer", max_buffer_bytes), a("eventPattern", event_pattern);
   }
 };
 

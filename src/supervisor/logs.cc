@@ -47,6 +47,8 @@ int ContainerLog::begin(const taskdir::LogPlan& plan, uint64_t writer_id, bool b
   }
   plan_ = plan;
   let_go();
+  // The daemon has compiled it before, so it does here; if not, each line is an event.
+  if (!plan_.event_pattern.empty()) (void)pattern_.compile(plan_.event_pattern);
   if (!writer_.is_open() && !plan_.directory.empty()) {
     logstore::LogWriterLimits limits;
     limits.total_bytes = plan_.bytes_max;
@@ -71,30 +73,57 @@ int ContainerLog::begin(const taskdir::LogPlan& plan, uint64_t writer_id, bool b
   return 0;
 }
 
-bool ContainerLog::append(std::string_view line, bool partial) {
+bool ContainerLog::append(int64_t time_ms, std::string_view line, bool partial) {
   if (plan_.directory.empty()) return true;
-  return writer_.append(now_ms_, now_ms_, line.data(), line.size(), partial) == 0;
+  return writer_.append(time_ms, now_ms_, line.data(), line.size(), partial) == 0;
 }
 
-void ContainerLog::emit(std::string_view line, bool partial) {
+void ContainerLog::gather(std::string_view line, bool partial) {
+  if (!pattern_.is_set()) return emit(now_ms_, line, partial);
+  const size_t bytes = line.size() + (partial ? 0 : 1);
+  if (pattern_.matches(line) || event_.size() + bytes > kLineBytesMax) emit_event();
+  if (event_.empty()) {
+    if (line.empty()) return;
+    event_time_ms_ = now_ms_;
+    event_due_ms_ = monotonic_ms() + kEventAgeMaxMs;
+  }
+  event_.append(line);
+  if (!partial && event_.size() < kLineBytesMax) event_.push_back('\n');
+}
+
+void ContainerLog::end_event() {
+  emit_event();
+  settle_reads();
+}
+
+void ContainerLog::emit_event() {
+  event_due_ms_ = kNever;
+  if (event_.empty()) return;
+  now_ms_ = wall_clock_ms();
+  emit(event_time_ms_, event_, false);
+  event_.clear();
+  if (event_.capacity() > kReadBytes) event_.shrink_to_fit();
+}
+
+void ContainerLog::emit(int64_t time_ms, std::string_view line, bool partial) {
   if (line.empty()) return;
-  if (queue_ != nullptr) return enqueue(line, partial);
-  if (!stalled_ && append(line, partial)) return;
+  if (queue_ != nullptr) return enqueue(time_ms, line, partial);
+  if (!stalled_ && append(time_ms, line, partial)) return;
   // Reading stops now, so what waits is at most what one read brought.
   stalled_ = true;
-  const WaitingHeader header{static_cast<uint32_t>(line.size()), partial ? 1u : 0u, now_ms_};
+  const WaitingHeader header{static_cast<uint32_t>(line.size()), partial ? 1u : 0u, time_ms};
   waiting_.append(reinterpret_cast<const char*>(&header), sizeof header);
   waiting_.append(line);
 }
 
-void ContainerLog::enqueue(std::string_view line, bool partial) {
+void ContainerLog::enqueue(int64_t time_ms, std::string_view line, bool partial) {
   if (impatient_ && !has_room(LogQueue::bytes_of(line))) {
     ++dropped_;
     ++dropped_unsaid_;
     return;
   }
   say_dropped();
-  queue_->put(now_ms_, line, partial);
+  queue_->put(time_ms, line, partial);
 }
 
 // Once it drops, it goes on until most of the room is there again: few long gaps tell more than many short ones.
@@ -115,7 +144,7 @@ void ContainerLog::say_dropped() {
 
 void ContainerLog::end_line(Pipe& pipe) {
   if (pipe.unfinished.empty()) return;
-  emit(pipe.unfinished, false);
+  gather(pipe.unfinished, false);
   pipe.unfinished.clear();
   if (pipe.unfinished.capacity() > kReadBytes) pipe.unfinished.shrink_to_fit();
 }
@@ -130,7 +159,7 @@ void ContainerLog::take(Pipe& pipe, std::string_view bytes) {
       pipe.unfinished.append(bytes.substr(0, room));
       const size_t whole = whole_characters(pipe.unfinished, bytes[room]);
       bytes.remove_prefix(room);
-      emit(std::string_view(pipe.unfinished).substr(0, whole), true);
+      gather(std::string_view(pipe.unfinished).substr(0, whole), true);
       pipe.unfinished.erase(0, whole);
       continue;
     }
@@ -139,7 +168,7 @@ void ContainerLog::take(Pipe& pipe, std::string_view bytes) {
       return;
     }
     if (pipe.unfinished.empty()) {
-      emit(bytes.substr(0, length), false);
+      gather(bytes.substr(0, length), false);
     } else {
       pipe.unfinished.append(bytes.substr(0, length));
       end_line(pipe);
@@ -171,6 +200,7 @@ bool ContainerLog::read_available(int index) {
     now_ms_ = wall_clock_ms();
     end_line(pipe);
     pipe.fd.reset();
+    if (!pipes_[0].fd && !pipes_[1].fd) emit_event();
   }
   settle_reads();
   return !at_end;
@@ -199,10 +229,12 @@ void ContainerLog::finish() {
     end_line(pipe);
     pipe.fd.reset();
   }
+  if (!pipes_[0].fd && !pipes_[1].fd) emit_event();
   settle_reads();
 }
 
 bool ContainerLog::is_settled() const {
+  if (!event_.empty()) return false;
   if (queue_ == nullptr || abandoned_) return !stalled_;
   return queue_->used_bytes() == 0 && dropped_unsaid_ == 0 && !held_;
 }
@@ -257,6 +289,9 @@ void ContainerLog::abandon() {
   }
   waiting_.clear();
   stalled_ = false;
+  if (!event_.empty()) ++dropped_;
+  event_.clear();
+  event_due_ms_ = kNever;
   let_go();
   abandoned_ = true;
   dropped_unsaid_ = 0;

@@ -1,6 +1,7 @@
 // One container's output: two pipes, cut into lines, into one stream of the log store.
 //
-// A line is an event, with the time at which it was read. Lines over kLineBytesMax go on in a further event; empty
+// A line is an event, with the time at which it was read; where the plan has an event_pattern, so are all lines from one that
+// matches to the next, or to those of kEventAgeMaxMs later, each with its newline, as Docker's driver has it. Lines over kLineBytesMax go on in a further event; empty
 // lines are none (CloudWatch Logs has no empty events). When the disk is full or slow, `blocking` leaves the rest in the
 // pipe, so that the container waits in write(2); `non_blocking` keeps up to buffer_bytes_max, then drops and counts, and
 // says in the log itself how many once there is room again. Drops are for disks that do not keep up, not for moments in
@@ -24,6 +25,7 @@
 #include <string_view>
 
 #include "base/fd.h"
+#include "logstore/writer/line_pattern.h"
 #include "logstore/writer/log_writer.h"
 #include "supervisor/journal_file.h"
 #include "supervisor/log_queue.h"
@@ -33,6 +35,7 @@ namespace berth::supervisor {
 
 inline constexpr size_t kLineBytesMax = 256 * 1024;
 inline constexpr size_t kHeldBytes = 64 * 1024;  // so much may wait for a thread in blocking mode before reading stops
+inline constexpr int64_t kEventAgeMaxMs = 5000;  // from an event's first line on, in which more lines may join it
 inline constexpr int64_t kPatienceMs = 100;      // how long, in a row, a non-blocking container may have to wait
 
 class ContainerLog {
@@ -55,6 +58,10 @@ class ContainerLog {
   bool is_stalled() const { return stalled_; }
   // When resume() should be called even if there was no progress; monotonic.
   int64_t patient_until_ms() const { return patient_until_ms_; }
+  // When end_event() should be called; monotonic.
+  int64_t event_due_ms() const { return event_due_ms_; }
+  // Writes the event whose lines were waited for, then.
+  void end_event();
   // Readable when resume() should be called; -1: never.
   int progress_fd() const { return queue_ ? queue_->progress_fd() : -1; }
   // Tries again what waits.
@@ -74,21 +81,27 @@ class ContainerLog {
   bool read_once(Pipe& pipe, bool* at_end);
   void take(Pipe& pipe, std::string_view bytes);
   void end_line(Pipe& pipe);
-  void emit(std::string_view line, bool partial);
-  void enqueue(std::string_view line, bool partial);
+  void gather(std::string_view line, bool partial);
+  void emit_event();
+  void emit(int64_t time_ms, std::string_view line, bool partial);
+  void enqueue(int64_t time_ms, std::string_view line, bool partial);
   bool has_room(size_t bytes) const;
   void say_dropped();
   void settle_reads();
   bool is_non_blocking() const;
   size_t few_bytes() const;
   void let_go();
-  bool append(std::string_view line, bool partial);
+  bool append(int64_t time_ms, std::string_view line, bool partial);
   bool write_waiting();
 
   taskdir::LogPlan plan_;
   logstore::LogWriter writer_;
   LogQueue* queue_ = nullptr;  // by a thread; for the life of the process
   Pipe pipes_[2];
+  logstore::LinePattern pattern_;
+  std::string event_;  // lines so far, while more may join them
+  int64_t event_time_ms_ = 0;
+  int64_t event_due_ms_ = kNever;
   int64_t now_ms_ = 0;
   bool stalled_ = false;  // directly: the disk is full
   bool held_ = false;     // by a thread: enough waits

@@ -133,6 +133,7 @@ int64_t Task::next_timer_ms() const {
     if (containers_[i].kill_at_ms < next) next = containers_[i].kill_at_ms;
     if (containers_[i].signal_at_ms < next) next = containers_[i].signal_at_ms;
     if (containers_[i].log.patient_until_ms() < next) next = containers_[i].log.patient_until_ms();
+    if (containers_[i].log.event_due_ms() < next) next = containers_[i].log.event_due_ms();
   }
   for (const Execution& execution : executions_) {
     if (execution.deadline_ms < next) next = execution.deadline_ms;
@@ -146,6 +147,10 @@ void Task::run_timers() {
     Container& c = containers_[i];
     if (c.signal_at_ms <= now) signal_when_noticed(static_cast<uint32_t>(i));
     if (c.log.patient_until_ms() <= now) resume_log(static_cast<uint32_t>(i));
+    if (c.log.event_due_ms() <= now) {
+      c.log.end_event();
+      hold_back(static_cast<uint32_t>(i));
+    }
     if (c.kill_at_ms > now) continue;
     c.kill_at_ms = kNever;
     if (c.state != State::running) continue;
@@ -427,6 +432,12 @@ void Task::read_output(uint32_t number) {
   const int fd = c.log.read_fd(static_cast<int>(number % 2));
   if (fd < 0) return;
   c.log.read_available(static_cast<int>(number % 2));
+  hold_back(index);
+}
+
+// Where the log's disk does not keep up.
+void Task::hold_back(uint32_t index) {
+  Container& c = containers_[index];
   report_drops(index, c.log.take_dropped());
   if (!c.log.holds_back()) return;
   for (int pipe : {0, 1}) {

@@ -99,6 +99,7 @@ class Task {
   Trouble mount_image_volumes();
   Trouble mount_root_once(uint32_t index);
   void watch_output(uint32_t index);
+  void hold_back(uint32_t index);
   void resume_log(uint32_t index);
   void report_drops(uint32_t index, uint64_t dropped);
   std::vector<std::string> runtime_command() const;

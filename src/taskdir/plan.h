@@ -24,6 +24,8 @@ struct LogPlan {
   LogMode mode = LogMode::blocking;
   uint64_t buffer_bytes_max = 10 * 1024 * 1024;
   uint64_t bytes_max = 0;  // of all segments together, the oldest go first; 0: no cap
+  // A line that has a match of this (logstore/writer/line_pattern.h) begins an event; empty: each line is one.
+  std::string event_pattern = {};
   bool operator==(const LogPlan&) const = default;
 };
 
@@ -42,7 +44,7 @@ struct ContainerPlan {
   template <class Archive>
   void fields(Archive& a) {
     a(name, stops_task, lower_directories, stop_signal, stop_timeout_ms, dependants, log.directory, log.mode,
-      log.buffer_bytes_max, log.bytes_max);
+      log.buffer_bytes_max, log.bytes_max, log.event_pattern);
   }
 };
 

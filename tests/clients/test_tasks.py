@@ -131,7 +131,8 @@ def test_a_log_group_that_is_not_there_stops_the_task(berth, unique):
     ({"group": "no good!"}, "'no good!' at 'logGroupName'"),
     ({"group": "/x", "prefix": "a:b"}, "'a:b' at 'logStreamName'"),
     ({"group": "/x", "region": "us-east-1/x"}, "'us-east-1/x'"),
-], ids=["group", "stream", "region"])
+    ({"group": "/x", "awslogs-multiline-pattern": "^(INFO"}, "could not parse multiline pattern"),
+], ids=["group", "stream", "region", "pattern"])
 def test_a_log_that_cannot_be_stops_the_task_and_makes_nothing(berth, unique, options, said):
     _, task = run_to_end(berth, berth.define(unique, shell(SERVE, **awslogs(**options))))
     assert task["stopCode"] == "TaskFailedToStart"
@@ -139,6 +140,16 @@ def test_a_log_that_cannot_be_stops_the_task_and_makes_nothing(berth, unique, op
     assert said in task["stoppedReason"]
     groups = berth.client("logs").describe_log_groups()["logGroups"]
     assert not {"no good!", "/x"} & {group["logGroupName"] for group in groups}
+
+
+def test_lines_join_the_event_that_a_date_begins(berth, unique):
+    script = "echo '[Nov 25, 2026 10:00:00] Traceback'; echo '  line 1'; echo 'Error'; echo '[Nov 25, 2026 10:00:01] next'"
+    group = f"/test/{unique}"
+    definition = berth.define(unique, shell(script, **awslogs(group, **{"awslogs-datetime-format": r"\[%b %d, %Y %H:%M:%S\]"})))
+    arn, _ = run_to_end(berth, definition)
+    assert berth.lines(arn) == ["[Nov 25, 2026 10:00:00] Traceback", "  line 1", "Error", "[Nov 25, 2026 10:00:01] next"]
+    assert berth.messages(group) == ["[Nov 25, 2026 10:00:00] Traceback\n  line 1\nError\n", "[Nov 25, 2026 10:00:01] next\n"]
+    berth.client("logs").delete_log_group(logGroupName=group)
 
 
 @pytest.mark.parametrize("mode", ["blocking", "non-blocking"])

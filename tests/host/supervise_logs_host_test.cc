@@ -48,6 +48,34 @@ TEST_F(SuperviseLogsHostTest, CutsLongLinesBetweenCharacters) {
   EXPECT_TRUE(written[1].starts_with("é"));
 }
 
+TEST_F(SuperviseLogsHostTest, LinesJoinTheEventThatAMatchingOneBegins) {
+  for (const taskdir::LogMode mode : {taskdir::LogMode::blocking, taskdir::LogMode::non_blocking}) {
+    Container one = container(
+        "main",
+        "echo early; echo 'INFO one'; echo '  at a'; echo; echo '  at b'; echo 'INFO two'; echo 'INFO three'; "
+        "until [ -e /gate/go ]; do sleep 0.02; done; echo '  too late'; printf 'INFO end'");
+    const std::string gate = directory_ + "/gate";
+    std::filesystem::remove_all(gate);
+    std::filesystem::create_directory(gate);
+    one.spec.binds = {{gate, "/gate", false}};
+    one.plan.log.mode = mode;
+    one.plan.log.event_pattern = "^(INFO|WARN) ";
+    const std::string task = run({one});
+    // Nothing more comes, so the last is complete when its time is over.
+    ASSERT_TRUE(wait([&] { return lines(task, "main").size() == 4; }));
+    std::ofstream(gate + "/go");
+    ASSERT_TRUE(await_gone(task));
+    const auto written = lines(task, "main");
+    ASSERT_EQ(written.size(), 6u);
+    EXPECT_EQ(written[0], "early\n");
+    EXPECT_EQ(written[1], "INFO one\n  at a\n\n  at b\n");
+    EXPECT_EQ(written[2], "INFO two\n");
+    EXPECT_EQ(written[3], "INFO three\n");
+    EXPECT_EQ(written[4], "  too late\n");
+    EXPECT_EQ(written[5], "INFO end\n");
+  }
+}
+
 TEST_F(SuperviseLogsHostTest, ADeletedStreamDoesNotHoldItsContainerUp) {
   for (const taskdir::LogMode mode : {taskdir::LogMode::blocking, taskdir::LogMode::non_blocking}) {
     const std::string gate = directory_ + "/gate";

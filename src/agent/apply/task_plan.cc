@@ -47,7 +47,7 @@ taskdir::LogPlan log_plan(const TaskOrder& order, const ContainerDefinition& con
   // The supervisor is outside the task's memory limit: what waits there must not take the machine's.
   const uint64_t most = std::max<uint64_t>(static_cast<uint64_t>(order.spec->memory_mib) << 20, kOwnLogBytesMax);
   return {directory->second, container.logs->blocking ? taskdir::LogMode::blocking : taskdir::LogMode::non_blocking,
-          std::min(static_cast<uint64_t>(container.logs->max_buffer_bytes), most), 0};
+          std::min(static_cast<uint64_t>(container.logs->max_buffer_bytes), most), 0, container.logs->event_pattern};
 }
 
 }  // namespace

@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
+#include <iterator>
 
+#include "logstore/writer/line_pattern.h"
 #include "services/ecs/settings_table.h"
 
 namespace berth::services::ecs {
@@ -31,6 +33,45 @@ std::string failure(std::string_view call, std::string_view value, std::string_v
       "InvalidParameterException: 1 validation error detected: Value '{}' at '{}' failed to satisfy constraint: Member "
       "must {}",
       call, value, member, rule);
+}
+
+// What strftime writes for a letter, as the driver looks for it.
+struct Time {
+  char letter;
+  std::string_view pattern;
+};
+constexpr Time kTimes[] = {
+    {'a', "(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"},
+    {'A', "(?:Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday)"},
+    {'w', "[0-6]"},
+    {'d', "(?:0[1-9]|[1,2][0-9]|3[0,1])"},
+    {'b', "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"},
+    {'B', "(?:January|February|March|April|May|June|July|August|September|October|November|December)"},
+    {'m', "(?:0[1-9]|1[0-2])"},
+    {'Y', "\\d{4}"},
+    {'y', "\\d{2}"},
+    {'H', "(?:[0,1][0-9]|2[0-3])"},
+    {'I', "(?:0[0-9]|1[0-2])"},
+    {'p', "[A,P]M"},
+    {'M', "[0-5][0-9]"},
+    {'S', "[0-5][0-9]"},
+    {'L', "\\.\\d{3}"},
+    {'f', "\\d{6}"},
+    {'z', "[+-]\\d{4}"},
+    {'Z', "[A-Z]{1,4}T"},
+    {'j', "(?:0[0-9][1-9]|[1,2][0-9][0-9]|3[0-5][0-9]|36[0-6])"},
+    {'%', "%"},
+};
+
+std::string pattern_failure(const model::StringMap& options) {
+  const auto pattern = event_pattern(options);
+  if (!pattern)
+    return fmt::format("failed to validate logger args: awslogs-datetime-format '{}' has a letter that is not served.",
+                       value_in(options, "awslogs-datetime-format"));
+  const char* error = pattern->empty() ? nullptr : logstore::LinePattern().compile(*pattern);
+  if (!error) return "";
+  return fmt::format("failed to validate logger args: awslogs could not parse multiline pattern key \"{}\": {}",
+                     *pattern, error);
 }
 
 }  // namespace
@@ -72,7 +113,25 @@ std::string awslogs_failure(const model::StringMap& options, std::string_view co
     return failure("stream", prefix, "logStreamName", fmt::format("have length less than or equal to {}", kNameMax));
   if (prefix.find_first_of(":*") != prefix.npos)
     return failure("stream", prefix, "logStreamName", "satisfy regular expression pattern: [^:*]*");
-  return "";
+  return pattern_failure(options);
+}
+
+std::optional<std::string> event_pattern(const model::StringMap& options) {
+  const std::string format = value_in(options, "awslogs-datetime-format");
+  if (format.empty()) return value_in(options, "awslogs-multiline-pattern");
+  std::string pattern;
+  for (size_t i = 0; i < format.size(); ++i) {
+    if (format[i] != '%' || i + 1 == format.size()) {
+      pattern += format[i];
+      continue;
+    }
+    ++i;
+    const auto* known =
+        std::find_if(std::begin(kTimes), std::end(kTimes), [&](const auto& t) { return t.letter == format[i]; });
+    if (known == std::end(kTimes)) return std::nullopt;
+    pattern += known->pattern;
+  }
+  return pattern;
 }
 
 std::optional<bool> parse_switch(std::string_view text) {

@@ -115,6 +115,7 @@ records::AwsLogs logs_record(const m::LogConfiguration& from, bool blocking_defa
   out.blocking = mode.empty() ? blocking_default : mode == "blocking";
   if (const auto size = parse_byte_size(value_in(options, "max-buffer-size")); size && *size > 0)
     out.max_buffer_bytes = *size;
+  out.event_pattern = event_pattern(options).value_or("");
   return out;
 }
 

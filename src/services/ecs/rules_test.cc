@@ -130,6 +130,27 @@ TEST(Awslogs, NamesThatCannotBeFailTheTask) {
   EXPECT_NE(failure("/a", "us-east-1", std::string(512 - 32 - 4 - 1, 'p')), "");
 }
 
+TEST(Awslogs, PatternsOfEvents) {
+  const auto pattern = [](std::string_view option, std::string value) {
+    return event_pattern({{std::string(option), std::move(value)}});
+  };
+  EXPECT_EQ(event_pattern({}), "");
+  EXPECT_EQ(pattern("awslogs-multiline-pattern", "^INFO"), "^INFO");
+  EXPECT_EQ(pattern("awslogs-datetime-format", "\\[%Y-%m %p%%"), "\\[\\d{4}-(?:0[1-9]|1[0-2]) [A,P]M%");
+  EXPECT_EQ(pattern("awslogs-datetime-format", "%Q"), std::nullopt);
+  EXPECT_EQ(event_pattern({{"awslogs-datetime-format", "%y"}, {"awslogs-multiline-pattern", "x"}}), "\\d{2}");
+  const auto failure = [](std::string_view option, std::string value) {
+    return awslogs_failure({{"awslogs-region", "us-east-1"}, {std::string(option), std::move(value)}}, "main");
+  };
+  EXPECT_EQ(failure("awslogs-multiline-pattern", "^INFO"), "");
+  EXPECT_EQ(
+      failure("awslogs-multiline-pattern", "^(INFO"),
+      "failed to validate logger args: awslogs could not parse multiline pattern key \"^(INFO\": missing closing )");
+  for (const char letter : std::string("aAwdbBmYyHIpMSLfzZj%"))
+    EXPECT_EQ(failure("awslogs-datetime-format", std::string("%") + letter), "") << letter;
+  EXPECT_NE(failure("awslogs-datetime-format", "%Q"), "");
+}
+
 TEST(Tags, Rules) {
   records::Tags many;
   for (int i = 0; i < 51; ++i) many.emplace_back(std::to_string(i), "");
