@@ -1,6 +1,10 @@
 #include <fmt/format.h>
 
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "cli/arguments.h"
@@ -38,12 +42,8 @@ int serve(const std::vector<std::string>& argv) {
   return berth::daemon::serve(*options);
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  const std::vector<std::string> words(argv + 1, argv + argc);
+int run(const std::vector<std::string>& words) {
   const std::string command = words.empty() ? "" : words.front();
-  if (command == "serve") return serve(words);
   if (command == "stop") return berth::cli::stop(words);
   if (command == "configure") return berth::cli::configure(words);
   if (command == "ps") return berth::cli::ps(words);
@@ -56,4 +56,24 @@ int main(int argc, char** argv) {
   fmt::print(stderr, "{}",
              command.empty() ? kHelp : fmt::format("berth: no command '{}'\nTry 'berth --help'.\n", command));
   return 2;
+}
+
+// A list that nobody could read whole is a failure, be it the disk behind '>' that is full.
+int output_lost(int reason) {
+  return berth::cli::complain(fmt::format("standard output cannot be written: {}", std::strerror(reason)));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::vector<std::string> words(argv + 1, argv + argc);
+  // What the daemon has to say after its ready line goes to its log.
+  if (!words.empty() && words.front() == "serve") return serve(words);
+  try {
+    const int status = run(words);
+    if (std::fflush(stdout) != 0 || std::ferror(stdout)) return output_lost(errno);
+    return status;
+  } catch (const std::system_error& error) {  // fmt, where a stream does not take what it is given
+    return output_lost(error.code().value());
+  }
 }

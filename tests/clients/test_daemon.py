@@ -344,3 +344,22 @@ def test_commands_say_when_there_is_no_daemon(new_berth):
         assert done.returncode == 1, words
         [line] = done.stderr.strip().splitlines()
         assert str(world.state) in line, line
+
+
+def test_output_that_cannot_be_written_is_a_failure(own_simulated):
+    """Like any Unix tool's: `berth ps >file` on a full disk must not look as if all were there."""
+    for words in (["--help"], ["ps", "--help"], ["ps", "--state", own_simulated.state], ["image", "ls", "--state", own_simulated.state]):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(own_simulated.command(*words), stdout=full, stderr=subprocess.PIPE, text=True, timeout=30)
+        assert done.returncode == 1, words
+        assert done.stderr == "berth: standard output cannot be written: No space left on device\n"
+
+
+def test_a_log_that_cannot_be_printed_is_a_failure(new_berth):
+    world = new_berth()
+    arn = world.run_task(world.define("long", shell("yes 0123456789 | head -n 20000; " + SERVE)))
+    eventually(lambda: len(world.lines(arn)) == 20000, "it has written")
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(world.command("logs", "--state", world.state, arn.rsplit("/", 1)[1]), stdout=full,
+                              stderr=subprocess.PIPE, text=True, timeout=30)
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
