@@ -33,38 +33,23 @@ Result<Fd> connect_to(const std::string& state_directory) {
   return fail(errno, "connect " + path);
 }
 
-Result<std::string> exchange(int fd, const std::string& request) {
+Result<void> send_request(const Fd& fd, const std::string& method, const std::string& path, const json::Value& body) {
+  const std::string text = body.is_null() ? "" : json::to_string(body);
+  const std::string request = fmt::format(
+      "{} {} HTTP/1.1\r\nHost: berth\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{}",
+      method, path, text.size(), text);
   for (size_t sent = 0; sent < request.size();) {
-    const ssize_t n = ::send(fd, request.data() + sent, request.size() - sent, MSG_NOSIGNAL);
+    const ssize_t n = ::send(fd.get(), request.data() + sent, request.size() - sent, MSG_NOSIGNAL);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return fail(errno, "talking to the daemon");
     sent += static_cast<size_t>(n);
   }
-  std::string answer;
-  char buffer[16384];
-  while (true) {
-    const ssize_t n = ::read(fd, buffer, sizeof buffer);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return fail(errno, "hearing the daemon");
-    if (n == 0) return answer;
-    answer.append(buffer, static_cast<size_t>(n));
-  }
+  return {};
 }
 
 Result<json::Value> ask(const Fd& fd, const std::string& method, const std::string& path, const json::Value& body) {
-  const std::string text = body.is_null() ? "" : json::to_string(body);
-  const auto answer =
-      exchange(fd.get(), fmt::format("{} {} HTTP/1.1\r\nHost: berth\r\nConnection: close\r\nContent-Type: "
-                                     "application/json\r\nContent-Length: {}\r\n\r\n{}",
-                                     method, path, text.size(), text));
-  if (!answer) return tl::unexpected(answer.error());
-  const size_t end = answer->find("\r\n\r\n");
-  if (!answer->starts_with("HTTP/1.1 ") || end == std::string::npos)
-    return fail("the daemon went away before it answered");
-  auto value = json::parse(std::string_view(*answer).substr(end + 4));
-  if (!value) return fail("the daemon's answer is cut off: " + value.error().context);
-  if ((*answer)[9] != '2') return fail((*value)["message"].string_or("the daemon refused without a word"));
-  return std::move(*value);
+  if (auto sent = send_request(fd, method, path, body); !sent) return tl::unexpected(sent.error());
+  return read_answer(fd);
 }
 
 // Of the process at the other end. The number cannot be another's by then if an answer comes afterwards: the daemon was
@@ -77,6 +62,32 @@ Fd process_behind(const Fd& connection) {
 }
 
 }  // namespace
+
+Result<json::Value> read_answer(const Fd& connection) {
+  std::string answer;
+  char buffer[16384];
+  while (true) {
+    const ssize_t n = ::read(connection.get(), buffer, sizeof buffer);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return fail(errno, "hearing the daemon");
+    if (n == 0) break;
+    answer.append(buffer, static_cast<size_t>(n));
+  }
+  const size_t end = answer.find("\r\n\r\n");
+  if (!answer.starts_with("HTTP/1.1 ") || end == std::string::npos)
+    return fail("the daemon went away before it answered");
+  auto value = json::parse(std::string_view(answer).substr(end + 4));
+  if (!value) return fail("the daemon's answer is cut off: " + value.error().context);
+  if (answer[9] != '2') return fail((*value)["message"].string_or("the daemon refused without a word"));
+  return std::move(*value);
+}
+
+Result<Fd> begin_to_ask(const std::string& state_directory, const std::string& path) {
+  auto connection = connect_to(state_directory);
+  if (!connection) return connection;
+  if (auto sent = send_request(*connection, "GET", path, {}); !sent) return tl::unexpected(sent.error());
+  return connection;
+}
 
 Result<json::Value> ask_daemon(const std::string& state_directory, const std::string& method, const std::string& path,
                                const json::Value& body) {

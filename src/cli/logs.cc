@@ -1,7 +1,9 @@
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/inotify.h>
 #include <unistd.h>
 
+#include <cctype>
 #include <cerrno>
 #include <cstdio>
 #include <ctime>
@@ -20,10 +22,10 @@ namespace {
 constexpr const char* kHelp = R"(Usage: berth logs [--follow] [--timestamps] TASK [CONTAINER] [--state DIR]
 
 Prints what a task's containers have written, in the order of time. TASK is a
-task's id, or the beginning of one. Containers with a log configuration have all
-of it here, those without one their last 10 MB.
+task's id, the beginning of one, or its ARN. Containers with a log configuration
+have all of it here, those without one their last 10 MB.
 
-  -f, --follow       go on as lines come, until interrupted
+  -f, --follow       go on as lines come, until the task has stopped
   -t, --timestamps   put the time before each line
   --state DIR        the daemon's state directory (default: /var/lib/berth)
 )";
@@ -31,7 +33,8 @@ of it here, those without one their last 10 MB.
 // One container's stream: read from where the last page ended.
 struct Source {
   std::string container;
-  std::string directory;
+  std::string root;
+  std::string directory;  // below the root; not there before the first line
   std::unique_ptr<logstore::LogStore> store;
   logstore::Query query;
   std::vector<logstore::Event> page = {};
@@ -44,18 +47,23 @@ Result<std::vector<Source>> sources_of(const std::string& state, const std::stri
   const auto answer = ask_daemon(state, "GET", "/tasks/" + task + "/logs");
   if (!answer) return tl::unexpected(answer.error());
   std::vector<Source> out;
+  bool known = container.empty();
   for (const json::Value& entry : (*answer)["containers"].array_or_empty()) {
     if (!container.empty() && entry["name"].string_or("") != container) continue;
+    known = true;
+    if (entry["stream"].string_or("").empty()) continue;
     Source source;
     source.container = entry["name"].string_or("");
     const std::string root = entry["root"].string_or("");
     source.query.group_uid = entry["group"].string_or("");
     source.query.stream_uids = {{entry["stream"].string_or("")}};
+    source.root = root;
     source.directory = fmt::format("{}/{}/{}", root, source.query.group_uid, source.query.stream_uids->front());
     source.store = std::make_unique<logstore::LogStore>(root);
     out.push_back(std::move(source));
   }
-  if (out.empty()) return fail(fmt::format("task {} has no container {}", task, container));
+  if (!known) return fail(fmt::format("task {} has no container {}", task, container));
+  if (out.empty()) return fail(fmt::format("task {} has no log yet: no container of it has started", task));
   return out;
 }
 
@@ -106,18 +114,50 @@ Result<void> print_new(std::vector<Source>& sources, bool timestamps) {
   return {};
 }
 
-Result<void> follow(std::vector<Source>& sources, bool timestamps) {
+// Watches a directory, or, while that is not there, what is there of the way to it.
+Result<void> watch_way_to(const Source& source, const Fd& watch) {
+  for (int times = 0; times < 2; ++times) {  // once more, for what was made between the look and the watch
+    std::string path = source.directory;
+    while (::inotify_add_watch(watch.get(), path.c_str(), IN_MODIFY | IN_CREATE | IN_ATTRIB) < 0) {
+      if (errno != ENOENT || path == source.root) return fail(errno, "watching " + path);
+      path.resize(path.rfind('/'));
+    }
+  }
+  return {};
+}
+
+// Until the task has stopped, and all that it wrote is printed. Where the daemon goes away meanwhile, lines still come
+// (the task goes on), but nobody tells of the end.
+Result<void> follow(std::vector<Source>& sources, bool timestamps, Fd end_of_task) {
   Fd watch(::inotify_init1(IN_CLOEXEC));
   if (!watch) return fail(errno, "inotify_init1");
-  // Watched before they are read, so that nothing falls between the two.
-  for (const Source& source : sources)
-    if (::inotify_add_watch(watch.get(), source.directory.c_str(), IN_MODIFY | IN_CREATE | IN_ATTRIB) < 0)
-      return fail(errno, "watching " + source.directory);
   char events[16384];
-  while (true) {
-    if (const auto printed = print_new(sources, timestamps); !printed) return printed;
-    if (::read(watch.get(), events, sizeof events) < 0 && errno != EINTR) return fail(errno, "inotify");
+  for (bool ended = false; true;) {
+    // Watched before they are read, so that nothing falls between the two.
+    for (const Source& source : sources)
+      if (const auto watched = watch_way_to(source, watch); !watched) return watched;
+    if (const auto printed = print_new(sources, timestamps); !printed || ended) return printed;
+    pollfd waits[] = {{watch.get(), POLLIN, 0}, {end_of_task.get(), POLLIN, 0}};
+    if (::poll(waits, 2, -1) < 0) {
+      if (errno == EINTR) continue;
+      return fail(errno, "poll");
+    }
+    if (waits[0].revents != 0 && ::read(watch.get(), events, sizeof events) < 0 && errno != EINTR)
+      return fail(errno, "inotify");
+    if (waits[1].revents != 0) {
+      const auto answer = read_answer(end_of_task);
+      ended = answer && (*answer)["stopped"].bool_or(false);
+      end_of_task.reset();
+    }
   }
+}
+
+// The id in an ARN, or the beginning of one as it was typed; empty where it cannot be either.
+std::string id_of(const std::string& task) {
+  const std::string id = task.substr(task.rfind('/') + 1);
+  const bool fits =
+      id.size() <= 64 && std::all_of(id.begin(), id.end(), [](unsigned char c) { return std::isalnum(c); });
+  return fits ? id : "";
 }
 
 }  // namespace
@@ -127,12 +167,21 @@ int logs(const std::vector<std::string>& argv) {
   if (!arguments) return misused("logs", arguments.error().context);
   if (arguments->has("help")) return fmt::print("{}", kHelp), 0;
   const auto& operands = arguments->operands();
-  if (operands.empty() || operands.size() > 2) return misused("logs", "which task?");
-  auto sources = sources_of(arguments->value("state", kDefaultStateDirectory), operands[0],
-                            operands.size() == 2 ? operands[1] : "");
+  if (operands.empty() || operands.size() > 2)
+    return misused("logs", "takes a task and, if you like, one of its containers");
+  const std::string task = id_of(operands[0]);
+  if (task.empty()) return complain(fmt::format("'{}' is no task's id", operands[0]));
+  const std::string state = arguments->value("state", kDefaultStateDirectory);
+  auto sources = sources_of(state, task, operands.size() == 2 ? operands[1] : "");
   if (!sources) return complain(sources.error().context);
   const bool timestamps = arguments->has("timestamps");
-  const auto done = arguments->has("follow") ? follow(*sources, timestamps) : print_new(*sources, timestamps);
+  if (!arguments->has("follow")) {
+    const auto done = print_new(*sources, timestamps);
+    return done ? 0 : complain(done.error().context);
+  }
+  auto end_of_task = begin_to_ask(state, fmt::format("/tasks/{}/end", task));
+  if (!end_of_task) return complain(end_of_task.error().context);
+  const auto done = follow(*sources, timestamps, std::move(*end_of_task));
   return done ? 0 : complain(done.error().context);
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "agent/apply/task_plan.h"
+#include "base/limits.h"
 #include "model/ecs/task.h"
 #include "model/json_codec.h"
 #include "records/logs.h"
@@ -56,7 +57,7 @@ void Admin::on_worker(wire::AdminEndpoint& endpoint, const char* path,
 void Admin::serve(wire::AdminEndpoint& endpoint) {
   on_state_thread(endpoint, "GET", "/about", &Admin::about);
   on_state_thread(endpoint, "GET", "/tasks", &Admin::tasks);
-  on_state_thread(endpoint, "GET", "/tasks/*", &Admin::task_logs);
+  on_state_thread(endpoint, "GET", "/tasks/*", &Admin::task);
   on_state_thread(endpoint, "GET", "/images", &Admin::images);
   on_state_thread(endpoint, "POST", "/stop", &Admin::stop);
   on_worker(endpoint, "/images/load", &Admin::load_image);
@@ -95,10 +96,12 @@ void Admin::tasks(CallPtr call) {
   call->respond(200, out + "]}");
 }
 
-// /tasks/<beginning of an id>/logs: where each container's lines lie.
-void Admin::task_logs(CallPtr call) {
+// /tasks/<beginning of an id>/logs or …/end
+void Admin::task(CallPtr call) {
   const std::string_view rest = std::string_view(call->path).substr(std::string_view("/tasks/").size());
-  const std::string beginning(rest.substr(0, rest.find('/')));
+  const size_t slash = rest.find('/');
+  const std::string beginning(rest.substr(0, slash));
+  const std::string_view what = slash == rest.npos ? "" : rest.substr(slash + 1);
   std::optional<keys::TaskPath> found;
   for (const auto& [key, spec] : range<TaskSpec>(needs_.world.store, keys::kTaskSpec)) {
     const keys::TaskPath path = keys::task_path(key);
@@ -107,35 +110,48 @@ void Admin::task_logs(CallPtr call) {
     found = path;
   }
   if (!found) return call->respond_error(404, fmt::format("no task's id begins with {}", beginning));
-  const auto spec = get<TaskSpec>(needs_.world.store, keys::task(keys::kTaskSpec, *found));
+  if (what == "logs") return task_logs(std::move(call), *found);
+  if (what == "end") return task_end(std::move(call), *found);
+  call->respond_error(404, fmt::format("nothing is known of a task's {}", what));
+}
+
+// Where each container's lines lie. A container whose stream is not made yet has none.
+void Admin::task_logs(CallPtr call, const keys::TaskPath& path) {
+  const auto spec = get<TaskSpec>(needs_.world.store, keys::task(keys::kTaskSpec, path));
   const auto definition =
-      get<TaskDefinition>(needs_.world.store, keys::task_definition(found->scope, spec->family, spec->revision));
+      get<TaskDefinition>(needs_.world.store, keys::task_definition(path.scope, spec->family, spec->revision));
   json::Array containers;
   for (size_t i = 0; definition && i < definition->containers.size(); ++i) {
     const ContainerDefinition& container = definition->containers[i];
     json::Value entry;
     entry.set("name", container.name);
     entry.set("root", needs_.state_directory + "/task-logs");
-    entry.set("group", agent::own_log_group(found->id));
+    entry.set("group", agent::own_log_group(path.id));
     entry.set("stream", agent::own_log_stream(i));
     if (container.logs) {
-      const Scope scope{found->scope.account, container.logs->region};
+      const Scope scope{path.scope.account, container.logs->region};
       const auto group = get<LogGroup>(needs_.world.store, keys::log_group(scope, container.logs->group));
       const auto stream =
-          group ? get<LogStream>(needs_.world.store,
-                                 keys::log_stream(scope, group->uid,
-                                                  agent::stream_name(*container.logs, container.name, found->id)))
+          group ? get<LogStream>(
+                      needs_.world.store,
+                      keys::log_stream(scope, group->uid, agent::stream_name(*container.logs, container.name, path.id)))
                 : nullptr;
-      if (!stream) continue;
       entry.set("root", needs_.state_directory + "/logs");
-      entry.set("group", group->uid);
-      entry.set("stream", stream->uid);
+      entry.set("group", stream ? group->uid : "");
+      entry.set("stream", stream ? stream->uid : "");
     }
     containers.push_back(std::move(entry));
   }
   json::Value out;
   out.set("containers", std::move(containers));
   answer(*call, out);
+}
+
+// Answered when the task has stopped.
+void Admin::task_end(CallPtr call, const keys::TaskPath& path) {
+  if (followers_.size() >= limits::kFollowersMax)
+    return call->respond_error(503, "too many wait for tasks' ends already");
+  followers_.emplace_back(path, std::move(call));  // looked at when this round ends
 }
 
 void Admin::images(CallPtr call) {
@@ -190,7 +206,7 @@ void Admin::stop(CallPtr call) {
       if (!needs_.world.store.apply(std::move(transaction)))
         return call->respond_error(500, "the tasks' stop could not be recorded");
     }
-    waits_for_tasks_ = std::move(call);
+    stops_.push_back(std::move(call));
     return;
   }
   json::Value out;
@@ -200,10 +216,20 @@ void Admin::stop(CallPtr call) {
 }
 
 void Admin::look_whether_tasks_have_ended() {
-  if (!waits_for_tasks_ || tasks_left(needs_.world.store) > 0) return;
+  std::erase_if(followers_, [this](const auto& follower) {
+    const auto status = get<TaskStatus>(needs_.world.store, keys::task(keys::kTaskStatus, follower.first));
+    const bool ended = status ? status->state == TaskState::stopped
+                              : !needs_.world.store.get(keys::task(keys::kTaskSpec, follower.first));
+    if (!ended) return false;
+    json::Value out;
+    out.set("stopped", true);
+    answer(*follower.second, out);
+    return true;
+  });
+  if (stops_.empty() || tasks_left(needs_.world.store) > 0) return;
   json::Value out;
   out.set("tasksRunning", 0);
-  answer(*std::exchange(waits_for_tasks_, nullptr), out);
+  for (const CallPtr& stop : std::exchange(stops_, {})) answer(*stop, out);
   needs_.end();
 }
 

@@ -4,12 +4,15 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "agent/images/image_store.h"
 #include "base/json.h"
 #include "base/workers.h"
 #include "daemon/api.h"
 #include "daemon/state_thread.h"
+#include "records/keys.h"
 #include "wire/admin.h"
 
 namespace berth::daemon {
@@ -34,7 +37,7 @@ class Admin {
   explicit Admin(Needs needs) : needs_(std::move(needs)) {}
 
   void serve(wire::AdminEndpoint& endpoint);
-  // State thread, after each round: answers `stop --stop-tasks` when the last task has ended.
+  // State thread, after each round: answers those who wait for one task to stop, or, with `stop --stop-tasks`, for all.
   void look_whether_tasks_have_ended();
 
  private:
@@ -46,7 +49,9 @@ class Admin {
 
   void about(CallPtr call);
   void tasks(CallPtr call);
-  void task_logs(CallPtr call);
+  void task(CallPtr call);
+  void task_logs(CallPtr call, const records::keys::TaskPath& path);
+  void task_end(CallPtr call, const records::keys::TaskPath& path);
   void images(CallPtr call);
   void stop(CallPtr call);
   Result<json::Value> load_image(const json::Value& body);
@@ -54,7 +59,8 @@ class Admin {
   Result<json::Value> remove_image(const json::Value& body);
 
   Needs needs_;
-  CallPtr waits_for_tasks_;
+  std::vector<CallPtr> stops_;                                          // wait for all tasks to stop
+  std::vector<std::pair<records::keys::TaskPath, CallPtr>> followers_;  // wait for one
 };
 
 }  // namespace berth::daemon

@@ -102,6 +102,16 @@ def test_stop_with_tasks_takes_everything_away(new_berth):
     world.wait_steady("s", 2)  # services keep their desired counts
 
 
+def test_everybody_who_stops_the_tasks_is_answered(new_berth):
+    world = new_berth()
+    arn = world.run_task(world.define("slow", shell("trap 'sleep 1; exit 0' TERM; sleep 100000 & wait", stopTimeout=10)))
+    world.wait_task(arn, "RUNNING")
+    stops = [subprocess.Popen(world.command("stop", "--stop-tasks", "--state", world.state), stdout=subprocess.PIPE, text=True)
+             for _ in range(2)]
+    assert [stop.communicate(timeout=30)[0] for stop in stops] == ["Stopped.\n", "Stopped.\n"]
+    assert world.reap() == 0
+
+
 def test_a_plain_stop_leaves_tasks(new_berth):
     world = new_berth()
     _, census, _ = running(world)
@@ -335,6 +345,25 @@ def test_ps_and_logs_and_images(new_berth):
     assert json.loads(world.run("image", "ls", "--json").stdout)["images"] == []
     missing = world.run("image", "rm", "busybox", check=False)
     assert missing.returncode == 1 and len(missing.stderr.strip().splitlines()) == 1
+
+
+def test_a_followed_log_ends_with_the_task(new_berth):
+    world = new_berth()
+    definition = world.define("short", shell("echo one; sleep 1; echo two"))
+    arn = world.run_task(definition)
+    world.wait_task(arn, "RUNNING")
+    followed = world.run("logs", "--follow", arn)  # an ARN is as good as an id
+    assert followed.stdout.splitlines() == ["one", "two"]
+    assert world.run("logs", "--follow", arn).stdout == followed.stdout, "of one that has stopped"
+    never = world.run_task(world.define("never", shell("true", image="127.0.0.1:1/nothing")))
+    assert world.run("logs", "--follow", never).stdout == "", "a task that never starts stops as well"
+
+
+def test_logs_says_what_is_wrong_with_its_operands(own_simulated):
+    for task, text in (("a b", "'a b' is no task's id"), ("", "'' is no task's id"), ("..", "'..' is no task's id"),
+                       ("0", "no task's id begins with 0")):
+        done = own_simulated.run("logs", task, check=False)
+        assert (done.returncode, done.stderr) == (1, f"berth: {text}\n")
 
 
 def test_commands_say_when_there_is_no_daemon(new_berth):
