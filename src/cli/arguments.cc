@@ -51,9 +51,9 @@ Result<Arguments> Arguments::parse(const std::vector<std::string>& argv, const s
       out.values_[option->name] = word.substr(equals + 1);
     } else if (i + 1 < argv.size()) {
       out.values_[option->name] = argv[++i];
-    } else {
-      return fail(fmt::format("--{} needs a value", option->name));
     }
+    if (option->takes_value && out.values_[option->name].empty())
+      return fail(fmt::format("--{} needs a value", option->name));
   }
   return out;
 }

@@ -50,6 +50,8 @@ TEST(Arguments, AreOptionsAndOperands) {
   EXPECT_EQ(parsed->operands(), (std::vector<std::string>{"load", "-", "--x"}));
   EXPECT_FALSE(Arguments::parse({"ps", "--nope"}, {}));
   EXPECT_FALSE(Arguments::parse({"ps", "--state"}, {{"state", true}}));
+  EXPECT_FALSE(Arguments::parse({"ps", "--state="}, {{"state", true}}));
+  EXPECT_FALSE(Arguments::parse({"ps", "--state", ""}, {{"state", true}}));
   EXPECT_FALSE(Arguments::parse({"ps", "--json=1"}, {{"json", false}}));
 }
 

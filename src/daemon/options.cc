@@ -7,6 +7,7 @@
 #include <charconv>
 
 #include "cli/arguments.h"
+#include "dataplane/vpc_layout.h"
 
 namespace berth::daemon {
 
@@ -19,8 +20,8 @@ does. SIGTERM and SIGINT end it; tasks go on without it, and the next daemon on
 the same state directory takes them over.
 
   --listen ADDRESS:PORT   where to listen (default: 127.0.0.1:4566). Port 0
-                          takes any free port. There is no TLS: an address that
-                          others can reach hands them the API, signatures or not.
+                          takes any free port. There is no TLS: where others
+                          reach the address, they read what is sent.
   --state DIR             everything that must last (default: /var/lib/berth).
                           Root keys are made there at the first start, in
                           DIR/credentials (mode 0600).
@@ -31,7 +32,7 @@ the same state directory takes them over.
                           credential (default: enforce)
   --memory-overcommit X   tasks may ask for X times the machine's memory
                           (default: 1); each task's own limit stays hard
-  --vpc-cidr CIDR         the first region's default VPC, a /16 to /20
+  --vpc-cidr CIDR         the first region's default VPC, a /16 to /24
                           (default: 172.31.0.0/16, or the next free one below)
   --agent simulated       serve the whole API without running anything, for
                           tests of API clients on machines without rights
@@ -80,6 +81,11 @@ Result<void> take_values(const cli::Arguments& arguments, Options& out) {
   if (error != std::errc() || stopped != end || !(out.memory_overcommit > 0) || out.memory_overcommit > 10000)
     return wrong("memory-overcommit", factor, "a factor above 0, at most 10000");
   out.vpc_cidr = arguments.value("vpc-cidr", "");
+  const auto network = dataplane::parse_network(out.vpc_cidr);
+  if (arguments.has("vpc-cidr") &&
+      (!network || network->prefix < dataplane::kVpcPrefixMin || network->prefix > dataplane::kVpcPrefixMax))
+    return wrong("vpc-cidr", out.vpc_cidr,
+                 "a network like 10.200.0.0/16, from /16 to /24, without bits beyond its prefix");
   return {};
 }
 

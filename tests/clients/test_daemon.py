@@ -366,6 +366,18 @@ def test_logs_says_what_is_wrong_with_its_operands(own_simulated):
         assert (done.returncode, done.stderr) == (1, f"berth: {text}\n")
 
 
+@pytest.mark.parametrize("words", [
+    [], ["nothing"], ["ps", "x"], ["ps", "--nothing"], ["ps", "--state"], ["ps", "--state="], ["logs"], ["image"], ["image", "nothing"],
+    ["image", "load"], ["host"], ["host", "nothing"], ["stop", "x"], ["configure", "x"], ["serve", "x"], ["serve", "--listen", "4566"],
+    ["serve", "--listen", "127.0.0.1:65536"], ["serve", "--account", "1"], ["serve", "--region", "US EAST"], ["serve", "--auth", "perhaps"],
+    ["serve", "--agent", "none"], ["serve", "--memory-overcommit", "nan"], ["serve", "--state", "here"], ["serve", "--vpc-cidr", "junk"],
+    ["serve", "--vpc-cidr", "10.0.0.0/8"], ["serve", "--agent", "simulated", "--vpc-cidr", "10.0.1.0/16"]], ids=" ".join)
+def test_wrong_usage_is_exit_status_2_and_leads_to_the_help(words):
+    done = subprocess.run([program(), *words], capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--help" in done.stderr.splitlines()[-1], done.stderr
+
+
 def test_commands_say_when_there_is_no_daemon(new_berth):
     world = new_berth(start=False)
     for words in (["ps"], ["stop"], ["image", "ls"], ["configure"]):
