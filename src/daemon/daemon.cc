@@ -13,6 +13,7 @@
 #include <optional>
 #include <thread>
 
+#include "agent/network/host_objects.h"
 #include "agent/network/instance.h"
 #include "agent/network/network.h"
 #include "agent_simulated/agent.h"
@@ -65,7 +66,34 @@ Result<void> make_state_directory(const std::string& path) {
   for (size_t slash = path.find('/', 1); slash != std::string::npos; slash = path.find('/', slash + 1))
     if (::mkdir(path.substr(0, slash).c_str(), 0755) != 0 && errno != EEXIST) return fail(errno, "mkdir " + path);
   if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return fail(errno, "mkdir " + path);
+  if (::access(path.c_str(), R_OK | W_OK | X_OK) != 0) return fail(errno, "the state directory " + path);
   return {};
+}
+
+// Said before anything is made: whoever lacks the right for tasks often lacks the one for the default directory, too.
+Result<void> check_rights(const Options& options) {
+  if (options.simulated_agent || ::geteuid() == 0) return {};
+  return fail(
+      "running containers needs root: use sudo, or --agent simulated with a --state of your own to serve the API "
+      "without running anything");
+}
+
+// Ctrl-C, a service manager, and a terminal that goes away, unless nohup said that this is nothing to us.
+sigset_t ending_signals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  struct sigaction hangup {};
+  if (::sigaction(SIGHUP, nullptr, &hangup) == 0 && hangup.sa_handler != SIG_IGN) sigaddset(&signals, SIGHUP);
+  return signals;
+}
+
+bool is_loopback(const std::string& address) { return address.starts_with("127."); }
+
+// Where clients on this machine find what listens on all addresses.
+std::string address_for_clients(const std::string& listen_address) {
+  return listen_address == "0.0.0.0" ? "127.0.0.1" : listen_address;
 }
 
 // Everything that serves, in the order in which it is made; destroyed in the opposite one.
@@ -75,6 +103,8 @@ class Daemon {
 
   Result<void> prepare();
   int run();
+  // Where no task is left, nothing of ours stays on the host.
+  void clean_up();
 
  private:
   Result<void> prepare_state();
@@ -82,7 +112,6 @@ class Daemon {
   Result<void> prepare_server();
   std::optional<TimeMs> decide(TimeMs now_ms);
   void maintain_logs(TimeMs now_ms);
-  void clean_up();
 
   const Options options_;
   SystemClock clock_;
@@ -113,7 +142,11 @@ class Daemon {
 };
 
 Result<void> Daemon::prepare_state() {
-  if (auto made = make_state_directory(options_.state_directory); !made) return made;
+  if (auto may = check_rights(options_); !may) return may;
+  if (auto made = make_state_directory(options_.state_directory); !made) {
+    if (made.error().errno_value == EACCES) made.error().context += "; name a directory of your own with --state";
+    return made;
+  }
   auto store = state::SqliteStore::open(options_.state_directory, [this] { state_thread_.committed(); });
   if (!store) return tl::unexpected(store.error());
   store_ = std::move(*store);
@@ -184,6 +217,9 @@ Result<void> Daemon::prepare_server() {
   if (!options_.enforce_signatures)
     log_warning("--auth off: any credential is accepted, and whoever reaches {} may do everything",
                 options_.listen_address);
+  if (!is_loopback(options_.listen_address))
+    log_warning("{} may be reached by other machines, and there is no TLS: who is on the way reads what is sent",
+                options_.listen_address);
   Caller anonymous{options_.account, options_.region, fmt::format("arn:aws:iam::{}:root", options_.account), ""};
   key_lookup_ = std::make_unique<RootKeyLookup>(keys_, options_.account);
   endpoint_ = std::make_unique<wire::Endpoint>(dispatcher_, *key_lookup_, clock_, random_,
@@ -201,7 +237,7 @@ Result<void> Daemon::prepare_server() {
   port_ = *port;
   Admin::Needs needs{*world_,
                      options_.state_directory,
-                     fmt::format("http://{}:{}", options_.listen_address, port_),
+                     fmt::format("http://{}:{}", address_for_clients(options_.listen_address), port_),
                      options_.account,
                      options_.region,
                      agent_ ? &agent_->images() : nullptr,
@@ -258,10 +294,7 @@ int Daemon::run() {
              options_.region, options_.state_directory, options_.simulated_agent ? " (simulated agent)" : "");
   std::fflush(stdout);
 
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
+  const sigset_t signals = ending_signals();
   int signal = 0;
   sigwait(&signals, &signal);
 
@@ -275,11 +308,17 @@ int Daemon::run() {
   return 0;
 }
 
-// Where no task is left, nothing of ours stays on the host.
 void Daemon::clean_up() {
+  if (!store_) return;  // the directory is another daemon's
   ::unlink((options_.state_directory + "/admin.sock").c_str());
-  if (!agent_ || tasks_left(*store_) > 0) return;
-  if (const auto removed = agent_->remove_from_host(); !removed)
+  if (options_.simulated_agent || tasks_left(*store_) > 0) return;
+  Result<void> removed;
+  if (agent_)
+    removed = agent_->remove_from_host();
+  else if (const auto cleaned = network::clean_host(options_.state_directory);
+           !cleaned)  // a start that went no further
+    removed = tl::unexpected(cleaned.error());
+  if (!removed)
     log_warning("not everything could be taken from the host ('berth host clean' tries again): {}",
                 removed.error().context);
 }
@@ -296,10 +335,7 @@ void allow_open_files() {
 
 int serve(const Options& options) {
   // Blocked before any thread is made, so that only the main thread takes them.
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
+  const sigset_t signals = ending_signals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
   // What containers are given (/etc/hosts, /etc/resolv.conf, volumes) is for every user in them. All else has modes of its
@@ -307,7 +343,10 @@ int serve(const Options& options) {
   ::umask(022);
   allow_open_files();
   Daemon daemon(options);
-  if (const auto prepared = daemon.prepare(); !prepared) return cli::complain(prepared.error().context);
+  if (const auto prepared = daemon.prepare(); !prepared) {
+    daemon.clean_up();
+    return cli::complain(prepared.error().context);
+  }
   return daemon.run();
 }
 

@@ -26,7 +26,7 @@ class RealAgent {
     std::function<void(std::function<void()>)> on_state_thread;
   };
 
-  // Fails, with the remedy, where this machine or this user cannot run containers.
+  // As root. Fails, with the remedy, where this machine cannot run containers.
   static Result<std::unique_ptr<RealAgent>> open(Needs needs);
   ~RealAgent();  // tasks go on
 

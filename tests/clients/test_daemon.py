@@ -69,6 +69,35 @@ def test_regions_that_are_used_later_take_no_network_of_another_berth(new_berth)
     assert len(set(networks)) == len(networks), networks
 
 
+def test_a_terminal_that_goes_away_ends_the_daemon_in_order(own_simulated):
+    world = own_simulated
+    assert world.end(signal.SIGHUP) == 0
+    assert not (world.state / "admin.sock").exists()
+    process = subprocess.Popen(["nohup", *world.command("serve", "--agent", "simulated", "--listen", "127.0.0.1:0", "--state", world.state)],
+                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        assert process.stdout.readline().startswith("ready")
+        process.send_signal(signal.SIGHUP)
+        assert world.run("ps").returncode == 0, "unless it was told that this is nothing to it"
+    finally:
+        process.terminate()
+        assert process.wait(timeout=20) == 0
+        process.stdout.close()
+
+
+def test_an_address_that_others_reach_is_warned_of(new_directory):
+    world = World(new_directory, "--agent", "simulated")
+    world.address = "0.0.0.0:0"
+    try:
+        world.start()
+        assert "no TLS" in world.log_end()
+        files = {"AWS_CONFIG_FILE": str(new_directory / "config"), "AWS_SHARED_CREDENTIALS_FILE": str(new_directory / "credentials")}
+        world.run("configure", env=os.environ | files)
+        assert "endpoint_url = http://127.0.0.1:" in (new_directory / "config").read_text()
+    finally:
+        world.close()
+
+
 def test_what_ends_while_no_daemon_runs_is_told_by_the_next(new_berth):
     world = new_berth()
     arns, census, _ = running(world)
@@ -214,6 +243,7 @@ def test_a_port_in_use(new_berth, new_directory):
     assert done.returncode == 1
     assert f"127.0.0.1:{port} is in use" in done.stderr.splitlines()[-1]
     assert "--listen" in done.stderr.splitlines()[-1], "it names the remedy"
+    assert world.instance() is None and world.cgroup() is None, "a start that came to nothing leaves nothing"
     world.start()
     world.end(signal.SIGTERM)
     assert world.host_objects() == []
@@ -297,9 +327,13 @@ def test_without_rights(needs_root, public_programs):
     assert done.returncode == 1
     [line] = done.stderr.strip().splitlines()
     assert "needs root" in line and "sudo" in line and "--agent simulated" in line
-    done = as_nobody(berth, "serve", "--listen", "127.0.0.1:0", "--state", "/var/lib/berth-of-root-only")
-    assert done.returncode == 1
-    assert "/var/lib/berth-of-root-only" in done.stderr.strip().splitlines()[-1]
+    assert not (own / "state").exists(), "nothing is made before that is said"
+    own.parent.chmod(0o755)
+    for state in (own.parent / "of-root-only", own.parent):
+        done = as_nobody(berth, "serve", "--agent", "simulated", "--listen", "127.0.0.1:0", "--state", state)
+        assert done.returncode == 1
+        [line] = done.stderr.strip().splitlines()
+        assert str(state) in line and "--state" in line
     done = as_nobody(berth, "host", "ls")
     assert done.returncode == 1 and "sudo" in done.stderr
     done = as_nobody(berth, "ps", "--state", own / "state")
