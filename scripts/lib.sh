@@ -30,7 +30,8 @@ step() {
   mkdir -p "$logs"
   log=$logs/$(printf '%s' "$what" | tr -cs 'A-Za-z0-9' '-' | tr 'A-Z' 'a-z').log
   if [ -t 1 ]; then
-    "$@" >"$log" 2>&1 </dev/null &
+    # What a shell starts beside itself does not hear Ctrl-C, unless it is told to: a build would go on unseen.
+    (trap - INT QUIT; "$@") >"$log" 2>&1 </dev/null &
     local job=$! last columns
     columns=$(tput cols 2>/dev/null || echo 80)
     while kill -0 "$job" 2>/dev/null; do

@@ -1,0 +1,36 @@
+"""The scripts behind make, as far as they can be tried without installing and building."""
+import os
+import pty
+import signal
+import time
+
+from berth_world import REPOSITORY, eventually, process_alive
+
+
+def test_ctrl_c_ends_the_step_that_runs(new_directory):
+    """In a terminal, whose shell goes on afterwards: a build must not go on unseen."""
+    script = new_directory / "long"
+    script.write_text(f"""#!/usr/bin/env bash
+. {REPOSITORY}/scripts/lib.sh
+logs={new_directory}
+step "Working" sh -c 'echo $$ >{new_directory}/pid; exec sleep 1000'
+""")
+    script.chmod(0o755)
+    pid = None
+    shell, terminal = pty.fork()
+    if shell == 0:
+        os.execvp("bash", ["bash", "--norc", "-i"])
+    try:
+        os.write(terminal, f"{script}\n".encode())
+        pid = int(eventually(lambda: (new_directory / "pid").exists() and (new_directory / "pid").read_text().strip(), "the step begins"))
+        eventually(lambda: os.path.basename(os.readlink(f"/proc/{pid}/exe")) == "sleep", "it works")
+        os.write(terminal, b"\x03")
+        eventually(lambda: not process_alive(pid), "the step has ended", 5)
+        assert process_alive(shell), "and the shell that it was started from has not"
+    finally:
+        if pid and process_alive(pid):
+            os.kill(pid, signal.SIGKILL)
+        os.write(terminal, b"\nexit\n")
+        time.sleep(0.2)
+        os.close(terminal)
+        os.waitpid(shell, 0)
