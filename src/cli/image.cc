@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <cstdlib>
+#include <utility>
 
 #include "base/fd.h"
 #include "cli/admin_client.h"
@@ -13,8 +14,7 @@
 namespace berth::cli {
 namespace {
 
-constexpr const char* kHelp = R"(Usage: berth image load oci:DIR[:TAG] --name NAME
-       berth image load docker-archive:FILE|- [--name NAME]
+constexpr const char* kHelp = R"(Usage: berth image load oci:DIR[:TAG]|docker-archive:FILE|- --name NAME
        berth image pull NAME
        berth image ls [--json]
        berth image rm NAME
@@ -23,26 +23,28 @@ The images that tasks start from. Names are Docker's: 'nginx' means
 docker.io/library/nginx:latest. A task takes a local image first and asks the
 registry only for what is not here.
 
+  -             an archive of docker save, from standard input
   --name NAME   what to call the loaded image
   --json        the list as JSON
   --state DIR   the daemon's state directory (default: /var/lib/berth)
 )";
 
 // The daemon reads files by name, so standard input becomes one, in the state directory (its disk is the one that counts).
-Result<std::string> spool_standard_input(const std::string& state) {
+// It loses its own name at once, so that nothing stays of it however this ends; the daemon reads it by ours for it.
+Result<Fd> spool_standard_input(const std::string& state) {
   std::string path = state + "/load-XXXXXX";
   Fd fd(::mkostemp(path.data(), O_CLOEXEC));
   if (!fd) return fail(errno, "a file in " + state);
+  ::unlink(path.c_str());
   char buffer[1 << 16];
   while (true) {
     const ssize_t got = ::read(STDIN_FILENO, buffer, sizeof buffer);
-    if (got == 0) return path;
+    if (got == 0) return fd;
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0 || ::write(fd.get(), buffer, static_cast<size_t>(got)) != got) {
-      const int reason = errno;
-      ::unlink(path.c_str());
-      return fail(reason, "copying standard input to " + path);
-    }
+    if (got < 0) return fail(errno, "reading standard input");
+    errno = ENOSPC;  // what a short write means
+    if (::write(fd.get(), buffer, static_cast<size_t>(got)) != got)
+      return fail(errno, "copying standard input into " + state);
   }
 }
 
@@ -59,21 +61,22 @@ std::string absolute(const std::string& source) {
 
 int load(const Arguments& arguments, const std::string& state) {
   if (arguments.operands().size() != 2) return misused("image", "load takes one source");
+  if (!arguments.has("name")) return misused("image", "load needs --name");
   std::string source = arguments.operands()[1];
-  std::string spooled;
-  if (source == "-" || source == "docker-archive:-") {
-    const auto path = spool_standard_input(state);
-    if (!path) return complain(path.error().context);
-    spooled = *path;
-    source = "docker-archive:" + spooled;
-  }
-  if (!source.starts_with("oci:") && !source.starts_with("docker-archive:"))
+  const bool from_standard_input = source == "-" || source == "docker-archive:-";
+  if (!from_standard_input && !source.starts_with("oci:") && !source.starts_with("docker-archive:"))
     return misused("image", "a source is oci:DIR[:TAG], docker-archive:FILE or -");
+  Fd spooled;
+  if (from_standard_input) {
+    auto file = spool_standard_input(state);
+    if (!file) return complain(file.error().context);
+    spooled = std::move(*file);
+    source = fmt::format("docker-archive:/proc/{}/fd/{}", ::getpid(), spooled.get());
+  }
   json::Value body;
   body.set("source", absolute(source));
   body.set("name", arguments.value("name", ""));
   const auto answer = ask_daemon(state, "POST", "/images/load", body);
-  if (!spooled.empty()) ::unlink(spooled.c_str());
   if (!answer) return complain(answer.error().context);
   fmt::print("{}\n", (*answer)["name"].string_or(""));
   return 0;

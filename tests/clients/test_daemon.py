@@ -381,6 +381,26 @@ def test_ps_and_logs_and_images(new_berth):
     assert missing.returncode == 1 and len(missing.stderr.strip().splitlines()) == 1
 
 
+def test_images_come_from_standard_input_and_leave_nothing_behind(new_berth, busybox_layout):
+    world = new_berth()
+    before = set(world.state.iterdir())
+    archive = world.directory / "busybox.tar"
+    subprocess.run(["skopeo", "copy", f"oci:{busybox_layout}:latest", f"docker-archive:{archive}:x/y:1"], check=True, capture_output=True)
+    with open(archive, "rb") as file:
+        assert world.run("image", "load", "-", "--name", "piped", stdin=file).stdout == "docker.io/library/piped:latest\n"
+    nothing = world.run("image", "load", "-", "--name", "nothing", check=False, stdin=subprocess.DEVNULL)
+    assert (nothing.returncode, len(nothing.stderr.splitlines())) == (1, 1)
+    unfinished = subprocess.Popen(world.command("image", "load", "-", "--name", "cut-off", "--state", world.state), stdin=subprocess.PIPE)
+    unfinished.stdin.write(archive.read_bytes()[:100000])
+    unfinished.stdin.flush()
+    unfinished.kill()
+    unfinished.wait()
+    unfinished.stdin.close()
+    assert set(world.state.iterdir()) == before
+    nameless = world.run("image", "load", f"docker-archive:{archive}", check=False)
+    assert nameless.returncode == 2 and "--name" in nameless.stderr
+
+
 def test_a_followed_log_ends_with_the_task(new_berth):
     world = new_berth()
     definition = world.define("short", shell("echo one; sleep 1; echo two"))
