@@ -14,8 +14,10 @@ namespace berth::cli {
 
 using IniMembers = std::vector<std::pair<std::string, std::string>>;
 
-// Replaces or appends our section; fails where a section of that name is not ours.
+// Appends our section, or sets its members, leaving what somebody has added to it; fails where a section of that name is
+// not ours.
 Result<std::string> with_section(std::string_view text, std::string_view section, const IniMembers& members);
+bool holds_foreign_section(std::string_view text, std::string_view section);
 // Takes our section out, and with it the newline that had to be put before it; a text that has none, or one that is not ours, is returned as it is.
 std::string without_section(std::string_view text, std::string_view section);
 // A member of a section; empty where there is none.

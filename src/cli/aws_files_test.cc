@@ -32,6 +32,28 @@ TEST(AwsFiles, SomebodysOwnProfileIsNeverTouched) {
   EXPECT_EQ(without_section(kOwn, "profile work"), kOwn);
 }
 
+TEST(AwsFiles, ANameIsOneNameHoweverItIsWritten) {
+  for (const char* header : {"[profile work] # mine", "[ profile  work ]", "[profile \"work\"]", "[profile\twork]"}) {
+    const std::string text = std::string(header) + "\nregion = x\n";
+    EXPECT_FALSE(with_section(text, "profile work", {})) << header;
+    EXPECT_EQ(without_section(text, "profile work"), text) << header;
+  }
+  EXPECT_FALSE(with_section("[profile default]\n", "default", {})) << "the SDKs take it for [default]";
+  EXPECT_TRUE(with_section("[profile works]\n[workshop]\n", "profile work", {}));
+}
+
+TEST(AwsFiles, WhatStandsAroundOurSectionAndWhatWasAddedToItStays) {
+  const auto made = with_section("", "profile berth", {{"region", "a"}, {"output", "json"}});
+  ASSERT_TRUE(made);
+  const std::string text = *made + "cli_pager =\n\n# the account at work\n[profile work]\nregion = x\n";
+  const auto again = with_section(text, "profile berth", {{"region", "b"}, {"output", "json"}});
+  ASSERT_TRUE(again);
+  EXPECT_EQ(member_of_section(*again, "profile berth", "region"), "b");
+  EXPECT_NE(again->find("cli_pager =\n\n# the account at work\n[profile work]\n"), std::string::npos) << *again;
+  EXPECT_EQ(*with_section(*again, "profile berth", {{"region", "b"}, {"output", "json"}}), *again);
+  EXPECT_EQ(without_section(*again, "profile berth"), "\n# the account at work\n[profile work]\nregion = x\n");
+}
+
 TEST(AwsFiles, ALastLineWithoutANewlineIsClosedFirst) {
   const auto with = with_section("[a]\nb = c", "d", {});
   ASSERT_TRUE(with);

@@ -6,8 +6,8 @@
 
 #include <cerrno>
 #include <cstdlib>
-#include <fstream>
-#include <sstream>
+#include <filesystem>
+#include <utility>
 
 #include "base/fd.h"
 #include "cli/admin_client.h"
@@ -51,86 +51,133 @@ Result<Owner> owner() {
   return Owner{entry->pw_dir, entry->pw_uid, entry->pw_gid};
 }
 
+// One of the two files, as it is and as it is to be.
+struct File {
+  std::string path;
+  std::string text;
+};
+
+// Where the SDKs look, "~/" in the variable included. A symbolic link (dotfiles in a repository) is followed, also where what
+// it leads to is not there yet.
 std::string path_of(const Owner& owner, const char* variable, const char* file) {
   const char* named = std::getenv(variable);
-  return named && *named ? named : fmt::format("{}/.aws/{}", owner.home, file);
+  std::filesystem::path path = named && *named ? named : fmt::format("{}/.aws/{}", owner.home, file);
+  if (path.native().starts_with("~/")) path = owner.home + path.native().substr(1);
+  std::error_code error;
+  path = std::filesystem::absolute(path, error);
+  for (int links = 0; links < 16 && std::filesystem::is_symlink(path, error); ++links)
+    path = path.parent_path() / std::filesystem::read_symlink(path, error);
+  return path.lexically_normal();
 }
 
-std::string read_text(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::stringstream text;
-  text << in.rdbuf();
-  return text.str();
+// A file that is not there is an empty one. One that cannot be read must not be taken for that: it would be replaced.
+Result<File> read_file(const std::string& path) {
+  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd && errno == ENOENT) return File{path, ""};
+  if (!fd) return fail(errno, "open " + path);
+  struct stat about {};
+  if (::fstat(fd.get(), &about) != 0 || !S_ISREG(about.st_mode)) return fail(path + " is not a regular file");
+  File out{path, ""};
+  char buffer[4096];
+  while (true) {
+    const ssize_t got = ::read(fd.get(), buffer, sizeof buffer);
+    if (got < 0) return fail(errno, "read " + path);
+    if (got == 0) return out;
+    out.text.append(buffer, static_cast<size_t>(got));
+  }
 }
 
-// Through a temporary file and rename, so that a crash never leaves half of somebody's keys. A symbolic link (dotfiles in
-// a repository) is followed, and the file's mode and owner stay as they are.
-Result<void> write_text(std::string path, const std::string& text, const Owner& owner) {
-  if (char* real = ::realpath(path.c_str(), nullptr)) {
-    path = real;
-    std::free(real);
-  }
-  struct stat before {};
-  const bool existed = ::stat(path.c_str(), &before) == 0;
-  const std::string directory = path.substr(0, path.rfind('/'));
-  if (::mkdir(directory.c_str(), 0700) == 0) {
-    if (::chown(directory.c_str(), owner.uid, owner.gid) != 0) return fail(errno, "chown " + directory);
-  } else if (errno != EEXIST) {
-    return fail(errno, "mkdir " + directory);
-  }
-  const std::string temporary = fmt::format("{}.berth-{}", path, ::getpid());
-  {
-    Fd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-    if (!fd) return fail(errno, "open " + temporary);
-    const bool written =
-        ::write(fd.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
-        ::fchmod(fd.get(), existed ? before.st_mode & 07777 : 0600) == 0 &&
-        ::fchown(fd.get(), existed ? before.st_uid : owner.uid, existed ? before.st_gid : owner.gid) == 0 &&
-        ::fsync(fd.get()) == 0;
-    if (!written) {
-      const int reason = errno;
-      ::unlink(temporary.c_str());
-      return fail(reason, "write " + temporary);
+Result<void> make_directories(const std::string& path, const Owner& owner) {
+  for (size_t slash = path.find('/', 1); slash != std::string::npos; slash = path.find('/', slash + 1)) {
+    const std::string directory = path.substr(0, slash);
+    if (::mkdir(directory.c_str(), 0700) == 0) {
+      if (::chown(directory.c_str(), owner.uid, owner.gid) != 0) return fail(errno, "chown " + directory);
+    } else if (errno != EEXIST) {
+      return fail(errno, "mkdir " + directory);
     }
   }
-  if (::rename(temporary.c_str(), path.c_str()) != 0) return fail(errno, "rename to " + path);
   return {};
 }
 
-Result<void> remove_profile(const Owner& owner, const std::string& profile) {
-  const std::string config = path_of(owner, "AWS_CONFIG_FILE", "config");
-  const std::string credentials = path_of(owner, "AWS_SHARED_CREDENTIALS_FILE", "credentials");
-  for (const auto& [path, section] : {std::pair{config, config_section(profile)}, std::pair{credentials, profile}}) {
-    const std::string before = read_text(path);
-    const std::string after = without_section(before, section);
-    if (after == before) continue;
-    if (const auto written = write_text(path, after, owner); !written) return written;
+// Through a temporary file and rename, so that a crash never leaves half of somebody's keys. The file's mode and owner
+// stay as they are.
+Result<void> write_file(const File& file, const Owner& owner) {
+  struct stat before {};
+  const bool existed = ::stat(file.path.c_str(), &before) == 0;
+  const std::string temporary = fmt::format("{}.berth-{}", file.path, ::getpid());
+  const Fd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  if (!fd) return fail(errno, "open " + temporary);
+  const bool written =
+      ::write(fd.get(), file.text.data(), file.text.size()) == static_cast<ssize_t>(file.text.size()) &&
+      ::fchmod(fd.get(), existed ? before.st_mode & 07777 : 0600) == 0 &&
+      ::fchown(fd.get(), existed ? before.st_uid : owner.uid, existed ? before.st_gid : owner.gid) == 0 &&
+      ::fsync(fd.get()) == 0 && ::rename(temporary.c_str(), file.path.c_str()) == 0;
+  if (written) return {};
+  const int reason = errno;
+  ::unlink(temporary.c_str());
+  return fail(reason, "write " + file.path);
+}
+
+struct Files {
+  File config, credentials;
+};
+
+Result<Files> read_files(const Owner& owner) {
+  auto config = read_file(path_of(owner, "AWS_CONFIG_FILE", "config"));
+  if (!config) return tl::unexpected(config.error());
+  auto credentials = read_file(path_of(owner, "AWS_SHARED_CREDENTIALS_FILE", "credentials"));
+  if (!credentials) return tl::unexpected(credentials.error());
+  return Files{std::move(*config), std::move(*credentials)};
+}
+
+// What there is to say when it is done.
+Result<std::string> remove_profile(const Owner& owner, const std::string& profile) {
+  auto files = read_files(owner);
+  if (!files) return tl::unexpected(files.error());
+  bool changed = false, foreign = false;
+  for (const auto& [file, section] :
+       {std::pair{&files->config, config_section(profile)}, std::pair{&files->credentials, profile}}) {
+    foreign = foreign || holds_foreign_section(file->text, section);
+    std::string after = without_section(file->text, section);
+    if (after == file->text) continue;
+    file->text = std::move(after);
+    changed = true;
+    if (const auto written = write_file(*file, owner); !written) return tl::unexpected(written.error());
   }
-  return {};
+  if (foreign) return fmt::format("Profile {} was not made by Berth and stays.", profile);
+  if (!changed) return fmt::format("There is no profile {}.", profile);
+  return fmt::format("Profile {} is gone.", profile);
 }
 
-Result<void> add_profile(const Owner& owner, const std::string& profile, const std::string& state) {
+Result<std::string> add_profile(const Owner& owner, const std::string& profile, const std::string& state) {
   const auto about = ask_daemon(state, "GET", "/about");
   if (!about) return tl::unexpected(about.error());
-  const std::string keys = read_text(state + "/credentials");
-  const std::string key_id = member_of_section(keys, "default", "aws_access_key_id");
-  if (key_id.empty()) return fail(fmt::format("{}/credentials holds no keys (or this user may not read it)", state));
+  const auto keys = read_file(state + "/credentials");
+  if (!keys) return tl::unexpected(keys.error());
+  const std::string key_id = member_of_section(keys->text, "default", "aws_access_key_id");
+  if (key_id.empty()) return fail(fmt::format("{} holds no keys", keys->path));
 
-  const std::string config = path_of(owner, "AWS_CONFIG_FILE", "config");
-  const std::string credentials = path_of(owner, "AWS_SHARED_CREDENTIALS_FILE", "credentials");
-  // Both are worked out before either is written: a profile of somebody's own in one leaves the other alone too.
-  const auto config_text = with_section(read_text(config), config_section(profile),
-                                        {{"endpoint_url", (*about)["endpoint"].string_or("")},
-                                         {"region", (*about)["region"].string_or("")},
-                                         {"output", "json"}});
-  const auto credentials_text =
-      with_section(read_text(credentials), profile,
+  // Both are worked out, and can be written, before either is: a profile of somebody's own in one leaves the other alone too.
+  auto files = read_files(owner);
+  if (!files) return tl::unexpected(files.error());
+  auto& [config, credentials] = *files;
+  auto config_text = with_section(config.text, config_section(profile),
+                                  {{"endpoint_url", (*about)["endpoint"].string_or("")},
+                                   {"region", (*about)["region"].string_or("")},
+                                   {"output", "json"}});
+  auto credentials_text =
+      with_section(credentials.text, profile,
                    {{"aws_access_key_id", key_id},
-                    {"aws_secret_access_key", member_of_section(keys, "default", "aws_secret_access_key")}});
-  if (!config_text) return fail(fmt::format("{}: {}", config, config_text.error().context));
-  if (!credentials_text) return fail(fmt::format("{}: {}", credentials, credentials_text.error().context));
-  if (const auto written = write_text(credentials, *credentials_text, owner); !written) return written;
-  return write_text(config, *config_text, owner);
+                    {"aws_secret_access_key", member_of_section(keys->text, "default", "aws_secret_access_key")}});
+  if (!config_text) return fail(fmt::format("{}: {}", config.path, config_text.error().context));
+  if (!credentials_text) return fail(fmt::format("{}: {}", credentials.path, credentials_text.error().context));
+  config.text = std::move(*config_text);
+  credentials.text = std::move(*credentials_text);
+  for (const File* file : {&credentials, &config})
+    if (const auto made = make_directories(file->path, owner); !made) return tl::unexpected(made.error());
+  for (const File* file : {&credentials, &config})
+    if (const auto written = write_file(*file, owner); !written) return tl::unexpected(written.error());
+  return fmt::format("Profile {0} is ready: aws --profile {0} ecs list-clusters", profile);
 }
 
 }  // namespace
@@ -141,18 +188,15 @@ int configure(const std::vector<std::string>& argv) {
   if (arguments->has("help")) return fmt::print("{}", kHelp), 0;
   if (!arguments->operands().empty()) return misused("configure", "takes no operands");
   const std::string profile = arguments->value("profile", "berth");
-  if (profile.empty() || profile.find_first_of("[]\n\r ") != std::string::npos)
-    return misused("configure", "a profile's name has no spaces and no brackets");
+  if (profile.find_first_of("[]\"'\\ \t\n\r") != std::string::npos)
+    return misused("configure", "a profile's name has no spaces, quotes, backslashes and brackets");
   const auto whose = owner();
   if (!whose) return complain(whose.error().context);
-  const bool remove = arguments->has("remove");
-  const auto done = remove ? remove_profile(*whose, profile)
-                           : add_profile(*whose, profile, arguments->value("state", kDefaultStateDirectory));
+  const auto done = arguments->has("remove")
+                        ? remove_profile(*whose, profile)
+                        : add_profile(*whose, profile, arguments->value("state", kDefaultStateDirectory));
   if (!done) return complain(done.error().context);
-  if (remove)
-    fmt::print("Profile {} is gone.\n", profile);
-  else
-    fmt::print("Profile {0} is ready: aws --profile {0} ecs list-clusters\n", profile);
+  fmt::print("{}\n", *done);
   return 0;
 }
 

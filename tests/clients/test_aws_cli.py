@@ -182,6 +182,40 @@ def test_configure_leaves_a_foreign_profile_alone(simulated, tmp_path):
     assert config.read_text() == f"[profile {PROFILE}]\nregion = eu-west-1\n"
 
 
+def test_configure_writes_where_the_sdks_read(simulated, tmp_path):
+    """Relative paths, "~/", directories that are not there yet, and symbolic links whose files are not."""
+    home, here = tmp_path / "home", tmp_path / "here"
+    for path in (home, here):
+        path.mkdir()
+    (home / "link").symlink_to("dotfiles/config")
+    for config, credentials, written in (("config", "keys", here), ("~/a/b/config", "~/a/c/keys", home / "a"),
+                                         (home / "link", home / "keys", home / "dotfiles")):
+        environment = os.environ | {"HOME": str(home), "AWS_CONFIG_FILE": str(config), "AWS_SHARED_CREDENTIALS_FILE": str(credentials)}
+        simulated.run("configure", env=environment, cwd=here)
+        done = subprocess.run([str(version_1()), "--profile", "berth", "ecs", "list-clusters"], capture_output=True, text=True, cwd=here,
+                              env=environment, timeout=60)
+        assert done.returncode == 0, done.stderr
+        assert any(path.is_file() and "berth" in path.read_text() for path in written.rglob("*"))
+    assert (home / "link").is_symlink()
+    assert sorted(p.name for p in here.iterdir()) == ["config", "keys"]
+
+
+def test_configure_changes_nothing_where_it_cannot_do_both(simulated, tmp_path):
+    directory = tmp_path / ".aws"
+    (directory / "config").mkdir(parents=True)
+    done = configure(simulated, tmp_path, check=False)
+    assert (done.returncode, done.stderr) == (1, f"berth: {directory}/config is not a regular file\n")
+    assert [p.name for p in directory.iterdir()] == ["config"]
+
+
+def test_configure_says_what_it_took_out(simulated, tmp_path):
+    assert configure(simulated, tmp_path, "--remove").stdout == "There is no profile berth.\n"
+    configure(simulated, tmp_path)
+    assert configure(simulated, tmp_path, "--remove").stdout == "Profile berth is gone.\n"
+    (tmp_path / ".aws" / "config").write_text("[profile berth]\nregion = eu-west-1\n")
+    assert configure(simulated, tmp_path, "--remove").stdout == "Profile berth was not made by Berth and stays.\n"
+
+
 def test_configure_makes_files_that_only_their_owner_reads(simulated, tmp_path):
     configure(simulated, tmp_path)
     assert (tmp_path / ".aws" / "credentials").stat().st_mode & 0o777 == 0o600

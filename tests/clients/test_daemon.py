@@ -348,6 +348,15 @@ def test_without_rights_the_simulated_agent_serves(needs_root, public_programs):
     try:
         assert "simulated" in process.stdout.readline()
         assert (own / "state" / "credentials").stat().st_mode & 0o777 == 0o600
+        # A config file that its own user cannot read (root made it once) is not taken for an empty one, and replaced.
+        (own / ".aws").mkdir()
+        config = own / ".aws" / "config"
+        config.write_text("[profile work]\n")
+        config.chmod(0)
+        os.chown(own / ".aws", 65534, 65534)
+        done = as_nobody(berth, "configure", "--state", own / "state", env={"HOME": str(own), "PATH": os.environ["PATH"]})
+        assert (done.returncode, config.read_text()) == (1, "[profile work]\n"), done.stdout
+        assert str(config) in done.stderr
     finally:
         process.terminate()
         assert process.wait(timeout=20) == 0
