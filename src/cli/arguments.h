@@ -1,6 +1,7 @@
 // Options and operands of one subcommand. Wrong ones end in one line on standard error and exit status 2.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <string>
 #include <string_view>
@@ -32,6 +33,7 @@ class Arguments {
 
 inline constexpr const char* kDefaultStateDirectory = "/var/lib/berth";
 inline constexpr const char* kDefaultListen = "127.0.0.1:4566";
+inline constexpr uint16_t kDefaultPort = 4566;
 inline constexpr const char* kDefaultAccount = "000000000000";
 inline constexpr const char* kDefaultRegion = "us-east-1";
 

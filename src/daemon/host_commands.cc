@@ -3,18 +3,16 @@
 #include <dirent.h>
 #include <fmt/format.h>
 #include <poll.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <memory>
 
-#include "agent/network/doctor.h"
 #include "agent/network/host_objects.h"
 #include "agent/network/instance.h"
 #include "agent/runtime/probe.h"
 #include "base/json.h"
 #include "cli/arguments.h"
-#include "daemon/real_agent.h"
 #include "taskdir/cgroups.h"
 
 namespace berth::daemon {
@@ -27,13 +25,6 @@ ls      everything that Berth has made on this machine: links, routes, rules,
         namespaces, mounts and cgroups, of every instance
 clean   takes away what instances without a running daemon have made. Tasks that
         still run are ended. With --state DIR only that instance's.
-)";
-
-constexpr const char* kDoctorHelp = R"(Usage: berth doctor [--vpc-cidr CIDR] [--json]
-
-Checks what Berth needs of this machine (kernel features, tools, rights, name
-servers, other firewalls), says what each is for, and what to do where it is not
-there. Changes nothing. Exit status 1 where something is missing.
 )";
 
 // Cgroups are named berth-<instance>, in every hierarchy the same; one of them is enough to find the names.
@@ -85,14 +76,21 @@ bool end_tasks(const runtime::Runtime& runtime, const std::string& instance) {
   return false;
 }
 
+// The instance of a state directory, which may be gone by now; empty where it has none, or made nothing.
+std::string instance_name(const std::string& state_directory) {
+  std::error_code error;
+  const std::string path = std::filesystem::weakly_canonical(state_directory, error);
+  if (std::filesystem::exists(path + "/instance", error))
+    if (const auto instance = network::instance_of(path)) return instance->name;
+  for (const network::SeenInstance& seen : network::list_instances(network::kRunRoot))
+    if (seen.state_directory == path) return seen.instance.name;
+  return {};
+}
+
 int clean(const std::string& state_directory) {
   const runtime::Runtime runtime = runtime::probe();
-  std::string only;
-  if (!state_directory.empty()) {
-    const auto instance = network::instance_of(state_directory);
-    if (!instance) return cli::complain(instance.error().context);
-    only = instance->name;
-  }
+  const std::string only = state_directory.empty() ? "" : instance_name(state_directory);
+  if (!state_directory.empty() && only.empty()) return fmt::print("There was nothing to take away.\n"), 0;
   // Tasks first: a namespace lives as long as a process in it.
   const auto seen = network::list_instances(network::kRunRoot);
   for (const std::string& name : cgroup_instances(runtime)) {
@@ -114,27 +112,6 @@ int clean(const std::string& state_directory) {
   return 0;
 }
 
-std::vector<network::Check> check_runtime() {
-  std::vector<network::Check> out;
-  const runtime::Runtime runtime = runtime::probe();
-  const bool good = !runtime.path.empty();
-  out.push_back({"OCI runtime", good ? network::Health::ok : network::Health::fail, "starts containers",
-                 good ? fmt::format("{} {} at {}", runtime.name, runtime.version, runtime.path) : runtime.problem,
-                 good ? "" : "apt-get install crun"});
-  const char* modes[] = {"", "version 1", "version 2", "version 1 with an empty version 2 beside it"};
-  out.push_back(
-      {"cgroups", network::Health::ok, "limit and end tasks", modes[static_cast<int>(runtime.cgroup_mode)], ""});
-  for (const auto& [program, purpose] : {std::pair{"berth-supervisor", "outlives the daemon with each task"},
-                                         {"berth-unpack", "unpacks image layers, confined"},
-                                         {"berth-seccomp", "compiles the system call filter once"}}) {
-    const std::string path = program_beside(program);
-    const bool there = ::access(path.c_str(), X_OK) == 0;
-    out.push_back({program, there ? network::Health::ok : network::Health::fail, purpose,
-                   there ? path : path + " is missing", there ? "" : "make build, or make install"});
-  }
-  return out;
-}
-
 }  // namespace
 
 int host(const std::vector<std::string>& argv) {
@@ -144,43 +121,10 @@ int host(const std::vector<std::string>& argv) {
   if (arguments->operands().size() != 1) return cli::misused("host", "ls or clean?");
   if (::geteuid() != 0) return cli::complain("what Berth made on this machine is root's to see: use sudo");
   const std::string& verb = arguments->operands().front();
+  if (verb == "ls" && arguments->has("state")) return cli::misused("host", "ls is of every state directory");
   if (verb == "ls") return list(arguments->has("json"));
   if (verb == "clean") return clean(arguments->value("state", ""));
   return cli::misused("host", fmt::format("no command {}", verb));
-}
-
-int doctor(const std::vector<std::string>& argv) {
-  const auto arguments = cli::Arguments::parse(argv, {{"vpc-cidr", true}, {"json", false}});
-  if (!arguments) return cli::misused("doctor", arguments.error().context);
-  if (arguments->has("help")) return fmt::print("{}", kDoctorHelp), 0;
-  std::vector<network::Check> checks = check_runtime();
-  for (network::Check& check : network::check_network({.vpc_cidr = arguments->value("vpc-cidr", "")}))
-    checks.push_back(std::move(check));
-  static constexpr const char* kWords[] = {"ok", "warn", "FAIL"};
-  bool failed = false;
-  for (const network::Check& check : checks) {
-    failed = failed || check.health == network::Health::fail;
-    if (arguments->has("json")) continue;
-    fmt::print("{:<5} {:<22} {}\n{:28} {}\n", kWords[static_cast<int>(check.health)], check.name, check.finding, "",
-               check.purpose);
-    if (!check.remedy.empty()) fmt::print("{:28} → {}\n", "", check.remedy);
-  }
-  if (arguments->has("json")) {
-    json::Array out;
-    for (const network::Check& check : checks) {
-      json::Value entry;
-      entry.set("name", check.name);
-      entry.set("health", kWords[static_cast<int>(check.health)]);
-      entry.set("purpose", check.purpose);
-      entry.set("finding", check.finding);
-      entry.set("remedy", check.remedy);
-      out.push_back(std::move(entry));
-    }
-    json::Value value;
-    value.set("checks", std::move(out));
-    fmt::print("{}\n", json::to_pretty_string(value));
-  }
-  return failed ? 1 : 0;
 }
 
 }  // namespace berth::daemon

@@ -410,6 +410,47 @@ def test_images_come_from_standard_input_and_leave_nothing_behind(new_berth, bus
     assert nameless.returncode == 2 and "--name" in nameless.stderr
 
 
+def test_host_clean_of_a_directory_that_is_no_berths(needs_root, new_directory):
+    for path in (new_directory, new_directory / "gone"):
+        done = subprocess.run([program(), "host", "clean", "--state", path], capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "There was nothing to take away.\n", "")
+    assert list(new_directory.iterdir()) == [], "and it stays none"
+
+
+def test_host_clean_after_the_state_directory_is_gone(new_berth):
+    world = new_berth()
+    running(world, 1)
+    world.kill()
+    name, moved = world.instance(), world.directory / "moved"
+    world.state.rename(moved)
+    assert "Took away" in world.run("host", "clean").stdout
+    assert not pathlib.Path("/run/berth", name).exists() and world.cgroup() is None
+    moved.rename(world.state)
+
+
+def test_doctor_names_what_has_the_port(needs_root):
+    def port():
+        done = subprocess.run([program(), "doctor", "--json"], capture_output=True, text=True, timeout=60)
+        return next(c for c in json.loads(done.stdout)["checks"] if c["name"] == "port 4566")
+
+    seen = port()
+    if seen["finding"] == "free":
+        with socket.create_server(("127.0.0.1", 4566)):
+            seen = port()
+        assert (seen["health"], seen["finding"]) == ("warn", "another program has it")
+        assert "--listen" in seen["remedy"]
+    else:  # of a Berth, or of somebody else's program
+        assert seen["finding"] in ("the Berth of /var/lib/berth serves there", "another program has it")
+
+
+def test_doctor_says_what_is_missing(needs_root):
+    """In a mount namespace of its own, in which a program is not there to be run."""
+    hidden = ["unshare", "--mount", "sh", "-c", "mount --bind /dev/null $(readlink -f $(command -v skopeo)) && exec \"$0\" doctor", program()]
+    done = subprocess.run(hidden, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert "FAIL  skopeo" in done.stdout and "apt-get install skopeo" in done.stdout
+
+
 def test_a_followed_log_ends_with_the_task(new_berth):
     world = new_berth()
     definition = world.define("short", shell("echo one; sleep 1; echo two"))
