@@ -15,6 +15,7 @@ cluster=jitsi-video-platform-cluster
 service=jitsi-video-platform-service
 log_group=/ecs/jitsi-video-platform
 state=/var/lib/berth
+demo_pid=/run/berth-demo.pid # of the daemon that make demo started
 
 say() { printf '%s\n' "$*"; }
 die() {
