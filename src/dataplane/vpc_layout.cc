@@ -69,8 +69,8 @@ Result<Ipv4Network> choose_vpc_network(const std::vector<Route>& routes, std::st
     if (auto free = check_overlap(routes, *network); !free) return tl::unexpected(free.error());
     if (const Route* route = overlapping(routes, *network, true)) {
       return fail(
-          fmt::format("the VPC's network {} overlaps {}, which another Berth on this machine uses; choose "
-                      "another with --vpc-cidr",
+          fmt::format("the VPC's network {} overlaps {}, which another Berth on this machine uses; end that one, or "
+                      "give a new state directory another network with --vpc-cidr",
                       network->to_string(), named(*route)));
     }
     return *network;
