@@ -6,15 +6,16 @@ const $ = id => document.getElementById(id);
 const RETRY_FIRST_MS = 1000, RETRY_MOST_MS = 10000;
 
 const parameters = new URLSearchParams(location.search);
-const roomInPath = decodeURIComponent(location.pathname.slice(1));
 const asRoom = text => text.trim().toLowerCase().normalize("NFKD").replace(/[^a-z0-9]+/g, "-").replace(/^-+|-+$/g, "").slice(0, 40);
+
+const roomInPath = asRoom(decoded(location.pathname.slice(1)));
 
 let camera, bridge, lastLive, chat, retryTimer, inMeeting = false;
 const tiles = new Map(); // participant → element
 
 // ---- lobby
 
-$("room-field").value = asRoom(roomInPath);
+$("room-field").value = roomInPath;
 $("name-field").value = parameters.get("name") ?? localStorage.getItem("name") ?? "";
 (roomInPath ? $("name-field") : $("room-field")).focus();
 
@@ -35,15 +36,34 @@ function note(...parts) {
   $("lobby-note").hidden = parts.length === 0;
 }
 
+// Anything may stand in an address.
+function decoded(path) {
+  try { return decodeURIComponent(path); } catch { return ""; }
+}
+
+// What a person can do about it. https://w3c.github.io/mediacapture-main/#dom-mediadevices-getusermedia
+function remedy(error) {
+  switch (error.name) {
+    case "NotAllowedError": return "This page may not use the camera and the microphone. Allow both beside the address above, then join again.";
+    case "NotFoundError": return "There is no camera or no microphone. Connect one, then join again.";
+    case "NotReadableError": return "The camera or the microphone is in use. Close the program that has it, then join again.";
+    default: return `The camera cannot be used: ${error.message}`;
+  }
+}
+
 async function enter() {
   const room = asRoom($("room-field").value), name = $("name-field").value.trim();
   if (!room || !name) return note("A room needs a name of letters and digits, and you need a name too.");
   note();
   localStorage.setItem("name", name);
+  const button = document.querySelector("#entry button");
+  button.disabled = true; // the browser may ask a person now, and one camera is enough
   try {
     camera = await openCamera();
   } catch (error) {
-    return note(error.name === "NotAllowedError" ? "The browser was not allowed to use the camera." : `No camera: ${error.message}`);
+    return note(remedy(error));
+  } finally {
+    button.disabled = false;
   }
   history.replaceState(null, "", `/${room}${location.search}`);
   document.title = room;
