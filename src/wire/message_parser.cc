@@ -5,6 +5,10 @@
 namespace berth::wire {
 namespace {
 
+// Of a message in chunks, how many bytes may arrive for each byte of its body: a client that writes 8 bytes a chunk is
+// still heard.
+constexpr size_t kFramingFactor = 2;
+
 MessageParser& self(http_parser* parser) { return *static_cast<MessageParser*>(parser->data); }
 
 }  // namespace
@@ -51,6 +55,9 @@ size_t MessageParser::feed(std::string_view buffer, size_t fed) {
     return buffer.size();
   }
   if (!headers_complete_ && buffer.size() > limits_.header_bytes_max) fail(431);
+  // Chunks' extensions and trailers count as no body, and would fill the caller's buffer without an end.
+  if (headers_complete_ && buffer.size() > limits_.header_bytes_max + kFramingFactor * limits_.body_bytes_max)
+    fail(413);
   return buffer.size();
 }
 

@@ -255,6 +255,18 @@ TEST_F(ServerTest, BodiesHaveALimit) {
   EXPECT_THAT(client.read(), StartsWith("HTTP/1.1 413 "));
 }
 
+TEST_F(ServerTest, WhatIsAroundChunksHasALimit) {
+  start({.message = {.header_bytes_max = 500, .body_bytes_max = 1000}});
+  const std::string head = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+  for (const std::string& endless : {"1;" + std::string(400, 'e') + "\r\nx\r\n", std::string("1\r\nx\r\n")}) {
+    Client client(port_);
+    client.write(head);
+    for (int i = 0; i < 600; ++i) client.write(endless);
+    EXPECT_THAT(client.read(), StartsWith("HTTP/1.1 413 "));
+  }
+  EXPECT_EQ(echo_.requests, 0);
+}
+
 TEST_F(ServerTest, TheDefaultLimitsHold) {
   start();
   Client client(port_);
