@@ -94,7 +94,7 @@ const model::Service* service_by_shape(const HttpRequest& request) {
 }  // namespace
 
 void Endpoint::handle(const HttpRequest& request, Reply reply) {
-  if (request.path == "/_berth/health" && request.method == "GET") {
+  if (request.path == "/_berth/health" && (request.method == "GET" || request.method == "HEAD")) {
     reply.send(std::make_unique<TextAnswer>(200, "application/json", health()));
     return;
   }

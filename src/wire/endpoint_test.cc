@@ -302,6 +302,8 @@ TEST_F(EndpointTest, Health) {
   EXPECT_EQ(
       sink_->response.body,
       "{\"services\":{\"ec2\":\"available\",\"ecs\":\"available\",\"logs\":\"available\",\"sts\":\"available\"}}\n");
+  endpoint_->handle({"HEAD", "/_berth/health", "", none, ""}, Reply(sink_, 1));
+  EXPECT_EQ(sink_->response.status, 200);
 }
 
 // The client's side of the query protocols, by the same tables: what is written must be what is read.

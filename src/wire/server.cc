@@ -48,7 +48,8 @@ struct Connection {
   HttpHandler* handler = nullptr;
   Phase phase = Phase::idle;
   bool keep_alive = false;
-  uint32_t events = 0;  // armed in epoll
+  bool head_only = false;  // HEAD: an answer's body would be read as the next answer
+  uint32_t events = 0;     // armed in epoll
   std::unique_ptr<Parts> parts;
   std::string in;     // the message so far, and what came after it
   size_t in_fed = 0;  // of it, seen by the parser
@@ -370,7 +371,9 @@ void EpollServer::consume(Connection& connection, std::string_view fresh) {
   connection.phase = Phase::handling;
   connection.keep_alive = parser.keep_alive() && !stopping_;
   set_timer(connection, TimerQueue::none, 0);
-  connection.handler->handle(parser.request(buffer.substr(0, used)), Reply(mailbox_, connection.id()));
+  const HttpRequest request = parser.request(buffer.substr(0, used));
+  connection.head_only = request.method == "HEAD";
+  connection.handler->handle(request, Reply(mailbox_, connection.id()));
   // The views are no longer needed: keep what was pipelined, give the rest back.
   connection.in_fed = 0;
   if (used < buffer.size()) {
@@ -442,7 +445,7 @@ void EpollServer::send(Connection& connection, const HttpResponse& response) {
     char text[64];
     date_.assign(text, std::strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", &parts));
   }
-  const std::string_view body = response.body;
+  const std::string_view body = connection.head_only ? std::string_view() : std::string_view(response.body);
   head_.clear();
   head_.append("HTTP/1.1 ")
       .append(std::to_string(response.status))
@@ -452,7 +455,7 @@ void EpollServer::send(Connection& connection, const HttpResponse& response) {
   if (!response.request_id.empty()) head_.append("x-amzn-RequestId: ").append(response.request_id).append("\r\n");
   if (!response.content_type.empty()) head_.append("Content-Type: ").append(response.content_type).append("\r\n");
   head_.append("Content-Length: ")
-      .append(std::to_string(body.size()))
+      .append(std::to_string(response.body.size()))
       .append("\r\nDate: ")
       .append(date_)
       .append("\r\n");

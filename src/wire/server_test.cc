@@ -117,6 +117,11 @@ class Client {
     }
     return true;
   }
+  std::string read_all() {
+    while (more()) {
+    }
+    return buffer_;
+  }
   bool connected;
 
  private:
@@ -186,6 +191,17 @@ TEST_F(ServerTest, AnOldClientIsNotKept) {
   client.write("GET /a HTTP/1.0\r\n\r\n");
   EXPECT_THAT(client.read(), EndsWith("GET /a? "));
   EXPECT_TRUE(client.closed());
+}
+
+TEST_F(ServerTest, AnAnswerToHeadHasNoBody) {
+  start();
+  Client client(port_);
+  client.write("HEAD /a HTTP/1.1\r\nHost: x\r\n\r\n" + get("/next"));
+  client.finish();
+  const std::string all = client.read_all();
+  EXPECT_THAT(all, HasSubstr("Content-Length: 9\r\n"));
+  EXPECT_THAT(all, testing::Not(HasSubstr("HEAD /a?")));
+  EXPECT_THAT(all, EndsWith("GET /next? "));
 }
 
 TEST_F(ServerTest, PipelinedRequestsAreAnsweredInOrder) {
