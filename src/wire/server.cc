@@ -333,6 +333,8 @@ void EpollServer::readable(Connection& connection) {
     arm(connection, connection.phase == Phase::sending ? uint32_t{EPOLLOUT} : 0);
     return;
   }
+  // What is pipelined comes first: the end of the stream, behind it, must not take its answer.
+  if (connection.phase == Phase::idle && !connection.in.empty()) return;
   const ssize_t size = ::recv(connection.fd.get(), read_buffer_.get(), kReadBytes, 0);
   if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
   if (size <= 0) return close(connection);

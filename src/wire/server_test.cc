@@ -445,6 +445,16 @@ TEST_F(ServerTest, AHalfClosedClientGetsItsAnswer) {
   EXPECT_TRUE(client.closed());
 }
 
+TEST_F(ServerTest, AHalfClosedClientGetsAllThatItPipelined) {
+  start();
+  Client client(port_);
+  client.write(get("/first") + get("/second") + get("/third"));
+  client.finish();
+  for (const char* path : {"/first", "/second", "/third"})
+    EXPECT_THAT(client.read(), EndsWith("GET " + std::string(path) + "? "));
+  EXPECT_TRUE(client.closed());
+}
+
 TEST_F(ServerTest, StopWaitsForWhatIsBeingHandled) {
   start();
   Client idle(port_), busy(port_);
