@@ -58,4 +58,22 @@ std::string_view reason_phrase(int status) {
   }
 }
 
+void append_head(std::string& out, const HttpResponse& response, std::string_view date, bool keep_alive) {
+  out.append("HTTP/1.1 ")
+      .append(std::to_string(response.status))
+      .append(" ")
+      .append(reason_phrase(response.status))
+      .append("\r\n");
+  if (!response.request_id.empty()) out.append("x-amzn-RequestId: ").append(response.request_id).append("\r\n");
+  if (!response.content_type.empty()) out.append("Content-Type: ").append(response.content_type).append("\r\n");
+  out.append("Content-Length: ")
+      .append(std::to_string(response.body.size()))
+      .append("\r\nDate: ")
+      .append(date)
+      .append("\r\n");
+  out.append(response.headers);
+  if (!keep_alive) out.append("Connection: close\r\n");
+  out.append("\r\n");
+}
+
 }  // namespace berth::wire

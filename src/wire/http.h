@@ -39,6 +39,9 @@ struct HttpResponse {
   std::string body;
 };
 
+// The status line and the header lines of an answer, with the empty line that ends them. `date` as RFC 9110 writes it.
+void append_head(std::string& out, const HttpResponse& response, std::string_view date, bool keep_alive);
+
 // Something that can be rendered into a response once a connection is ready for it. Made on any thread.
 class Answer {
  public:

@@ -1,24 +1,24 @@
 #include "wire/server.h"
 
-#include <arpa/inet.h>
 #include <fmt/format.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/uio.h>
-#include <sys/un.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <cstring>
 #include <ctime>
 #include <vector>
 
 #include "base/assert.h"
 #include "base/log.h"
+#include "wire/bind.h"
 #include "wire/mailbox.h"
 
 namespace berth::wire {
@@ -28,6 +28,7 @@ namespace {
 constexpr size_t kReadBytes = 64 * 1024;
 constexpr size_t kKeptBufferBytes = 256 * 1024;  // an answer's memory beyond this is given back
 constexpr size_t kSparePartsMax = 64;
+constexpr int kIdleLooksMax = 16;  // a request may have come in since; some of the oldest are idle in truth
 constexpr uint64_t kEventFd = UINT64_MAX;
 constexpr uint64_t kListenerBit = uint64_t{1} << 63;
 
@@ -64,6 +65,13 @@ struct Connection {
   uint64_t id() const { return uint64_t{generation} << 32 | slot; }
 };
 
+// What the process may have open, of which the rest of the daemon needs its share.
+size_t descriptors_max() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return SIZE_MAX;
+  return limit.rlim_cur;
+}
+
 struct Listener {
   Fd fd;
   HttpHandler* handler;
@@ -75,6 +83,7 @@ class EpollServer final : public Server {
   EpollServer(const Clock& clock, ServerOptions options, Fd epoll, Fd event)
       : clock_(clock),
         options_(options),
+        connections_max_(std::min(options.connections_max, descriptors_max() / 2)),
         epoll_(std::move(epoll)),
         event_(std::move(event)),
         mailbox_(std::make_shared<Mailbox>(event_.get())),
@@ -100,6 +109,10 @@ class EpollServer final : public Server {
  private:
   Result<void> add_listener(Fd fd, HttpHandler& handler, bool tcp);
   void accept(Listener& listener);
+  bool close_longest_idle();
+  void pause_accepting(int error);
+  void resume_accepting();
+  void listen_for(uint32_t events);
   void event(uint64_t id, uint32_t events);
   void readable(Connection& connection);
   void consume(Connection& connection, std::string_view fresh);
@@ -120,6 +133,7 @@ class EpollServer final : public Server {
 
   const Clock& clock_;
   const ServerOptions options_;
+  const size_t connections_max_;
   Fd epoll_;
   Fd event_;
   std::shared_ptr<Mailbox> mailbox_;
@@ -147,6 +161,8 @@ class EpollServer final : public Server {
   std::atomic<bool> stop_asked_ = false;
   bool stopping_ = false;
   int64_t stop_deadline_ms_ = 0;
+  int64_t accept_again_ms_ = 0;  // 0: accepting
+  bool accept_warned_ = false;
 };
 
 Result<void> EpollServer::add_listener(Fd fd, HttpHandler& handler, bool tcp) {
@@ -161,54 +177,17 @@ Result<void> EpollServer::add_listener(Fd fd, HttpHandler& handler, bool tcp) {
 }
 
 Result<uint16_t> EpollServer::listen_tcp(const std::string& address, uint16_t port, HttpHandler& handler) {
-  sockaddr_storage storage{};
-  socklen_t length = 0;
-  auto* v4 = reinterpret_cast<sockaddr_in*>(&storage);
-  auto* v6 = reinterpret_cast<sockaddr_in6*>(&storage);
-  if (::inet_pton(AF_INET, address.c_str(), &v4->sin_addr) == 1) {
-    v4->sin_family = AF_INET;
-    v4->sin_port = htons(port);
-    length = sizeof *v4;
-  } else if (::inet_pton(AF_INET6, address.c_str(), &v6->sin6_addr) == 1) {
-    v6->sin6_family = AF_INET6;
-    v6->sin6_port = htons(port);
-    length = sizeof *v6;
-  } else {
-    return fail(fmt::format("listen on {}: not an IPv4 or IPv6 address", address));
-  }
-  const std::string what = fmt::format("listen on {}:{}", address, port);
-  Fd fd(::socket(storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  if (!fd) return fail(errno, what);
-  const int on = 1;
-  ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&storage), length) != 0) return fail(errno, what);
-  if (::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&storage), &length) != 0) return fail(errno, what);
-  const uint16_t bound = ntohs(storage.ss_family == AF_INET ? v4->sin_port : v6->sin6_port);
-  if (auto added = add_listener(std::move(fd), handler, true); !added) return tl::unexpected(added.error());
-  return bound;
+  auto bound = bind_tcp(address, port);
+  if (!bound) return tl::unexpected(bound.error());
+  if (auto added = add_listener(std::move(bound->fd), handler, true); !added) return tl::unexpected(added.error());
+  return bound->port;
 }
 
 Result<void> EpollServer::listen_unix(const std::string& path, HttpHandler& handler) {
-  const std::string what = "listen on " + path;
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof address.sun_path) return fail(ENAMETOOLONG, what);
-  path.copy(address.sun_path, path.size());
-  Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  if (!fd) return fail(errno, what);
-  const auto* raw = reinterpret_cast<const sockaddr*>(&address);
-  // fchmod before bind gives the socket's file its mode from its first moment.
-  ::fchmod(fd.get(), 0600);
-  if (::bind(fd.get(), raw, sizeof address) != 0) {
-    if (errno != EADDRINUSE) return fail(errno, what);
-    const Fd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    if (::connect(probe.get(), raw, sizeof address) == 0 || errno != ECONNREFUSED) return fail(EADDRINUSE, what);
-    ::unlink(path.c_str());
-    if (::bind(fd.get(), raw, sizeof address) != 0) return fail(errno, what);
-  }
-  if (::chmod(path.c_str(), 0600) != 0) return fail(errno, what);
+  auto bound = bind_unix(path);
+  if (!bound) return tl::unexpected(bound.error());
   unix_paths_.push_back(path);
-  return add_listener(std::move(fd), handler, false);
+  return add_listener(*std::move(bound), handler, false);
 }
 
 void EpollServer::run() {
@@ -285,11 +264,14 @@ void EpollServer::accept(Listener& listener) {
   for (int i = 0; i < 64; ++i) {
     Fd fd(::accept4(listener.fd.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (!fd) {
-      // Out of descriptors: level-triggered, so it is tried again each round; closing idle connections will help.
-      if (errno == EMFILE || errno == ENFILE) log_warning("wire: cannot accept a connection: too many open files");
-      return;
+      const bool short_of_something = errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM;
+      if (!short_of_something) return;
+      const int error = errno;
+      if (close_longest_idle()) continue;
+      return pause_accepting(error);
     }
-    if (count_ >= options_.connections_max) {
+    accept_warned_ = false;
+    if (count_ >= connections_max_ && !close_longest_idle()) {
       static constexpr std::string_view kFull =
           "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
       (void)!::send(fd.get(), kFull.data(), kFull.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -323,6 +305,42 @@ void EpollServer::accept(Listener& listener) {
     set_timer(*connection, TimerQueue::idle, options_.idle_max_ms);
     slots_[slot] = std::move(connection);
     ++count_;
+  }
+}
+
+// Makes room for a client that has something to ask: between two requests a server may always close, and clients know
+// it. False where all that are open are busy.
+bool EpollServer::close_longest_idle() {
+  Connection* connection = timers_[static_cast<size_t>(TimerQueue::idle)].first;
+  for (int looks = 0; connection && looks < kIdleLooksMax; ++looks, connection = connection->following) {
+    char next_request;
+    const bool silent = ::recv(connection->fd.get(), &next_request, 1, MSG_PEEK) <= 0;
+    if (!silent || !connection->in.empty()) continue;
+    close(*connection);
+    return true;
+  }
+  return false;
+}
+
+// Listeners are level-triggered: a client that cannot be taken in would keep the loop turning.
+void EpollServer::pause_accepting(int error) {
+  if (!accept_warned_) log_warning("wire: cannot accept connections: {}", std::strerror(error));
+  accept_warned_ = true;
+  if (accept_again_ms_ == 0) listen_for(0);
+  accept_again_ms_ = now_ms_ + limits::kHttpAcceptPauseMs;
+}
+
+void EpollServer::resume_accepting() {
+  accept_again_ms_ = 0;
+  if (!stopping_) listen_for(EPOLLIN);
+}
+
+void EpollServer::listen_for(uint32_t events) {
+  for (size_t i = 0; i < listeners_.size(); ++i) {
+    epoll_event event{};
+    event.events = events;
+    event.data.u64 = kListenerBit | i;
+    ::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, listeners_[i].fd.get(), &event);
   }
 }
 
@@ -449,21 +467,7 @@ void EpollServer::send(Connection& connection, const HttpResponse& response) {
   }
   const std::string_view body = connection.head_only ? std::string_view() : std::string_view(response.body);
   head_.clear();
-  head_.append("HTTP/1.1 ")
-      .append(std::to_string(response.status))
-      .append(" ")
-      .append(reason_phrase(response.status))
-      .append("\r\n");
-  if (!response.request_id.empty()) head_.append("x-amzn-RequestId: ").append(response.request_id).append("\r\n");
-  if (!response.content_type.empty()) head_.append("Content-Type: ").append(response.content_type).append("\r\n");
-  head_.append("Content-Length: ")
-      .append(std::to_string(response.body.size()))
-      .append("\r\nDate: ")
-      .append(date_)
-      .append("\r\n");
-  head_.append(response.headers);
-  if (!connection.keep_alive) head_.append("Connection: close\r\n");
-  head_.append("\r\n");
+  append_head(head_, response, date_, connection.keep_alive);
 
   connection.phase = Phase::sending;
   iovec parts[2] = {{head_.data(), head_.size()}, {const_cast<char*>(body.data()), body.size()}};
@@ -539,7 +543,7 @@ void EpollServer::set_timer(Connection& connection, TimerQueue queue, int64_t af
 }
 
 int EpollServer::next_timeout() const {
-  int64_t at = stopping_ ? stop_deadline_ms_ : INT64_MAX;
+  int64_t at = stopping_ ? stop_deadline_ms_ : accept_again_ms_ != 0 ? accept_again_ms_ : INT64_MAX;
   for (const auto& list : timers_) {
     if (list.first) at = std::min(at, list.first->deadline_ms);
   }
@@ -548,6 +552,7 @@ int EpollServer::next_timeout() const {
 }
 
 void EpollServer::expire() {
+  if (accept_again_ms_ != 0 && accept_again_ms_ <= now_ms_) resume_accepting();
   for (auto& list : timers_) {
     while (list.first && list.first->deadline_ms <= now_ms_) {
       Connection& connection = *list.first;
@@ -568,6 +573,7 @@ void EpollServer::close(Connection& connection) {
   free_slots_.push_back(connection.slot);
   dead_.push_back(std::move(slots_[connection.slot]));
   --count_;
+  if (accept_again_ms_ != 0) resume_accepting();
 }
 
 }  // namespace

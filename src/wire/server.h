@@ -25,6 +25,8 @@ namespace berth::wire {
 
 struct ServerOptions {
   MessageLimits message = {};
+  // At most half of what the process may have open, whatever is said here. Beyond it the client that has been idle the
+  // longest makes room; 503 where none is idle.
   size_t connections_max = limits::kHttpConnectionsMax;
   int64_t idle_max_ms = limits::kHttpIdleMaxMs;
   int64_t receive_max_ms = limits::kHttpReceiveMaxMs;

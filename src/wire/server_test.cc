@@ -1,171 +1,13 @@
 #include "wire/server.h"
 
-#include <arpa/inet.h>
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-#include <netinet/in.h>
 #include <poll.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
-#include <unistd.h>
-
-#include <atomic>
-#include <condition_variable>
-#include <deque>
-#include <mutex>
-#include <thread>
 
 #include "wire/admin.h"
+#include "wire/server_world.h"
 
 namespace berth::wire {
 namespace {
-
-using testing::EndsWith;
-using testing::HasSubstr;
-using testing::StartsWith;
-
-class AtomicClock final : public Clock {
- public:
-  TimeMs now_ms() const override { return now_; }
-  int64_t monotonic_ms() const override { return now_; }
-  std::atomic<int64_t> now_ = 1000;
-};
-
-// Answers with what it was asked; "/keep" is kept until the test answers, "/drop" dropped, "/big/N" answers N bytes.
-class Echo final : public HttpHandler {
- public:
-  void handle(const HttpRequest& request, Reply reply) override {
-    ++requests;
-    if (request.path == "/keep") {
-      const std::lock_guard lock(mutex_);
-      kept_.push_back(std::move(reply));
-      changed_.notify_all();
-      return;
-    }
-    if (request.path == "/drop") return;
-    if (request.path.starts_with("/big/")) {
-      reply.send(std::make_unique<TextAnswer>(200, "text/plain",
-                                              std::string(std::stoul(std::string(request.path.substr(5))), 'b')));
-      return;
-    }
-    std::string text = std::string(request.method) + " " + std::string(request.path) + "?" +
-                       std::string(request.query) + " " + std::string(request.body);
-    reply.send(std::make_unique<TextAnswer>(200, "text/plain", text));
-  }
-  void batch_end() override { ++batches; }
-
-  Reply take_kept() {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return !kept_.empty(); });
-    Reply reply = std::move(kept_.front());
-    kept_.pop_front();
-    return reply;
-  }
-
-  std::atomic<int> requests = 0, batches = 0;
-
- private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::deque<Reply> kept_;
-};
-
-class Client {
- public:
-  explicit Client(uint16_t port, int receive_buffer = 0) : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    if (receive_buffer) ::setsockopt(fd_.get(), SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(port);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    connected = ::connect(fd_.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
-  }
-  explicit Client(const std::string& path) : fd_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    path.copy(address.sun_path, path.size());
-    connected = ::connect(fd_.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
-  }
-  void write(std::string_view text) {
-    while (!text.empty()) {
-      const ssize_t size = ::send(fd_.get(), text.data(), text.size(), MSG_NOSIGNAL);
-      if (size <= 0) return;
-      text.remove_prefix(static_cast<size_t>(size));
-    }
-  }
-  void finish() { ::shutdown(fd_.get(), SHUT_WR); }
-  // One answer: head and as much body as it says. Empty when the connection ends first.
-  std::string read() {
-    while (true) {
-      const size_t end = buffer_.find("\r\n\r\n");
-      if (end != buffer_.npos) {
-        const size_t at = buffer_.find("Content-Length: ");
-        const size_t length = at < end ? std::stoul(buffer_.substr(at + 16)) : 0;
-        if (buffer_.size() >= end + 4 + length) {
-          std::string out = buffer_.substr(0, end + 4 + length);
-          buffer_.erase(0, out.size());
-          return out;
-        }
-      }
-      if (!more()) return "";
-    }
-  }
-  // True when the server closes; bytes that still come are thrown away.
-  bool closed() {
-    while (more()) {
-    }
-    return true;
-  }
-  std::string read_all() {
-    while (more()) {
-    }
-    return buffer_;
-  }
-  bool connected;
-
- private:
-  bool more() {
-    char bytes[16384];
-    const ssize_t size = ::recv(fd_.get(), bytes, sizeof bytes, 0);
-    if (size <= 0) return false;
-    buffer_.append(bytes, static_cast<size_t>(size));
-    return true;
-  }
-  Fd fd_;
-  std::string buffer_;
-};
-
-std::string get(std::string_view path) { return "GET " + std::string(path) + " HTTP/1.1\r\nHost: x\r\n\r\n"; }
-std::string post(std::string_view body) {
-  return "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" +
-         std::string(body);
-}
-
-class ServerTest : public testing::Test {
- protected:
-  void start(ServerOptions options = {}) {
-    server_ = *Server::create(clock_, options);
-    port_ = *server_->listen_tcp("127.0.0.1", 0, echo_);
-    thread_ = std::thread([this] { server_->run(); });
-  }
-  void TearDown() override {
-    if (thread_.joinable()) {
-      server_->stop();
-      thread_.join();
-    }
-  }
-  void advance_ms(int64_t by) {
-    clock_.now_ += by;
-    server_->wake();
-  }
-
-  AtomicClock clock_;
-  Echo echo_;
-  std::unique_ptr<Server> server_;
-  uint16_t port_ = 0;
-  std::thread thread_;
-};
 
 TEST_F(ServerTest, KeepsConnections) {
   start();
@@ -252,65 +94,6 @@ TEST_F(ServerTest, Expects100Continue) {
   EXPECT_THAT(client.read(), StartsWith("HTTP/1.1 417 "));
 }
 
-TEST_F(ServerTest, BodiesHaveALimit) {
-  start({.message = {.body_bytes_max = 1000}});
-  {
-    Client client(port_);
-    client.write(post(std::string(1000, 'x')));
-    EXPECT_THAT(client.read(), StartsWith("HTTP/1.1 200 "));
-    client.write("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1001\r\n\r\n");
-    const std::string answer = client.read();
-    EXPECT_THAT(answer, StartsWith("HTTP/1.1 413 "));
-    EXPECT_THAT(answer, HasSubstr("RequestEntityTooLargeException"));
-    client.finish();
-    EXPECT_TRUE(client.closed());
-  }
-  Client client(port_);
-  client.write("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3e9\r\n" + std::string(1001, 'x') +
-               "\r\n");
-  EXPECT_THAT(client.read(), StartsWith("HTTP/1.1 413 "));
-}
-
-TEST_F(ServerTest, WhatIsAroundChunksHasALimit) {
-  start({.message = {.header_bytes_max = 500, .body_bytes_max = 1000}});
-  const std::string head = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
-  for (const std::string& endless : {"1;" + std::string(400, 'e') + "\r\nx\r\n", std::string("1\r\nx\r\n")}) {
-    Client client(port_);
-    client.write(head);
-    for (int i = 0; i < 600; ++i) client.write(endless);
-    EXPECT_THAT(client.read(), StartsWith("HTTP/1.1 413 "));
-  }
-  EXPECT_EQ(echo_.requests, 0);
-}
-
-TEST_F(ServerTest, TheDefaultLimitsHold) {
-  start();
-  Client client(port_);
-  client.write("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: " + std::to_string(limits::kHttpBodyBytesMax + 1) +
-               "\r\n\r\n");
-  EXPECT_THAT(client.read(), StartsWith("HTTP/1.1 413 "));
-  Client other(port_);
-  other.write("POST / HTTP/1.1\r\nX: " + std::string(limits::kHttpHeaderBytesMax, 'x') + "\r\n\r\n");
-  EXPECT_THAT(other.read(), StartsWith("HTTP/1.1 431 "));
-}
-
-TEST_F(ServerTest, HeadersHaveALimit) {
-  start({.message = {.header_bytes_max = 500, .headers_max = 5}});
-  {
-    Client client(port_);
-    client.write("GET / HTTP/1.1\r\nX: " + std::string(600, 'x'));  // without an end
-    EXPECT_THAT(client.read(), StartsWith("HTTP/1.1 431 "));
-  }
-  {
-    Client client(port_);
-    client.write("GET /" + std::string(600, 'x'));
-    EXPECT_THAT(client.read(), StartsWith("HTTP/1.1 431 "));
-  }
-  Client client(port_);
-  client.write("GET / HTTP/1.1\r\na: 1\r\nb: 1\r\nc: 1\r\nd: 1\r\ne: 1\r\nf: 1\r\n\r\n");
-  EXPECT_THAT(client.read(), StartsWith("HTTP/1.1 431 "));
-}
-
 TEST_F(ServerTest, WhatIsNotHttpIsRefused) {
   start();
   for (const char* text :
@@ -331,70 +114,6 @@ TEST_F(ServerTest, AnOfferToUpgradeIsLeftUnanswered) {
   EXPECT_THAT(client.read(), EndsWith("GET /a? "));
 }
 
-TEST_F(ServerTest, SlowRequestsAreGivenUp) {
-  start({.receive_max_ms = 5000});
-  Client client(port_);
-  client.write("POST / HTTP/1.1\r\nHo");
-  Client other(port_);  // answered after the first one's bytes were read
-  other.write(get("/"));
-  other.read();
-  advance_ms(4999);
-  client.write("st: x\r\n");
-  other.write(get("/"));
-  other.read();
-  advance_ms(1);
-  EXPECT_THAT(client.read(), StartsWith("HTTP/1.1 408 "));
-}
-
-TEST_F(ServerTest, IdleConnectionsAreClosed) {
-  start({.idle_max_ms = 5000});
-  Client client(port_);
-  client.write(get("/"));
-  client.read();
-  advance_ms(5000);
-  EXPECT_TRUE(client.closed());
-  while (server_->connections() > 0) std::this_thread::yield();
-}
-
-TEST_F(ServerTest, AHandlerMayTakeItsTime) {
-  start({.idle_max_ms = 10, .receive_max_ms = 10, .send_max_ms = 10});
-  Client client(port_);
-  client.write(get("/keep"));
-  Reply reply = echo_.take_kept();
-  advance_ms(3'600'000);
-  std::thread([reply = std::move(reply)]() mutable {
-    reply.send(std::make_unique<TextAnswer>(200, "", "late"));
-  }).join();
-  EXPECT_THAT(client.read(), EndsWith("late"));
-}
-
-TEST_F(ServerTest, ConnectionsHaveALimit) {
-  start({.connections_max = 2});
-  Client first(port_), second(port_);
-  first.write(get("/"));
-  second.write(get("/"));
-  first.read();
-  second.read();
-  Client third(port_);
-  EXPECT_THAT(third.read(), StartsWith("HTTP/1.1 503 "));
-  EXPECT_TRUE(third.closed());
-  first.write(get("/still"));
-  EXPECT_THAT(first.read(), EndsWith("GET /still? "));
-}
-
-TEST_F(ServerTest, ThousandsOfIdleConnections) {
-  start();
-  std::vector<std::unique_ptr<Client>> clients;
-  for (int i = 0; i < 400; ++i) {
-    clients.push_back(std::make_unique<Client>(port_));
-    ASSERT_TRUE(clients.back()->connected);
-  }
-  for (auto& client : clients) client->write(get("/x"));
-  for (auto& client : clients) EXPECT_THAT(client->read(), EndsWith("GET /x? "));
-  EXPECT_EQ(server_->connections(), clients.size());
-  EXPECT_LE(echo_.batches, 2 * 400 + 10);
-}
-
 TEST_F(ServerTest, LargeAnswersToSlowReaders) {
   start();
   Client client(port_, 4096);
@@ -402,18 +121,6 @@ TEST_F(ServerTest, LargeAnswersToSlowReaders) {
   const std::string answer = client.read();
   EXPECT_EQ(answer.size() - answer.find("\r\n\r\n") - 4, 5'000'000u);
   EXPECT_THAT(client.read(), EndsWith("GET /next? "));
-}
-
-TEST_F(ServerTest, ReadersThatStopAreGivenUp) {
-  start({.send_max_ms = 5000});
-  Client client(port_, 4096);
-  client.write(get("/big/50000000"));
-  while (echo_.requests == 0) std::this_thread::yield();
-  Client other(port_);
-  other.write(get("/"));
-  other.read();  // the big answer's first part has been sent
-  advance_ms(5000);
-  while (server_->connections() > 1) std::this_thread::yield();
 }
 
 TEST_F(ServerTest, ADroppedReplyEndsTheConnection) {
