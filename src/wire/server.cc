@@ -432,6 +432,8 @@ void EpollServer::refuse(Connection& connection, int status) {
       : status == 431 ? fmt::format("The request's headers are larger than {} bytes or more than {}.",
                                     options_.message.header_bytes_max, options_.message.headers_max)
       : status == 408 ? std::string("The request did not arrive in time.")
+      : status == 417 ? std::string("Of what a client may expect only 100-continue is served.")
+      : status == 501 ? std::string("The method CONNECT is not served.")
                       : std::string("This is not a well-formed HTTP/1.1 request."));
   connection.phase = Phase::handling;
   send(connection, response_);
