@@ -12,7 +12,7 @@
 namespace berth::services::ecs {
 namespace {
 
-constexpr size_t kListDefault = 10;
+constexpr PageSizes kPageSizes{10, 10};
 
 const AccountSettingRule* rule_of(std::string_view name) {
   const auto at = std::find_if(kAccountSettings.begin(), kAccountSettings.end(),
@@ -71,9 +71,9 @@ Handled<m::ListAccountSettingsResponse> list_account_settings(const Context& con
   const std::string principal = in.principal_arn.value_or(context.caller.arn);
   const bool all = flag(in.effective_settings, false);
   // The pager carries names; each has at most one value.
-  auto pager =
-      Pager::open(fmt::format("ListAccountSettings/{}/{}/{}/{}", text(in.name), text(in.value), principal, all),
-                  in.next_token, in.max_results, kListDefault);
+  auto pager = Pager::open(
+      work.scope, fmt::format("ListAccountSettings/{}/{}/{}/{}", text(in.name), text(in.value), principal, all),
+      in.next_token, in.max_results, kPageSizes);
   if (!pager) return tl::unexpected(pager.error());
   std::vector<m::Setting> found;
   for (const auto& rule : kAccountSettings) {

@@ -250,12 +250,13 @@ Handled<m::DescribeClustersResponse> describe_clusters(const Context& context, c
 
 Handled<m::ListClustersResponse> list_clusters(const Context& context, const m::ListClustersRequest& in) {
   const auto scope = context.scope();
-  auto pager = Pager::open("ListClusters", in.next_token, in.max_results);
+  auto pager = Pager::open(scope, "ListClusters", in.next_token, in.max_results);
   if (!pager) return tl::unexpected(pager.error());
   const std::string prefix = records::keys::cluster(scope, "");
-  for (const auto& [key, cluster] : records::range<Cluster>(context.store, prefix, pager->start())) {
+  const std::string after = pager->start().empty() ? std::string() : prefix + pager->start();
+  for (const auto& [key, cluster] : records::range<Cluster>(context.store, prefix, after)) {
     if (cluster->status != "ACTIVE") continue;
-    if (!pager->add(key, records::cluster_arn(scope, cluster->name))) break;
+    if (!pager->add(cluster->name, records::cluster_arn(scope, cluster->name))) break;
   }
   Page page = std::move(*pager).finish();
   m::ListClustersResponse out;

@@ -49,22 +49,24 @@ ApiResult<std::string> page_start(std::string_view query, const std::optional<st
   return *std::move(key);
 }
 
-ApiResult<size_t> page_size(const std::optional<int>& results_max, size_t otherwise) {
-  if (!results_max) return otherwise;
-  if (*results_max < 1 || *results_max > 100) return invalid_parameter("maxResults should be between 1 and 100.");
+ApiResult<size_t> page_size(const std::optional<int>& results_max, const PageSizes& sizes) {
+  if (!results_max) return sizes.otherwise;
+  if (*results_max < 1 || static_cast<size_t>(*results_max) > sizes.max)
+    return invalid_parameter(fmt::format("maxResults should be between 1 and {}.", sizes.max));
   return static_cast<size_t>(*results_max);
 }
 
-ApiResult<Pager> Pager::open(std::string query, const std::optional<std::string>& token,
-                             const std::optional<int>& results_max, size_t otherwise) {
+ApiResult<Pager> Pager::open(const records::Scope& scope, std::string_view query,
+                             const std::optional<std::string>& token, const std::optional<int>& results_max,
+                             const PageSizes& sizes) {
   Pager pager;
-  const auto size = page_size(results_max, otherwise);
+  const auto size = page_size(results_max, sizes);
   if (!size) return tl::unexpected(size.error());
-  auto start = page_start(query, token);
+  pager.query_ = fmt::format("{}/{}/{}", scope.account, scope.region, query);
+  auto start = page_start(pager.query_, token);
   if (!start) return tl::unexpected(start.error());
   pager.size_ = *size;
   pager.start_ = *std::move(start);
-  pager.query_ = std::move(query);
   return pager;
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "records/keys.h"
 
 namespace berth::services::ecs {
 
@@ -16,8 +17,12 @@ namespace berth::services::ecs {
 std::string page_token(std::string_view query, std::string_view last_key);
 // The key after which to go on; empty without a token.
 ApiResult<std::string> page_start(std::string_view query, const std::optional<std::string>& token);
-// maxResults within 1–100 (AWS: larger is an error), or what the operation has as its default.
-ApiResult<size_t> page_size(const std::optional<int>& results_max, size_t otherwise);
+// How many items a page may have; AWS refuses to be asked for more.
+struct PageSizes {
+  size_t otherwise = 100;
+  size_t max = 100;
+};
+ApiResult<size_t> page_size(const std::optional<int>& results_max, const PageSizes& sizes);
 
 struct Page {
   std::vector<std::string> items;
@@ -27,8 +32,10 @@ struct Page {
 // Fills a page from items that arrive in key order. add() says whether to go on.
 class Pager {
  public:
-  static ApiResult<Pager> open(std::string query, const std::optional<std::string>& token,
-                               const std::optional<int>& results_max, size_t otherwise = 100);
+  // A token of another account or region is one of another query.
+  static ApiResult<Pager> open(const records::Scope& scope, std::string_view query,
+                               const std::optional<std::string>& token, const std::optional<int>& results_max,
+                               const PageSizes& sizes = {});
   const std::string& start() const { return start_; }
   // False: the page is full and this item belongs to the next one.
   bool add(std::string_view key, std::string item);

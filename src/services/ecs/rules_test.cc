@@ -182,20 +182,22 @@ TEST(Paging, TokensBelongToTheirQuery) {
   EXPECT_EQ(page_start("other", token).error().type, "InvalidParameterException");
   EXPECT_FALSE(page_start("q", "x"));
   EXPECT_FALSE(page_start("q", page_token("q", "key") + "g1"));
-  EXPECT_FALSE(page_size(0, 100));
-  EXPECT_FALSE(page_size(101, 100));
-  EXPECT_EQ(page_size(std::nullopt, 10).value(), 10u);
+  EXPECT_FALSE(page_size(0, {}));
+  EXPECT_FALSE(page_size(101, {}));
+  EXPECT_EQ(page_size(11, {10, 10}).error().message, "maxResults should be between 1 and 10.");
+  EXPECT_EQ(page_size(std::nullopt, {10, 100}).value(), 10u);
 }
 
 TEST(Paging, TheLastPageHasNoToken) {
-  auto pager = Pager::open("q", std::nullopt, 2);
+  auto pager = Pager::open({"1", "r"}, "q", std::nullopt, 2);
   ASSERT_TRUE(pager);
   EXPECT_TRUE(pager->add("a", "A"));
   EXPECT_TRUE(pager->add("b", "B"));
   EXPECT_FALSE(pager->add("c", "C"));
   auto first = std::move(*pager).finish();
   EXPECT_EQ(first.items, (std::vector<std::string>{"A", "B"}));
-  auto second = Pager::open("q", first.next_token, 2);
+  auto second = Pager::open({"1", "r"}, "q", first.next_token, 2);
+  EXPECT_FALSE(Pager::open({"1", "other"}, "q", first.next_token, 2));
   EXPECT_EQ(second->start(), "b");
   EXPECT_TRUE(second->add("c", "C"));
   EXPECT_FALSE(std::move(*second).finish().next_token);

@@ -13,7 +13,7 @@ namespace berth::services::ecs {
 namespace {
 
 constexpr size_t kServicesDescribedMax = 10;
-constexpr size_t kListDefault = 10;  // ListServices alone has this
+constexpr PageSizes kPageSizes{10, 100};  // ListServices alone begins with so few
 
 }  // namespace
 
@@ -65,9 +65,10 @@ Handled<m::ListServicesResponse> list_services(const Context& context, const m::
   const auto cluster = find_cluster(work, text(in.cluster));
   if (!cluster) return tl::unexpected(cluster.error());
   const std::string launch_type = text(in.launch_type), scheduling = text(in.scheduling_strategy);
-  auto pager = Pager::open(fmt::format("ListServices/{}/{}/{}/{}", (*cluster)->name, launch_type, scheduling,
+  auto pager = Pager::open(work.scope,
+                           fmt::format("ListServices/{}/{}/{}/{}", (*cluster)->name, launch_type, scheduling,
                                        text(in.resource_management_type)),
-                           in.next_token, in.max_results, kListDefault);
+                           in.next_token, in.max_results, kPageSizes);
   if (!pager) return tl::unexpected(pager.error());
   each_service(context, work.scope, (*cluster)->name, pager->start(), [&](const Service& service) {
     if (service.state() == "INACTIVE") return true;

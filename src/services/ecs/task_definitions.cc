@@ -198,7 +198,7 @@ Handled<m::ListTaskDefinitionsResponse> list_task_definitions(const Context& con
   const auto scope = context.scope();
   const std::string wanted_family = text(in.family_prefix), status = in.status.value_or("ACTIVE");
   const bool descending = text(in.sort) == "DESC";
-  auto pager = Pager::open(fmt::format("ListTaskDefinitions/{}/{}/{}", wanted_family, status, descending),
+  auto pager = Pager::open(scope, fmt::format("ListTaskDefinitions/{}/{}/{}", wanted_family, status, descending),
                            in.next_token, in.max_results);
   if (!pager) return tl::unexpected(pager.error());
   // Families by name, revisions by number; the model calls a whole family's name a prefix.
@@ -234,17 +234,18 @@ Handled<m::ListTaskDefinitionFamiliesResponse> list_task_definition_families(
     const Context& context, const m::ListTaskDefinitionFamiliesRequest& in) {
   const auto scope = context.scope();
   const std::string wanted = text(in.family_prefix), status = in.status.value_or("ALL");
-  auto pager =
-      Pager::open(fmt::format("ListTaskDefinitionFamilies/{}/{}", wanted, status), in.next_token, in.max_results);
+  auto pager = Pager::open(scope, fmt::format("ListTaskDefinitionFamilies/{}/{}", wanted, status), in.next_token,
+                           in.max_results);
   if (!pager) return tl::unexpected(pager.error());
   const std::string all = records::keys::family(scope, "");
-  for (const auto& [key, family] : records::range<TaskFamily>(context.store, all + wanted, pager->start())) {
+  const std::string after = pager->start().empty() ? "" : all + pager->start();
+  for (const auto& [key, family] : records::range<TaskFamily>(context.store, all + wanted, after)) {
     const bool active = family->latest_active_revision != 0;
     if ((status == "ACTIVE" && !active) || (status == "INACTIVE" && active)) continue;
     const std::string name = key.substr(all.size());
     // A family keeps its record, and its revision numbers, after its last definition has been deleted.
     if (!active && !has_definitions(context, scope, name)) continue;
-    if (!pager->add(key, name)) break;
+    if (!pager->add(name, name)) break;
   }
   Page page = std::move(*pager).finish();
   return m::ListTaskDefinitionFamiliesResponse{std::move(page.items), std::move(page.next_token)};

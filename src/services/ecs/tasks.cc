@@ -106,10 +106,10 @@ Handled<m::ListTasksResponse> list_tasks(const Context& context, const m::ListTa
   if (in.container_instance) return invalid_parameter("No Container Instances were found in your cluster.");
   const auto filter = filter_of(work, name, in);
   if (!filter) return tl::unexpected(filter.error());
-  auto pager =
-      Pager::open(fmt::format("ListTasks/{}/{}/{}/{}/{}/{}/{}", name, filter->family, filter->started_by,
-                              filter->service, text(in.desired_status), filter->launch_type, work.scope.region),
-                  in.next_token, in.max_results);
+  auto pager = Pager::open(work.scope,
+                           fmt::format("ListTasks/{}/{}/{}/{}/{}/{}", name, filter->family, filter->started_by,
+                                       filter->service, text(in.desired_status), filter->launch_type),
+                           in.next_token, in.max_results);
   if (!pager) return tl::unexpected(pager.error());
   m::ListTasksResponse out;
   // ECS never wants a task to be PENDING, so nobody is.
