@@ -214,11 +214,15 @@ Handled<m::ListTaskDefinitionsResponse> list_task_definitions(const Context& con
   const std::string start_family = start.substr(0, start.find(':'));
   for (const std::string& family : families) {
     if (!start.empty() && (descending ? family > start_family : family < start_family)) continue;
-    auto definitions = records::range<TaskDefinition>(context.store, records::keys::task_definitions(scope, family));
-    if (descending) std::reverse(definitions.begin(), definitions.end());
-    for (const auto& [key, definition] : definitions) {
+    const std::string prefix = records::keys::task_definitions(scope, family);
+    const std::string begin = family == start_family ? prefix + start.substr(start.find(':') + 1) : std::string();
+    auto entries = context.store.range(prefix, descending ? std::string_view() : begin);
+    if (descending) std::reverse(entries.begin(), entries.end());
+    for (const auto& entry : entries) {
+      if (descending && !begin.empty() && entry.key >= begin) continue;
+      // Decoded one by one: a page of a family with thousands of revisions costs a page.
+      const auto definition = records::decoded<TaskDefinition>(entry.value);
       const std::string position = fmt::format("{}:{:010}", family, definition->revision);
-      if (family == start_family && (descending ? position >= start : position <= start)) continue;
       if (definition->status != status || is_gone(context, scope, *definition)) continue;
       if (!pager->add(position, records::task_definition_arn(scope, family, definition->revision))) {
         Page page = std::move(*pager).finish();
@@ -238,7 +242,7 @@ Handled<m::ListTaskDefinitionFamiliesResponse> list_task_definition_families(
                            in.max_results);
   if (!pager) return tl::unexpected(pager.error());
   const std::string all = records::keys::family(scope, "");
-  const std::string after = pager->start().empty() ? "" : all + pager->start();
+  const std::string after = pager->start().empty() ? std::string() : all + pager->start();
   for (const auto& [key, family] : records::range<TaskFamily>(context.store, all + wanted, after)) {
     const bool active = family->latest_active_revision != 0;
     if ((status == "ACTIVE" && !active) || (status == "INACTIVE" && active)) continue;
