@@ -44,8 +44,9 @@ std::string roles(const Subject& s) {
 }
 
 std::string task_sizes(const Subject& s) {
-  if (!text(s.in.cpu).empty() && !parse_cpu_units(text(s.in.cpu))) return kInvalidTaskCpu;
-  if (!text(s.in.memory).empty() && !parse_memory_mib(text(s.in.memory)))
+  // Nothing of a resource is no size: it would be taken for one that was left out.
+  if (!text(s.in.cpu).empty() && parse_cpu_units(text(s.in.cpu)).value_or(0) == 0) return kInvalidTaskCpu;
+  if (!text(s.in.memory).empty() && parse_memory_mib(text(s.in.memory)).value_or(0) == 0)
     return "Invalid 'memory' setting for task. For more information, see the Troubleshooting section of the Amazon ECS "
            "Developer Guide.";
   if (!s.fargate && s.cpu_units != 0 && (s.cpu_units < 128 || s.cpu_units > 196608)) return kInvalidTaskCpu;

@@ -25,18 +25,19 @@ constexpr std::array<Row, 8> kRows{{{256, 512, 512, 512},
                                     {8192, 16384, 61440, 4096},
                                     {16384, 32768, 122880, 8192}}};
 
-std::string lower_without_spaces(std::string_view text) {
+std::string lower_trimmed(std::string_view text) {
+  while (text.ends_with(' ')) text.remove_suffix(1);
+  while (text.starts_with(' ')) text.remove_prefix(1);
   std::string out;
-  for (char c : text)
-    if (c != ' ') out += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  for (char c : text) out += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
   return out;
 }
 
 // A whole number, or a decimal with the unit behind it, times 1024.
 std::optional<int> parse_size(std::string_view text, std::string_view unit) {
-  std::string compact = lower_without_spaces(text);
+  std::string compact = lower_trimmed(text);
   const bool with_unit = compact.ends_with(unit);
-  if (with_unit) compact.resize(compact.size() - unit.size());
+  if (with_unit) compact = lower_trimmed(std::string_view(compact).substr(0, compact.size() - unit.size()));
   if (compact.empty() || compact.size() > 16) return std::nullopt;
   const char* end = compact.data() + compact.size();
   if (!with_unit) {
