@@ -28,6 +28,8 @@ ApiResult<void> check_request(const m::RunTaskRequest& in) {
     return invalid_parameter("count should be between 1 and 10.");
   if (text(in.started_by).size() > kStartedByMax)
     return invalid_parameter("startedBy can have at most 128 characters.");
+  if (!std::ranges::all_of(text(in.started_by), [](char c) { return c == '/' || is_name({&c, 1}); }))
+    return invalid_parameter("startedBy can have letters, numbers, hyphens, forward slashes and underscores only.");
   if (text(in.group).starts_with("service:")) return invalid_parameter("Invalid namespace for group.");
   if (text(in.propagate_tags) == "SERVICE")
     return invalid_parameter("propagateTags should be one of [TASK_DEFINITION,NONE]");
