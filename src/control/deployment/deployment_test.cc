@@ -149,6 +149,14 @@ TEST_F(DeploymentTest, NumbersOfTasks) {
   }
 }
 
+TEST_F(DeploymentTest, LargeNumbersAreNoSmallOnes) {
+  spec.desired_count = INT32_MAX;
+  EXPECT_FALSE(decide().starts.empty());
+  spec.desired_count = 5;
+  spec.deployment.maximum_percent = INT32_MAX;
+  EXPECT_EQ(decide().starts.size(), 5u);
+}
+
 TEST_F(DeploymentTest, ScalesInWhatIsWorthLeast) {
   spec.desired_count = 1;
   tasks("hph", "");

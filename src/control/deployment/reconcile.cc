@@ -61,7 +61,9 @@ int Reconcile::lower() const {
   return static_cast<int>(std::min<int64_t>(desired_, (int64_t{desired_} * percent + 99) / 100));
 }
 int Reconcile::upper() const {
-  return static_cast<int>(int64_t{desired_} * service_.spec.deployment.maximum_percent / 100);
+  // Both are whatever their users say; together they go beyond an int.
+  const int64_t tasks = int64_t{desired_} * service_.spec.deployment.maximum_percent / 100;
+  return static_cast<int>(std::min<int64_t>(tasks, INT32_MAX));
 }
 
 std::string Reconcile::scaling_reason() const {
