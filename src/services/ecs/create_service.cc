@@ -72,7 +72,7 @@ ApiResult<records::Revision> target_of(Work& work, const m::CreateServiceRequest
 }
 
 // Members of class "kept", as Describe shows them.
-ApiResult<m::Service> kept_of(const m::CreateServiceRequest& in, bool daemon) {
+ApiResult<m::Service> kept_of(const m::CreateServiceRequest& in, const std::string& account, bool daemon) {
   m::Service kept;
   auto deployment = check_deployment({}, in.deployment_configuration, daemon);
   if (!deployment) return tl::unexpected(deployment.error());
@@ -84,7 +84,11 @@ ApiResult<m::Service> kept_of(const m::CreateServiceRequest& in, bool daemon) {
   kept.deployment_controller.emplace().type = "ECS";
   kept.placement_constraints = list(in.placement_constraints);
   kept.placement_strategy = list(in.placement_strategy);
-  if (is_role_arn(text(in.role))) kept.role_arn = in.role;
+  if (const std::string role = text(in.role); !role.empty()) {
+    // A name stands for the role of that name.
+    kept.role_arn = role.starts_with("arn:") ? role : fmt::format("arn:aws:iam::{}:role/{}", account, role);
+    if (!is_role_arn(*kept.role_arn)) return invalid_parameter("Role is not valid");
+  }
   return kept;
 }
 
@@ -114,7 +118,7 @@ Handled<m::CreateServiceResponse> create_service(const Context& context, const m
   }
   const auto target = target_of(work, in, **cluster, daemon);
   if (!target) return tl::unexpected(target.error());
-  const auto kept = kept_of(in, daemon);
+  const auto kept = kept_of(in, work.scope.account, daemon);
   if (!kept) return tl::unexpected(kept.error());
 
   records::ServiceSpec spec;
