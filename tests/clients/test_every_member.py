@@ -3,7 +3,7 @@
 import pytest
 
 from berth_world import World
-from every_member import LEFT_OUT, Service, differences, filled_members, members_of
+from every_member import LEFT_OUT, Service, differences, filled_members, leaves, members_of
 from harness import Berth
 
 ROLE = "arn:aws:iam::000000000000:role/role"
@@ -157,17 +157,22 @@ def test_clusters(world, ecs):
     seen = same_after_restart(world, describe)
     arguments.pop("serviceConnectDefaults")
     assert not differences(arguments, seen)
-    assert seen["serviceConnectDefaults"]["namespace"]
+    assert seen["serviceConnectDefaults"]["namespace"] == hints["namespace"]
     updated = filled("UpdateCluster", hints | {"settings": [{"name": "containerInsights", "value": "disabled"}], "logging": "NONE",
-                                                "executeCommandConfiguration": {"logging": "NONE"}})
+                                                "executeCommandConfiguration": {"logging": "NONE"},
+                                                "namespace": "arn:aws:servicediscovery:us-east-1:000000000000:namespace/ns-2"})
     ecs.update_cluster(**updated)
     seen = same_after_restart(world, describe)
-    updated.pop("serviceConnectDefaults"), updated.pop("cluster")
+    updated.pop("cluster")
     assert not differences(updated, seen)
     ecs.update_cluster_settings(cluster=NAME, settings=COMMON["settings"])
     assert describe(ecs)["settings"] == COMMON["settings"]
-    ecs.put_cluster_capacity_providers(**filled("PutClusterCapacityProviders", COMMON))
-    assert same_after_restart(world, describe)["capacityProviders"] == ["FARGATE", "FARGATE_SPOT"]
+    providers = filled("PutClusterCapacityProviders", COMMON | {
+        "capacityProviders": ["FARGATE_SPOT", "FARGATE"],
+        "defaultCapacityProviderStrategy": [{"capacityProvider": "FARGATE_SPOT", "weight": 2, "base": 3}]})
+    ecs.put_cluster_capacity_providers(**providers)
+    providers.pop("cluster")
+    assert not differences(providers, same_after_restart(world, describe))
 
 
 CONNECT = {
@@ -188,8 +193,30 @@ EBS = {"encrypted": True, "kmsKeyId": "key", "volumeType": "gp3", "sizeInGiB": 1
 
 
 def network(world):
-    vpc = world.client("ec2").describe_security_groups()["SecurityGroups"][0]["GroupId"]
-    return {"awsvpcConfiguration": {"subnets": [world.subnet()], "securityGroups": [vpc], "assignPublicIp": "ENABLED"}}
+    group = world.client("ec2").describe_security_groups()["SecurityGroups"][0]["GroupId"]
+    return {"awsvpcConfiguration": {"subnets": [world.subnet()], "securityGroups": [group], "assignPublicIp": "ENABLED"}}
+
+
+def other_network(world):
+    subnets = [subnet["SubnetId"] for subnet in world.client("ec2").describe_subnets()["Subnets"]]
+    return {"awsvpcConfiguration": {"subnets": subnets[1:], "securityGroups": [], "assignPublicIp": "DISABLED"}}
+
+
+# What an update changes: nothing that it sends is what the service had, or a member that does nothing would not be seen.
+def other_service_hints(world):
+    return {
+        "taskDefinition": f"{NAME}-second", "networkConfiguration": other_network(world), "desiredCount": 2, "platformVersion": "1.3.0",
+        "serviceConnectConfiguration": CONNECT | {"namespace": "other"}, "propagateTags": "TASK_DEFINITION", "healthCheckGracePeriodSeconds": 7,
+        "availabilityZoneRebalancing": "DISABLED", "minimumHealthyPercent": 100, "maximumPercent": 200, "enableExecuteCommand": False,
+        "enableECSManagedTags": False, "deploymentCircuitBreaker.enable": False, "deploymentCircuitBreaker.rollback": False,
+        "capacityProviderStrategy": [{"capacityProvider": "FARGATE_SPOT", "weight": 3, "base": 2}]}
+
+
+# Members of which one value is served.
+OF_ONE_VALUE = {".cluster", ".deploymentController.type", ".deploymentConfiguration.strategy",
+                ".deploymentConfiguration.deploymentCircuitBreaker.resetOnHealthyTask",
+                ".deploymentConfiguration.bakeTimeInMinutes", ".deploymentConfiguration.alarms.alarmNames", ".deploymentConfiguration.alarms.enable",
+                ".deploymentConfiguration.alarms.rollback"}
 
 
 def service_hints(world):
@@ -216,37 +243,52 @@ def as_described(arguments):
                         "monitoring", "forceNewDeployment")}
 
 
+def primary_deployment(client, name):
+    return client.describe_services(cluster=NAME, services=[name])["services"][0]["deployments"][0]
+
+
 def test_services(world, ecs):
-    ecs.register_task_definition(family=f"{NAME}-plain", networkMode="awsvpc", requiresCompatibilities=["FARGATE"], cpu="256", memory="512",
-                                 taskRoleArn=ROLE,
-                                 containerDefinitions=[{"name": "c", "image": "busybox", "portMappings": [{"containerPort": 80, "name": "web"}]}])
+    for family in (f"{NAME}-plain", f"{NAME}-second"):
+        ecs.register_task_definition(family=family, networkMode="awsvpc", requiresCompatibilities=["FARGATE"], cpu="256", memory="512",
+                                     taskRoleArn=ROLE,
+                                     containerDefinitions=[{"name": "c", "image": "busybox", "portMappings": [{"containerPort": 80, "name": "web"}]}])
     hints = service_hints(world)
     arguments = filled("CreateService", hints)
     ecs.create_service(**arguments)
     ecs.get_waiter("services_stable").wait(cluster=NAME, services=[NAME], WaiterConfig={"Delay": 1, "MaxAttempts": 20})
     seen = same_after_restart(world, describe_service(NAME))
     assert not differences(as_described(arguments), seen)
-    deployment = world.client("ecs").describe_services(cluster=NAME, services=[NAME])["services"][0]["deployments"][0]
-    assert not differences(CONNECT, deployment["serviceConnectConfiguration"])
-    updated = filled("UpdateService", hints | {"desiredCount": 2, "minimumHealthyPercent": 100, "maximumPercent": 200, "propagateTags": "TASK_DEFINITION"})
+    assert not differences(CONNECT, primary_deployment(ecs, NAME)["serviceConnectConfiguration"])
+    updated = filled("UpdateService", hints | other_service_hints(world))
+    before = dict(leaves(arguments))
+    assert {path for path, value in leaves(as_described(updated)) if before.get(path) == value} <= OF_ONE_VALUE
     ecs.update_service(**updated)
     seen = same_after_restart(world, describe_service(NAME))
     assert not differences(as_described(updated), seen)
-    # What the first request excludes: a launch type, a role, constraints and volumes.
+    assert seen["taskDefinition"].endswith(f":task-definition/{NAME}-second:1")
+    assert primary_deployment(ecs, NAME)["serviceConnectConfiguration"]["namespace"] == "other"
+
+
+def test_what_services_exclude(world, ecs):
+    """A launch type, a role, constraints and volumes."""
     ecs.register_task_definition(family=f"{NAME}-volume", networkMode="awsvpc", requiresCompatibilities=["FARGATE"], cpu="256", memory="512",
                                  containerDefinitions=[{"name": "c", "image": "busybox"}], volumes=[{"name": "v", "configuredAtLaunch": True}])
-    other = {"cluster": NAME, "serviceName": "other", "taskDefinition": f"{NAME}-volume", "launchType": "FARGATE", "desiredCount": 0,
-             "networkConfiguration": network(world), "volumeConfigurations": [{"name": "v", "managedEBSVolume": EBS}]}
-    ecs.create_service(**other)
-    ecs.update_service(cluster=NAME, service="other", volumeConfigurations=other["volumeConfigurations"])
+    volumes = [{"name": "v", "managedEBSVolume": EBS}]
+    ecs.create_service(cluster=NAME, serviceName="other", taskDefinition=f"{NAME}-volume", launchType="FARGATE", desiredCount=0,
+                       networkConfiguration=network(world), volumeConfigurations=volumes)
     assert same_after_restart(world, describe_service("other"))["launchType"] == "FARGATE"
-    bridge = ecs.register_task_definition(family=f"{NAME}-bridge", containerDefinitions=[{"name": "c", "image": "i", "memory": 16}])
+    assert not differences(volumes, primary_deployment(ecs, "other")["volumeConfigurations"])
+    volumes = [{"name": "v", "managedEBSVolume": EBS | {"sizeInGiB": 20}}]
+    ecs.update_service(cluster=NAME, service="other", volumeConfigurations=volumes)
+    same_after_restart(world, describe_service("other"))
+    assert not differences(volumes, primary_deployment(ecs, "other")["volumeConfigurations"])
+    ecs.register_task_definition(family=f"{NAME}-bridge", containerDefinitions=[{"name": "c", "image": "i", "memory": 16}])
     placed = {"placementConstraints": [{"type": "memberOf", "expression": "attribute:a == b"}], "placementStrategy": [{"type": "spread", "field": "host"}]}
     ecs.create_service(cluster=NAME, serviceName="placed", taskDefinition=f"{NAME}-bridge", desiredCount=0, launchType="EC2", role=ROLE, **placed)
-    assert bridge
-    seen = same_after_restart(world, describe_service("placed"))
-    assert not differences(placed, seen)
+    assert not differences(placed | {"roleArn": ROLE}, same_after_restart(world, describe_service("placed")))
+    placed = {"placementConstraints": [{"type": "distinctInstance"}], "placementStrategy": [{"type": "binpack", "field": "memory"}]}
     ecs.update_service(cluster=NAME, service="placed", **placed)
+    assert not differences(placed, same_after_restart(world, describe_service("placed")))
     assert ecs.list_services(cluster=NAME, launchType="EC2", schedulingStrategy="REPLICA", resourceManagementType="CUSTOMER",
                              maxResults=1)["serviceArns"]
 
@@ -275,9 +317,14 @@ def test_tasks(world, ecs):
     assert {"key": "k", "value": "v"} in seen["tags"]
     again = ecs.run_task(**arguments)["tasks"][0]["taskArn"]
     assert again == arn, "the same client token is the same task, after a restart too"
-    ecs.run_task(cluster=NAME, taskDefinition=f"{NAME}-task", launchType="FARGATE", networkConfiguration=network(world),
-                 placementConstraints=[{"type": "memberOf", "expression": "attribute:a == b"}], placementStrategy=[{"type": "random", "field": "x"}])
+    arn = ecs.run_task(
+        cluster=NAME, taskDefinition=f"{NAME}-task", launchType="FARGATE", networkConfiguration=network(world),
+        placementConstraints=[{"type": "memberOf", "expression": "attribute:a == b"}],
+        placementStrategy=[{"type": "random", "field": "x"}])["tasks"][0]["taskArn"]
     ecs.stop_task(cluster=NAME, task=arn, reason="enough")
+    ecs.get_waiter("tasks_stopped").wait(cluster=NAME, tasks=[arn], WaiterConfig={"Delay": 1, "MaxAttempts": 20})
+    world.restart()
+    assert ecs.describe_tasks(cluster=NAME, tasks=[arn])["tasks"][0]["stoppedReason"] == "enough"
     ecs.list_tasks(cluster=NAME, family=f"{NAME}-task", desiredStatus="STOPPED", launchType="FARGATE", maxResults=1)
 
 
