@@ -20,6 +20,7 @@ namespace {
 
 constexpr int kCountMax = 10;
 constexpr size_t kStartedByMax = 128;
+constexpr size_t kGroupMax = 1024;
 constexpr size_t kTokenMax = 64;
 constexpr size_t kOverridesBytesMax = 8192;
 
@@ -30,6 +31,7 @@ ApiResult<void> check_request(const m::RunTaskRequest& in) {
     return invalid_parameter("startedBy can have at most 128 characters.");
   if (!std::ranges::all_of(text(in.started_by), [](char c) { return c == '/' || is_name({&c, 1}); }))
     return invalid_parameter("startedBy can have letters, numbers, hyphens, forward slashes and underscores only.");
+  if (text(in.group).size() > kGroupMax) return invalid_parameter("group can have at most 1024 characters.");
   if (text(in.group).starts_with("service:")) return invalid_parameter("Invalid namespace for group.");
   if (text(in.propagate_tags) == "SERVICE")
     return invalid_parameter("propagateTags should be one of [TASK_DEFINITION,NONE]");
