@@ -31,9 +31,11 @@ struct ReadProblem {
 };
 
 // Fills `object` (default-constructed, of the shape's type). `missing` gets the required members that the text leaves
-// out; whether that is an error is the caller's to say. An empty text reads as {}.
+// out; whether that is an error is the caller's to say. An empty text reads as {}. `elements_max` of all lists and
+// maps: text of our own may have more than a request, because answers have lists beside those that were asked.
 tl::expected<void, ReadProblem> read_json(std::string_view text, const Shape& shape, void* object,
-                                          std::vector<Path>* missing, int depth_max = limits::kJsonDepthMax);
+                                          std::vector<Path>* missing, int depth_max = limits::kJsonDepthMax,
+                                          size_t elements_max = limits::kRequestElementsMax);
 
 // Appends the object. Timestamps are seconds; bytes that are not UTF-8 come out as U+FFFD.
 void append_json(std::string& out, const Shape& shape, const void* object);

@@ -24,8 +24,8 @@ class StructReader {
   static constexpr size_t max_key_size = SIZE_MAX;
   static constexpr size_t max_string_size = SIZE_MAX;
 
-  StructReader(const Shape& shape, void* object, std::vector<Path>* missing)
-      : root_shape_(shape), root_(object), missing_(missing) {}
+  StructReader(const Shape& shape, void* object, std::vector<Path>* missing, size_t elements_max)
+      : root_shape_(shape), root_(object), missing_(missing), elements_max_(elements_max) {}
 
   const std::string& problem() const { return problem_; }
 
@@ -213,7 +213,7 @@ class StructReader {
     }
     Frame& frame = frames_.back();
     // "[{},{},…]" makes structs of a kilobyte and more out of three bytes each.
-    if (frame.shape->kind != Kind::structure && ++elements_ > limits::kRequestElementsMax) return false;
+    if (frame.shape->kind != Kind::structure && ++elements_ > elements_max_) return false;
     if (frame.shape->kind == Kind::list) {
       slot = {frame.shape->element, frame.shape->vector->append(frame.object)};
       return true;
@@ -287,8 +287,8 @@ class StructReader {
   }
 
   bool too_many(error_code& error) {
-    if (elements_ <= limits::kRequestElementsMax) return false;
-    refuse(fmt::format("The request has more than {} elements", limits::kRequestElementsMax), error);
+    if (elements_ <= elements_max_) return false;
+    refuse(fmt::format("The request has more than {} elements", elements_max_), error);
     return true;
   }
   bool skip_container(error_code& error) { return !too_many(error) && ++skipped_; }
@@ -335,6 +335,7 @@ class StructReader {
   const Shape& root_shape_;
   void* root_;
   std::vector<Path>* missing_;
+  const size_t elements_max_;
   std::vector<Frame> frames_;
   std::string text_;
   std::string problem_;
@@ -364,11 +365,11 @@ std::string to_string(const Path& path) {
 }
 
 tl::expected<void, ReadProblem> read_json(std::string_view text, const Shape& shape, void* object,
-                                          std::vector<Path>* missing, int depth_max) {
+                                          std::vector<Path>* missing, int depth_max, size_t elements_max) {
   if (text.empty()) text = "{}";
   boost::json::parse_options options;
   options.max_depth = static_cast<size_t>(depth_max);
-  boost::json::basic_parser<StructReader> parser(options, shape, object, missing);
+  boost::json::basic_parser<StructReader> parser(options, shape, object, missing, elements_max);
   error_code error;
   const size_t used = parser.write_some(false, text.data(), text.size(), error);
   if (!parser.handler().problem().empty()) return tl::unexpected(ReadProblem{parser.handler().problem()});

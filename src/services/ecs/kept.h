@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "base/assert.h"
+#include "base/limits.h"
 #include "model/json_codec.h"
 
 namespace berth::services::ecs {
@@ -20,7 +21,7 @@ T from_kept(std::string_view json) {
   if (json.empty()) return value;
   // A member that has become required since the text was written stays empty.
   std::vector<model::Path> missing;
-  BERTH_ASSERT(model::read_json(json, T::kShape, &value, &missing).has_value());
+  BERTH_ASSERT(model::read_json(json, T::kShape, &value, &missing, limits::kJsonDepthMax, SIZE_MAX).has_value());
   return value;
 }
 

@@ -1,9 +1,12 @@
 // The pure rules: identifiers, sizes, tags, tokens. What the operations make of them is in tests/cases.
 #include <gtest/gtest.h>
 
+#include "base/limits.h"
+#include "model/ecs/task_definition.h"
 #include "services/ecs/awslogs.h"
 #include "services/ecs/fargate.h"
 #include "services/ecs/identifiers.h"
+#include "services/ecs/kept.h"
 #include "services/ecs/paging.h"
 #include "services/ecs/tags.h"
 
@@ -173,6 +176,13 @@ TEST(Tags, MergeAndRemove) {
             (records::Tags{{"a", "1"}, {"b", "3"}, {"c", "4"}}));
   EXPECT_EQ(without_tags({{"a", "1"}, {"b", "2"}}, {"a", "x"}), (records::Tags{{"b", "2"}}));
   EXPECT_EQ(count_own_tags({{"aws:ecs:clusterName", "c"}, {"a", "1"}}), 1u);
+}
+
+// A definition of as many elements as a request may have is described with more: requiresAttributes, compatibilities.
+TEST(Kept, IsReadHoweverManyElementsItHas) {
+  model::ecs::TaskDefinition definition;
+  definition.compatibilities.emplace(limits::kRequestElementsMax + 1);
+  EXPECT_EQ(from_kept<model::ecs::TaskDefinition>(to_kept(definition)), definition);
 }
 
 TEST(Paging, TokensBelongToTheirQuery) {
