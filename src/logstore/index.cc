@@ -195,6 +195,15 @@ void GroupIndex::list_segments(uint64_t uid, Stream& stream) {
   });
 }
 
+void GroupIndex::goes_on(const EventId& segment) {
+  const auto stream = streams_.find(segment.stream);
+  if (stream == streams_.end()) return;
+  const auto found = stream->second.segments.find({segment.writer, segment.sequence});
+  if (found == stream->second.segments.end() || !found->second->sealed) return;
+  found->second->sealed = false;
+  active_.push_back(found->second);
+}
+
 size_t GroupIndex::expire(TimeMs older_than_ms) {
   size_t gone = 0;
   refresh();

@@ -3,7 +3,7 @@
 //
 // Finding what is new costs one stat(2) of the group's directory and one for each segment that has a live
 // writer: a writer stamps the group's directory when it begins a segment or ends, and a segment whose writer
-// has gone (its flock can be had) never changes again.
+// has gone (its flock can be had) never changes again, unless this process wrote it and says so.
 //
 // Thread: any, under the group's mutex.
 #pragma once
@@ -72,6 +72,8 @@ class GroupIndex {
   const std::map<uint64_t, Stream>& streams() const { return streams_; }
   // Takes segments away whose events are all older, if their writer has gone. Returns how many.
   size_t expire(TimeMs older_than_ms);
+  // A segment of this process, whose lock is held again.
+  void goes_on(const EventId& segment);
   void index(Segment& segment) { bytes_read += segment.index(); }
 
   std::atomic<uint64_t> bytes_read{0};  // without the mutex too

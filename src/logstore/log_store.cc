@@ -2,12 +2,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <filesystem>
 #include <queue>
 #include <unordered_set>
+#include <utility>
 
 #include "base/fd.h"
 #include "logstore/index.h"
@@ -18,8 +20,9 @@ namespace berth::logstore {
 namespace {
 
 constexpr uint64_t kPutWriterId = 1;
-// Streams whose segment is kept open between two PutLogEvents; each holds a descriptor or two.
-constexpr size_t kPutStreamsMax = 64;
+// Streams whose segment is kept open between two PutLogEvents; each holds a descriptor or two. The others are parked.
+constexpr size_t kPutStreamsOpenMax = 64;
+constexpr size_t kPutStreamsMax = 16'384;
 constexpr size_t kEventOverheadBytes = 26;
 
 }  // namespace
@@ -27,7 +30,11 @@ constexpr size_t kEventOverheadBytes = 26;
 struct LogStore::PutStream {
   std::mutex mutex;
   LogWriter writer;
-  uint64_t used = 0;  // under the store's mutex
+  LogWriterPlace place;  // while it is parked
+  // Under the store's mutex.
+  std::string key;
+  uint64_t used = 0;
+  bool open = false;  // in open_put_streams_
 };
 
 LogStore::LogStore(std::string root) : root_(std::move(root)) {}
@@ -219,16 +226,47 @@ Result<Page> LogStore::read(const Query& query) {
 
 std::shared_ptr<LogStore::PutStream> LogStore::put_stream(const std::string& group_uid, const std::string& stream_uid) {
   std::lock_guard guard(mutex_);
-  auto& found = put_streams_[group_uid + "/" + stream_uid];
+  std::string key = group_uid + "/" + stream_uid;
+  if (put_streams_.size() >= kPutStreamsMax && !put_streams_.contains(key))
+    std::erase_if(put_streams_, [](const auto& entry) { return !entry.second->open; });
+  auto& found = put_streams_[key];
   if (!found) found = std::make_shared<PutStream>();
+  found->key = std::move(key);
   found->used = ++put_clock_;
-  std::shared_ptr<PutStream> stream = found;
-  if (put_streams_.size() > kPutStreamsMax) {
-    // One in use elsewhere lives on there, and closes its segment when it is done.
-    put_streams_.erase(std::min_element(put_streams_.begin(), put_streams_.end(),
-                                        [](const auto& a, const auto& b) { return a.second->used < b.second->used; }));
+  if (!found->open) open_put_streams_.push_back(found);
+  found->open = true;
+  if (open_put_streams_.size() > kPutStreamsOpenMax) park_one();
+  return found;
+}
+
+// The least recently used one; those in use stay.
+void LogStore::park_one() {
+  std::sort(open_put_streams_.begin(), open_put_streams_.end(),
+            [](const auto& a, const auto& b) { return a->used < b->used; });
+  for (auto stream = open_put_streams_.begin(); stream != open_put_streams_.end(); ++stream) {
+    std::unique_lock lock((*stream)->mutex, std::try_to_lock);
+    if (!lock) continue;
+    (*stream)->place = (*stream)->writer.park();
+    (*stream)->open = false;
+    lock.unlock();
+    open_put_streams_.erase(stream);
+    return;
   }
-  return stream;
+}
+
+Result<void> LogStore::open_put_stream(PutStream& stream, const std::string& group_uid, const std::string& stream_uid) {
+  const auto path = make_stream(group_uid, stream_uid);
+  if (!path) return tl::unexpected(path.error());
+  LogWriterLimits limits;
+  limits.monotonic = false;
+  const LogWriterPlace place = std::exchange(stream.place, {});
+  const auto index = group(group_uid);
+  std::lock_guard guard(index->mutex);  // who looks now sees the segment locked, or not at all
+  if (const int error = stream.writer.resume(path->c_str(), kPutWriterId, limits, place))
+    return fail(error, "open " + *path);
+  const auto number = parse_uid(stream_uid);
+  if (number && place.sequence != 0) index->goes_on({*number, kPutWriterId, place.sequence, 0});
+  return {};
 }
 
 Result<void> LogStore::put(const std::string& group_uid, const std::string& stream_uid,
@@ -236,12 +274,8 @@ Result<void> LogStore::put(const std::string& group_uid, const std::string& stre
   const auto stream = put_stream(group_uid, stream_uid);
   std::lock_guard guard(stream->mutex);
   LogWriter& writer = stream->writer;
-  const std::string path = root_ + "/" + group_uid + "/" + stream_uid;
   if (!writer.is_open()) {
-    if (const auto made = make_stream(group_uid, stream_uid); !made) return tl::unexpected(made.error());
-    LogWriterLimits limits;
-    limits.monotonic = false;
-    if (const int error = writer.open(path.c_str(), kPutWriterId, limits)) return fail(error, "open " + path);
+    if (auto opened = open_put_stream(*stream, group_uid, stream_uid); !opened) return opened;
   }
   size_t bytes = 0;
   for (const NewEvent& event : events) bytes += event.message.size() + sizeof(RecordHeader);
@@ -252,7 +286,7 @@ Result<void> LogStore::put(const std::string& group_uid, const std::string& stre
   if (error == 0) error = writer.is_deleted() ? ENOENT : writer.sync();
   if (error == 0) return {};
   writer.abandon();  // the caller is told that it failed, and will come again with the same events
-  return fail(error, "write to " + path);
+  return fail(error, fmt::format("write to {}/{}/{}", root_, group_uid, stream_uid));
 }
 
 namespace {
@@ -332,6 +366,7 @@ Result<void> LogStore::remove_group(const std::string& group_uid) {
     std::lock_guard guard(mutex_);
     groups_.erase(group_uid);
     std::erase_if(put_streams_, [&](const auto& entry) { return entry.first.starts_with(group_uid + "/"); });
+    std::erase_if(open_put_streams_, [&](const auto& stream) { return stream->key.starts_with(group_uid + "/"); });
   }
   std::error_code error;
   std::filesystem::remove_all(root_ + "/" + group_uid, error);

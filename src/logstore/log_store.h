@@ -84,12 +84,15 @@ class LogStore {
   struct Scan;
   std::shared_ptr<GroupIndex> group(const std::string& uid);
   std::shared_ptr<PutStream> put_stream(const std::string& group_uid, const std::string& stream_uid);
+  void park_one();
+  Result<void> open_put_stream(PutStream& stream, const std::string& group_uid, const std::string& stream_uid);
 
   std::string root_;
   mutable std::mutex mutex_;
   std::map<std::string, std::shared_ptr<GroupIndex>> groups_;
   std::map<std::string, std::shared_ptr<PutStream>> put_streams_;  // by "<group>/<stream>"
-  uint64_t put_clock_ = 0;                                         // for the least recently used
+  std::vector<std::shared_ptr<PutStream>> open_put_streams_;
+  uint64_t put_clock_ = 0;  // for the least recently used
 };
 
 }  // namespace berth::logstore

@@ -433,15 +433,22 @@ TEST_F(Logs, PutEventsAreThereWholeOrNotAtAll) {
 }
 
 TEST_F(Logs, ManyPutStreamsDoNotHoldManyFiles) {
-  for (uint64_t round = 0; round < 2; ++round) {
+  for (uint64_t round = 1; round <= 5; ++round) {
     for (uint64_t stream = 1; stream <= 200; ++stream) {
-      ASSERT_TRUE(store_.put(kGroup, stream_uid(stream), {{static_cast<TimeMs>(round + 1), "x"}}, 1));
+      ASSERT_TRUE(store_.put(kGroup, stream_uid(stream), {{static_cast<TimeMs>(round), "x"}}, 1));
     }
+    EXPECT_EQ(read_all(store_).size(), 200 * round) << "those that went on are seen";
   }
-  EXPECT_EQ(read_all(store_).size(), 400u);
+  for (uint64_t stream = 1; stream <= 200; ++stream) EXPECT_EQ(root_.files(stream_uid(stream)).size(), 1u);
+  LogStore fresh(root_.path);
+  EXPECT_EQ(read_all(fresh).size(), 1000u);
   size_t open_files = 0;
   for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) ++open_files;
   EXPECT_LT(open_files, 160u);
+  // One whose segment has been cut begins another.
+  std::filesystem::resize_file(root_.stream(stream_uid(1)) + "/" + root_.files(stream_uid(1)).front(), 40);
+  ASSERT_TRUE(store_.put(kGroup, stream_uid(1), {{9, "after"}}, 1));
+  EXPECT_EQ(root_.files(stream_uid(1)).size(), 2u);
 }
 
 TEST_F(Logs, RetentionDeletesWholeSegmentsOfWritersThatHaveGone) {

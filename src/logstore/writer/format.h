@@ -9,8 +9,8 @@
 //            │ crc │ length 24, flags 8│ timestamp ms │ ingestion ms │ message │   all little-endian
 //            └─4───┴─4─────────────────┴─8────────────┴─8────────────┴─length──┘
 //
-// A segment has exactly one writing process ever: it is created with O_EXCL and never opened for writing
-// again, so what a crash leaves at its end (part of a record, or zeroes after power loss) is never followed
+// A segment has exactly one writing process ever: it is created with O_EXCL and opened for writing by no
+// other, so what a crash leaves at its end (part of a record, or zeroes after power loss) is never followed
 // by anything. While its writer lives, it holds an flock on the segment it writes. The CRC-32C covers all of
 // the record after itself.
 #pragma once

@@ -19,6 +19,12 @@ constexpr size_t kBufferBytes = 128 * 1024;
 constexpr int64_t kClockHeldMaxMs = 10 * 1000;
 constexpr size_t kNameLength = 12 + 1 + 8 + 4;
 
+// Waits for a reader that is just trying the lock, at most.
+void lock(int segment) {
+  while (flock(segment, LOCK_EX) != 0 && errno == EINTR) {
+  }
+}
+
 void name_segment(char (&name)[kNameLength + 1], uint64_t writer_id, uint32_t sequence) {
   snprintf(name, sizeof name, "%012llx-%08x.seg", static_cast<unsigned long long>(writer_id), sequence);
 }
@@ -43,6 +49,37 @@ int LogWriter::open(const char* directory, uint64_t writer_id, const LogWriterLi
   uint64_t bytes = 0;
   scan(&first, &last, &bytes);
   sequence_ = last + 1;
+  return 0;
+}
+
+LogWriterPlace LogWriter::park() {
+  LogWriterPlace place;
+  if (segment_ >= 0 && filled_ == 0) {
+    place = {sequence_ - 1, segment_length_, first_timestamp_, last_timestamp_, last_ingestion_};
+  }
+  close();
+  return place;
+}
+
+int LogWriter::resume(const char* directory, uint64_t writer_id, const LogWriterLimits& limits,
+                      const LogWriterPlace& place) {
+  if (const int error = open(directory, writer_id, limits)) return error;
+  if (place.sequence == 0) return 0;
+  char name[kNameLength + 1];
+  name_segment(name, writer_id_, place.sequence);
+  const int segment = openat(directory_, name, O_WRONLY | O_APPEND | O_CLOEXEC);
+  if (segment < 0) return 0;  // its events have expired
+  lock(segment);
+  struct stat status;
+  if (fstat(segment, &status) != 0 || status.st_size != static_cast<off_t>(place.length)) {
+    ::close(segment);
+    return 0;
+  }
+  segment_ = segment;
+  segment_length_ = synced_length_ = place.length;
+  first_timestamp_ = place.first_timestamp;
+  last_timestamp_ = place.last_timestamp;
+  last_ingestion_ = place.last_ingestion;
   return 0;
 }
 
@@ -103,10 +140,8 @@ int LogWriter::begin_segment() {
     deleted_ = errno == ENOENT;  // a file that is to be made is missing only where its directory is
     return errno;
   }
-  // Waits for a reader that is just trying the lock, at most. Until the header is written, after this,
-  // readers take the segment for one whose writer lives.
-  while (flock(segment_, LOCK_EX) != 0 && errno == EINTR) {
-  }
+  // Until the header is written, after this, readers take the segment for one whose writer lives.
+  lock(segment_);
   unnamed_ = true;
   tell_readers();
   if (limits_.total_bytes != 0) drop_oldest();

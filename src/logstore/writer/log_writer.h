@@ -29,6 +29,15 @@ struct LogWriterLimits {
   bool monotonic = true;
 };
 
+// Where park() let go of a segment. A sequence of 0: there was none.
+struct LogWriterPlace {
+  uint32_t sequence = 0;
+  uint32_t length = 0;
+  int64_t first_timestamp = 0;
+  int64_t last_timestamp = 0;
+  int64_t last_ingestion = 0;
+};
+
 class LogWriter {
  public:
   LogWriter() = default;
@@ -41,6 +50,12 @@ class LogWriter {
   // its own.
   [[nodiscard]] int open(const char* directory, uint64_t writer_id, const LogWriterLimits& limits);
   bool is_open() const { return directory_ >= 0; }
+  // Lets go of its descriptors for a while, where nothing is buffered; and, in the same process, goes on where it was: the
+  // next append continues the segment if it is as it was left, and begins another otherwise. Readers take a parked segment
+  // for one that has ended, and must be told before resume()'s first append.
+  LogWriterPlace park();
+  [[nodiscard]] int resume(const char* directory, uint64_t writer_id, const LogWriterLimits& limits,
+                           const LogWriterPlace& place);
 
   // EMSGSIZE beyond kMessageBytesMax; otherwise an error means that nothing of the event was taken.
   [[nodiscard]] int append(int64_t timestamp_ms, int64_t ingestion_ms, const void* message, size_t length,
