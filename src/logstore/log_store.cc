@@ -302,7 +302,9 @@ void add_facts(GroupIndex& index, Segment& segment, StreamFacts& facts) {
   if (is_known ? segment.blocks.empty() : segment.begun_ms == 0) return;
   facts.first_event_ms = std::min(facts.first_event_ms.value_or(INT64_MAX), segment.earliest_ms());
   if (is_known) facts.last_event_ms = std::max(facts.last_event_ms.value_or(0), segment.latest_ms());
-  facts.last_ingestion_ms = std::max(facts.last_ingestion_ms.value_or(0), segment.modified_ms);
+  // A file's time moves in steps of the kernel's tick: it may be a little before that of what was written.
+  const TimeMs written_ms = !segment.monotonic ? 0 : is_known ? segment.latest_ms() : segment.begun_ms;
+  facts.last_ingestion_ms = std::max({facts.last_ingestion_ms.value_or(0), segment.modified_ms, written_ms});
 }
 
 }  // namespace

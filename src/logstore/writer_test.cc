@@ -75,10 +75,14 @@ TEST_F(Streams, FactsOfAnEndedStreamCostItsLastSegmentsOnly) {
     const timespec times[2] = {{number * 64 * 60, 0}, {number * 64 * 60, 0}};
     ASSERT_EQ(utimensat(AT_FDCWD, file.path().c_str(), times, 0), 0);
   }
+  // The last one's time is a tick of the kernel's behind its last event's.
+  const timespec behind[2] = {{1999 * 60, 0}, {1999 * 60, 0}};
+  ASSERT_EQ(utimensat(AT_FDCWD, (stream + "/000000000007-00000020.seg").c_str(), behind, 0), 0);
   LogStore fresh(root_);
   const auto facts = fresh.facts(kGroup, {kStream});
   EXPECT_EQ(facts[0].first_event_ms, 1);
   EXPECT_EQ(facts[0].last_event_ms, 1999 * kMinuteMs + 1);
+  EXPECT_EQ(facts[0].last_ingestion_ms, facts[0].last_event_ms);
   EXPECT_GT(facts[0].bytes, 2'000'000u);
   EXPECT_LT(fresh.bytes_read(), 3u * limits.segment_bytes);
 }
