@@ -11,7 +11,7 @@ import subprocess
 
 import pytest
 
-from berth_world import SERVE, World, eventually, process_alive, program, shell
+from berth_world import SERVE, World, awslogs, eventually, process_alive, program, shell
 from conftest import furnish
 
 
@@ -371,6 +371,20 @@ def test_ps_lists_the_oldest_task_first(own_simulated):
         world.client("ecs").create_cluster(clusterName=cluster)
         started.append(world.run_task(definition, cluster=cluster))
     assert [task["taskArn"] for task in world.tasks()] == started
+
+
+def test_a_deleted_log_group_stays_deleted(new_berth):
+    world, group = new_berth(), "/test/deleted"
+    logs = world.client("logs")
+    arn = world.run_task(world.define("logs", shell("echo up; " + SERVE, **awslogs(group))))
+    world.wait_task(arn, "RUNNING")
+    assert [g["logGroupName"] for g in logs.describe_log_groups()["logGroups"]] == [group]
+    logs.delete_log_group(logGroupName=group)
+    world.restart()
+    # The daemon has looked at its tasks when it answers for another one.
+    world.wait_task(world.run_task(world.define("other", shell(SERVE))), "RUNNING")
+    assert world.task(arn)["lastStatus"] == "RUNNING"
+    assert logs.describe_log_groups()["logGroups"] == [], "awslogs-create-group is for tasks that start"
 
 
 def test_ps_and_logs_and_images(new_berth):

@@ -74,7 +74,9 @@ TaskOrder Bridge::compose(const keys::TaskPath& path, std::shared_ptr<const Task
     return order;
   }
   find_network(order);
-  if (order.status->order == Order::run) find_logs(order);
+  // Once it is launched, its supervisor knows; a group that was deleted since must not be made again.
+  const bool launched = order.observed && order.observed->provisioned;
+  if (order.status->order == Order::run && !launched) find_logs(order);
   return order;
 }
 
