@@ -147,4 +147,14 @@ T decode(std::string_view bytes) {
   return record;
 }
 
+// Of bytes that may be damaged: nothing where they are no record at all. Members that are missing have their defaults.
+template <class T>
+std::optional<T> decode_if_whole(std::string_view bytes) {
+  const auto value = json::parse(bytes);
+  if (!value.has_value()) return std::nullopt;
+  T record;
+  Decoder::read(*value, record);
+  return record;
+}
+
 }  // namespace berth::records

@@ -50,6 +50,22 @@ def test_tasks_outlive_the_daemon(new_berth, number):
     assert task["containers"][0]["exitCode"] == 0
 
 
+@pytest.mark.parametrize("damage", [b"", bytes(300), b"{}"], ids=["empty", "zeros", "nothing-said"])
+def test_a_damaged_note_of_a_launch_neither_stops_the_task_nor_the_daemon(new_berth, damage):
+    world = new_berth()
+    arns, census, supervisors = running(world)
+    world.kill()
+    for arn in arns:
+        (world.state / "tasks" / arn.rsplit("/", 1)[1] / "observed").write_bytes(damage)
+    world.start()
+    for arn in arns:
+        assert world.wait_task(arn, "RUNNING")["lastStatus"] == "RUNNING"
+    assert (world.census(), world.supervisors()) == (census, supervisors)
+    world.client("ecs").stop_task(task=arns[0])
+    world.wait_task(arns[0], "STOPPED")
+    assert arns[0].rsplit("/", 1)[1] not in world.census()
+
+
 def test_many_tasks_need_no_raised_limit_of_open_files(new_berth):
     world = new_berth()
     world.end(signal.SIGTERM)

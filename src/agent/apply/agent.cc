@@ -64,16 +64,10 @@ void Agent::take(TaskOrder order) {
 }
 
 void Agent::adopt_now(std::vector<TaskOrder> orders) {
-  std::vector<std::shared_ptr<Task>> resumed, rest;
+  std::vector<std::shared_ptr<Task>> all, rest;
   for (TaskOrder& order : orders) {
-    const std::string observed = machine_->observed_at_launch(order.path.id);
-    const std::shared_ptr<Task> task = make(std::move(order));
-    if (observed.empty()) {
-      rest.push_back(task);
-    } else {
-      task->resume(observed);
-      resumed.push_back(task);
-    }
+    all.push_back(make(std::move(order)));
+    all.back()->resume(machine_->observed_at_launch(all.back()->order().path.id));
   }
   supervisors_->adopt([](const std::string&) { return 0; });
   for (const std::string& id : supervisors_->known()) {
@@ -82,12 +76,12 @@ void Agent::adopt_now(std::vector<TaskOrder> orders) {
     machine_->stop(id, "no record of the task");
   }
   std::set<std::string> live;
-  for (const auto& task : resumed) {
+  for (const auto& task : all) {
     live.insert(task->order().path.id);
     if (supervisors_->knows(task->order().path.id))
       task->resumed();
     else
-      rest.push_back(make(task->order()));  // its launch was only prepared
+      rest.push_back(make(task->order()));  // nothing of it is here, or its launch was only prepared
   }
   for (const auto& task : rest) {
     const auto& observed = task->order().observed;

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "agent/apply/task_plan.h"
 #include "base/assert.h"
 #include "base/log.h"
@@ -135,7 +137,16 @@ void Task::stop(const std::string& why) {
 void Task::resume(const std::string& observed_at_launch) {
   phase_ = Phase::supervised;
   resuming_ = true;
-  observed_ = records::decode<records::TaskObserved>(observed_at_launch);
+  const auto is_of_this_task = [&](const records::TaskObserved& kept) {
+    return dataplane::parse_ipv4(kept.address) &&
+           std::equal(kept.containers.begin(), kept.containers.end(), containers_.begin(), containers_.end(),
+                      [](const ContainerObserved& a, const auto& b) { return a.name == b.name; });
+  };
+  if (auto kept = records::decode_if_whole<records::TaskObserved>(observed_at_launch); kept && is_of_this_task(*kept)) {
+    observed_ = std::move(*kept);
+  } else if (order_.observed && is_of_this_task(*order_.observed)) {
+    observed_ = *order_.observed;
+  }
 }
 
 void Task::resumed() {
@@ -152,6 +163,7 @@ void Task::resumed() {
     watch_health(i, seen.started_at_ms, before.health);
   }
   if (gone_while_resuming_) return gone(*gone_while_resuming_);
+  if (!address()) return machine_.kill(order_.path.id, "what was kept of the task's launch is damaged");
   machine_.attach(order_, address(), [self = shared_from_this()](auto net) {
     if (net)
       self->net_ = std::move(*net);

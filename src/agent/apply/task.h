@@ -29,8 +29,9 @@ class Task : public std::enable_shared_from_this<Task> {
 
   // A task that nothing has been done for yet.
   void begin();
-  // A task whose directory was found: `observed` as kept beside the plan; then its journal's facts from the beginning,
-  // perhaps gone(); then resumed(). Nothing is reported in between: what the journal repeats is no news.
+  // A task whose directory may be found: `observed` as kept beside the plan, or, where that is damaged, as written last; then
+  // its journal's facts from the beginning, perhaps gone(); then resumed(), if its supervisor was found. Nothing is reported in
+  // between: what the journal repeats is no news.
   void resume(const std::string& observed_at_launch);
   void resumed();
   // A task that has begun on this machine and of which nothing is left.

@@ -249,6 +249,36 @@ TEST_F(TaskTest, AnAdoptedTaskGoesOnFromItsJournal) {
   EXPECT_EQ(machine.asked, (std::vector<std::string>{"attach", "start 1"}));  // web is not started twice
 }
 
+TEST_F(TaskTest, AnAdoptedTaskWithADamagedNoteOfItsLaunchGoesOnFromWhatWasWrittenLast) {
+  running();
+  const auto written = std::make_shared<records::TaskObserved>(observed);
+  for (const std::string& damaged :
+       {std::string(), std::string(64, '\0'), machine.kept.substr(0, 40), std::string("{}"), std::string("[1]")}) {
+    auto with = order(Order::run, {{"web", 1}});
+    with.observed = written;
+    auto task = make(with);
+    machine.asked.clear();
+    observed = {};
+    task->resume(damaged);
+    Fact started{FactKind::container_started, 1000, 0};
+    started.attempt = 1;
+    task->fact(started);
+    task->resumed();
+    EXPECT_EQ(observed.address, "172.31.0.9") << damaged;
+    EXPECT_EQ(machine.asked, std::vector<std::string>{"attach"});
+  }
+}
+
+TEST_F(TaskTest, AnAdoptedTaskOfWhichNothingIsKnownIsKilled) {
+  auto task = make(order(Order::run, {{"web", 1}}));
+  task->resume("");
+  task->resumed();
+  EXPECT_EQ(machine.asked, std::vector<std::string>{"kill what was kept of the task's launch is damaged"});
+  task->gone("what was kept of the task's launch is damaged");
+  EXPECT_TRUE(observed.stopped);
+  EXPECT_EQ(observed.failure, "ContainerRuntimeError: what was kept of the task's launch is damaged");
+}
+
 TEST_F(TaskTest, ADeadSupervisorStopsTheTaskWithAReason) {
   auto task = running();
   task->gone("killed by signal 9");
