@@ -1,8 +1,13 @@
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <tuple>
 
 #include "agent/images/image_name.h"
+#include "agent/images/layout.h"
 #include "agent/images/oci.h"
 #include "agent/images/registry.h"
 #include "agent/images/retries.h"
@@ -119,6 +124,20 @@ TEST(Oci, ReadsTheIndexItWrites) {
   EXPECT_EQ(read->front().digest, kDigest);
   EXPECT_EQ(read->front().size, 7);
   EXPECT_EQ(read->front().annotations.at(kRefName), "docker.io/a/b:c");
+}
+
+TEST(Layout, ADamagedListOfImagesIsNamedAndNotTakenForAnEmptyOne) {
+  char directory[] = "/tmp/berth-layout-XXXXXX";
+  ASSERT_NE(mkdtemp(directory), nullptr);
+  const Layout layout(directory);
+  EXPECT_TRUE(layout.read_index()->empty()) << "none yet";
+  std::filesystem::create_directory(std::string(directory) + "/oci");
+  std::ofstream(std::string(directory) + "/oci/index.json") << std::string(64, '\0');
+  const auto damaged = layout.read_index();
+  std::filesystem::remove_all(directory);
+  ASSERT_FALSE(damaged);
+  EXPECT_THAT(damaged.error().context, testing::StartsWith(std::string(directory) + "/oci/index.json"));
+  EXPECT_THAT(damaged.error().context, testing::HasSubstr("move it away"));
 }
 
 TEST(Registry, TellsWhatFailedInEcsWords) {

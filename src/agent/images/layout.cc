@@ -1,6 +1,7 @@
 #include "agent/images/layout.h"
 
 #include <fcntl.h>
+#include <fmt/core.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -73,7 +74,14 @@ Result<std::vector<Descriptor>> Layout::read_index() const {
   auto text = read_file(directory_ + "/oci/index.json", kJsonBytesMax, O_NOFOLLOW);
   if (!text && text.error().errno_value == ENOENT) return std::vector<Descriptor>{};
   if (!text) return tl::unexpected(text.error());
-  return parse_index(*text);
+  auto index = parse_index(*text);
+  // Not taken for an empty one: all blobs and layers would be collected as nobody's.
+  if (!index) {
+    return fail(
+        fmt::format("{}/oci/index.json, the list of images, is damaged ({}): move it away and load the images again",
+                    directory_, index.error().context));
+  }
+  return index;
 }
 
 Result<void> Layout::write_index(const std::vector<Descriptor>& manifests) const {
