@@ -12,6 +12,7 @@ import selectors
 import shutil
 import signal
 import subprocess
+import threading
 import time
 
 import boto3
@@ -48,6 +49,21 @@ def process_alive(pid):
         return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1][0] not in "ZX"
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+@contextlib.contextmanager
+def reading(words, seconds=60, **options):
+    """A process whose output is read line by line; it is killed at the end, and when it takes too long, so that no read waits for ever."""
+    process = subprocess.Popen([str(word) for word in words], stdout=subprocess.PIPE, text=True, **options)
+    timer = threading.Timer(seconds, process.kill)
+    timer.start()
+    try:
+        yield process
+    finally:
+        timer.cancel()
+        process.kill()
+        process.wait()
+        process.stdout.close()
 
 
 class World:

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from berth_world import REPOSITORY, SERVE, awslogs, eventually, shell
+from berth_world import REPOSITORY, SERVE, awslogs, eventually, reading, shell
 
 PROFILE = "jitsi-video-hosting-170473530355"
 CLUSTER, SERVICE, GROUP = "jitsi-video-platform-cluster", "jitsi-video-platform-service", "/ecs/jitsi-video-platform"
@@ -121,9 +121,8 @@ def test_logs_tail(tailing):
 def test_logs_tail_follow_sees_new_lines_once(tailing):
     program, berth, environment = tailing
     stream = f"jitsi/jitsi-web/{berth.service_tasks(SERVICE, CLUSTER)[0].rsplit('/', 1)[1]}"
-    process = subprocess.Popen([program, "logs", "tail", GROUP, "--follow", "--format", "short", "--since", "10s", "--log-stream-names", stream,
-                                "--profile", PROFILE], stdout=subprocess.PIPE, text=True, env=environment | {"PYTHONUNBUFFERED": "1"})
-    try:
+    words = [program, "logs", "tail", GROUP, "--follow", "--format", "short", "--since", "10s", "--log-stream-names", stream, "--profile", PROFILE]
+    with reading(words, env=environment | {"PYTHONUNBUFFERED": "1"}) as process:
         numbers = []
         begun = time.monotonic()
         for line in process.stdout:
@@ -132,10 +131,6 @@ def test_logs_tail_follow_sees_new_lines_once(tailing):
             if time.monotonic() - begun > 6.5:
                 break
             assert time.monotonic() - begun < 40
-    finally:
-        process.kill()
-        process.stdout.close()
-        process.wait()
     assert numbers == list(range(numbers[0], numbers[0] + len(numbers))), "each line once, none left out"
     assert len(numbers) > 15
 

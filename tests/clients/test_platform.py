@@ -3,11 +3,11 @@ import json
 import os
 import re
 import signal
-import subprocess
 import sys
 
 import pytest
 
+from berth_world import reading
 from harness import PROFILE, ROOT, address_of, run, wait_until
 from meeting.browsers import STREAMS, Meeting
 
@@ -68,15 +68,10 @@ def test_the_seeds_commands_work_as_they_stand(aws, running):
 
 
 def test_a_followed_log_shows_what_is_written_next(aws, running):
-    follow = subprocess.Popen([aws.program, "logs", "tail", LOG_GROUP, "--follow", "--profile", PROFILE], env=aws.environment,
-                              stdout=subprocess.PIPE, text=True)
-    try:
-        follow.stdout.readline()  # it has begun
+    with reading([aws.program, "logs", "tail", LOG_GROUP, "--follow", "--profile", PROFILE], env=aws.environment) as follow:
+        assert follow.stdout.readline(), "it has begun"
         run("curl", "-sk", f"https://{address_of(running)}/assets/seen-by-the-tail")
         assert any("seen-by-the-tail" in line for line in follow.stdout)
-    finally:
-        follow.kill()
-        follow.wait()
 
 
 def test_the_page_is_served_on_80_and_443(running):

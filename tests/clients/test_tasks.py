@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import ipaddress
 import os
 import shutil
 import socket
@@ -376,8 +377,9 @@ def test_no_line_is_lost(berth, unique):
     assert [s["logStreamName"] for s in logs.describe_log_streams(logGroupName=group)["logStreams"]] == [f"test/main/{task_id}"]
     messages = berth.messages(group)
     assert [m for m in messages if m.startswith("line ")] == [f"line {i}" for i in range(1, count + 1)]
-    assert sorted(messages[count:]) == ["no end of line", "to stderr"] or "to stderr" in messages
-    assert len(messages) == count + 2
+    # Which pipe is read first is chance; within one, the order stands.
+    assert sorted(m for m in messages if not m.startswith("line ")) == ["no end of line", "to stderr"]
+    assert messages[-1] == "no end of line" or messages[-2:] == ["no end of line", "to stderr"]
     assert len(berth.lines(arn)) == count + 2
 
 
@@ -472,7 +474,9 @@ while True:
 def outside():
     """A machine beyond this one: a namespace that the host routes to, with a server that answers with its peer's address."""
     name = f"bt{os.getpid() % 100000}"
-    host, far = "198.18.77.1", "198.18.77.2"
+    # Of the network for measuring (RFC 2544), four addresses of this process's own: another run may go on beside it.
+    first = int(ipaddress.ip_address("198.18.0.0")) + 4 * (os.getpid() % 32768)
+    host, far = (str(ipaddress.ip_address(first + n)) for n in (1, 2))
     commands = [f"netns add {name}", f"link add {name}a type veth peer name {name}b netns {name}", f"addr add {host}/30 dev {name}a",
                 f"link set {name}a up", f"-n {name} addr add {far}/30 dev {name}b", f"-n {name} link set {name}b up",
                 f"-n {name} link set lo up"]
