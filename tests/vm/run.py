@@ -13,6 +13,7 @@ import pathlib
 import re
 import selectors
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -186,6 +187,8 @@ def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--keep-log", default=str(ROOT / ".cache/logs/vm-console.log"))
     log = pathlib.Path(arguments.parse_args().keep_log)
+    # Who started this gives up: the machine must not run on without anybody.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     for program in ("qemu-system-x86_64", "qemu-img", "mmdebstrap", "mkfs.ext4", "umoci", "busybox", "strip"):
         if not shutil.which(program):
             fail(f"{program} is not installed. 'make test' installs what it needs (scripts/packages.test).")
