@@ -35,7 +35,8 @@ void Api::serve(wire::Dispatcher& dispatcher, const services::Registry<model::Op
 
 void Api::run(const services::ErasedHandler& handler, CallPtr call) {
   services::ErasedHandled handled = handler(context_of(world_, call->caller, call->now_ms), call->raw_input());
-  if (handled.answer && !handled.transaction.empty()) {
+  const bool writes = handled.answer && !handled.transaction.empty();
+  if (writes) {
     const auto applied = world_.store.apply(std::move(handled.transaction));
     if (!applied) {
       // Handlers run one after the other against the head, so what they read still holds; only size is left.
@@ -44,12 +45,15 @@ void Api::run(const services::ErasedHandler& handler, CallPtr call) {
     }
   }
   const state::Revision seen = world_.store.head();
-  world_.store.when_durable(seen, [this, call = std::move(call), handled = std::move(handled)](bool durable) mutable {
-    if (durable)
-      finish(std::move(call), std::move(handled));
-    else
-      call->respond(not_durable());
-  });
+  world_.store.when_durable(
+      seen, [this, &handler, call = std::move(call), handled = std::move(handled), writes](bool durable) mutable {
+        if (durable)
+          finish(std::move(call), std::move(handled));
+        else if (writes)
+          call->respond(not_durable());
+        else  // it saw what control or the agent had written; now the head is what the disk has
+          run(handler, std::move(call));
+      });
 }
 
 void Api::finish(CallPtr call, services::ErasedHandled handled) {

@@ -35,6 +35,9 @@ constexpr size_t kBatchTransactionsMax = 1024;
 constexpr int kWalPagesIdle = 256;
 constexpr int kWalPagesMax = 4096;
 constexpr auto kIdle = std::chrono::milliseconds(100);
+// After a failed commit the next one waits: control and agents answer a failure by deciding and writing again, which on a
+// full disk would never end and take a core.
+constexpr auto kRetryPause = std::chrono::milliseconds(200);
 
 struct CloseDatabase {
   void operator()(sqlite3* database) const { sqlite3_close_v2(database); }
@@ -217,6 +220,7 @@ class SqliteStore::Committer {
   Revision committed_ = 0;
   bool failed_ = false;   // nothing is taken until collect() has told the state thread
   bool failing_ = false;  // the last commit failed; one line when that begins, one when it ends
+  std::chrono::steady_clock::time_point retry_at_;
   bool woken_ = false;
   bool stopping_ = false;
   Counters counters_;
@@ -334,6 +338,7 @@ bool SqliteStore::Committer::wait_for_work(std::unique_lock<std::mutex>& guard) 
       guard.lock();
     }
   }
+  if (failing_) queued_.wait_until(guard, retry_at_, [this] { return stopping_; });
   return !queue_.empty();
 }
 
@@ -366,6 +371,7 @@ void SqliteStore::Committer::report(const Batch& batch, bool synced, const Resul
       counters_.transactions += batch.size();
     } else {
       failed_ = true;
+      retry_at_ = std::chrono::steady_clock::now() + kRetryPause;
       queue_.clear();
       ++counters_.failures;
       last_failure_ = done.error().context;

@@ -12,7 +12,7 @@
 //   lock          flock(2)ed for as long as the store lives; holds the pid of its holder
 //
 // A failed commit (disk full, I/O error) is rolled back as store.h says; the next transactions are tried
-// anew. After an I/O error the log's older frames cannot be trusted to reach the disk any more (Linux forgets
+// anew, a moment later. After an I/O error the log's older frames cannot be trusted to reach the disk any more (Linux forgets
 // dirty pages after a failed fsync), so before anything else is acknowledged the whole log is moved into the
 // main file.
 #pragma once

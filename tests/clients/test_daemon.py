@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 
 import pytest
 
@@ -281,6 +282,11 @@ def test_a_corrupt_state_file(new_berth):
     assert database.read_bytes() == bytes(content), "what may still be rescued is left as it is"
 
 
+def processor_seconds(pid):
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def test_a_full_disk(new_berth, new_directory):
     """Writes are refused with an error of the server, reads go on, and nothing acknowledged is lost."""
     small = new_directory / "small"
@@ -291,6 +297,10 @@ def test_a_full_disk(new_berth, new_directory):
         world = World(small, "--agent", "simulated")
         world.start()
         ecs = world.client("ecs")
+        # Its tasks end and are started again, so control and the agent have something to write all the time.
+        ecs.create_cluster()
+        ecs.create_service(serviceName="busy", taskDefinition=world.define("busy", {"image": "exit:0+after:300ms"}), desiredCount=1,
+                           launchType="FARGATE", networkConfiguration=world.network())
         acknowledged, error = [], None
         filler = "x" * 200
         for number in range(4000):
@@ -304,7 +314,12 @@ def test_a_full_disk(new_berth, new_directory):
         assert error is not None, "the disk was never full"
         assert "disk" in str(error).lower() or "ServerException" in str(error), error
         if world.alive():
-            assert ecs.describe_clusters(clusters=acknowledged[-1:])["clusters"]
+            before = processor_seconds(world.process.pid)
+            for _ in range(20):
+                assert ecs.describe_clusters(clusters=acknowledged[-1:])["clusters"]
+                assert ecs.describe_services(services=["busy"])["services"]
+                time.sleep(0.1)
+            assert processor_seconds(world.process.pid) - before < 1, "it asks the full disk again and again"
             world.kill()
         else:
             world.reap()
