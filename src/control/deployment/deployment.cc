@@ -12,7 +12,7 @@ using records::Revision;
 using records::Rollout;
 using records::ServiceStatus;
 
-int breaker_threshold(int desired_count) { return std::clamp((desired_count + 1) / 2, 3, 200); }
+int breaker_threshold(int desired_count) { return std::clamp(desired_count / 2 + desired_count % 2, 3, 200); }
 
 int64_t back_off_ms(int failures, const Settings& settings) {
   if (failures <= 0) return 0;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <climits>
 #include <deque>
 
 #include "control/deployment/task_spec.h"
@@ -109,6 +110,7 @@ TEST_F(DeploymentTest, NumbersOfTasks) {
       {0, 100, 200, "hph", "", 0, 3, 0},
       {0, 100, 200, "", "hh", 0, 0, 2},
       {25, 100, 200, "", "", 20, 0, 0},  // a plan is bounded
+      {INT_MAX, 100, 200, "", "", 20, 0, 0},
       // Rolling: the upper bound is rounded down, the lower one up.
       {4, 100, 200, "", "hhhh", 4, 0, 0},
       {4, 100, 150, "", "hhhh", 2, 0, 0},
@@ -399,7 +401,7 @@ TEST_F(DeploymentTest, CannotConsistentlyStart) {
 
 TEST_F(DeploymentTest, BreakerThreshold) {
   const std::pair<int, int> cases[] = {{0, 3},   {1, 3},     {6, 3},      {7, 4},
-                                       {25, 13}, {400, 200}, {1000, 200}};
+                                       {25, 13}, {400, 200}, {1000, 200}, {INT_MAX, 200}};
   for (const auto& [desired, threshold] : cases) EXPECT_EQ(breaker_threshold(desired), threshold) << desired;
 }
 
