@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <sqlite3.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -20,33 +19,10 @@
 #include "base/fd.h"
 #include "base/kill_point.h"
 #include "base/log.h"
+#include "state/checkpointer.h"
+#include "state/sqlite.h"
 
 namespace berth::state {
-namespace {
-
-constexpr int kSchemaVersion = 1;
-constexpr int kApplicationId = 0x42657274;  // "Bert"
-// One SQLite transaction takes at most this much of the queue, so that the first of it need not wait for all
-// of it.
-constexpr size_t kBatchTransactionsMax = 1024;
-// 4 KiB pages. A checkpoint writes each distinct page of the log once and syncs twice: done when nothing is
-// queued and the log is worth it, or before reading it back after a crash would be felt (16 MiB: about 20
-// ms).
-constexpr int kWalPagesIdle = 256;
-constexpr int kWalPagesMax = 4096;
-constexpr auto kIdle = std::chrono::milliseconds(100);
-// After a failed commit the next one waits: control and agents answer a failure by deciding and writing again, which on a
-// full disk would never end and take a core.
-constexpr auto kRetryPause = std::chrono::milliseconds(200);
-
-struct CloseDatabase {
-  void operator()(sqlite3* database) const { sqlite3_close_v2(database); }
-};
-struct FinalizeStatement {
-  void operator()(sqlite3_stmt* statement) const { sqlite3_finalize(statement); }
-};
-using Database = std::unique_ptr<sqlite3, CloseDatabase>;
-using Statement = std::unique_ptr<sqlite3_stmt, FinalizeStatement>;
 
 tl::unexpected<Error> sqlite_failure(sqlite3* database, const std::string& what) {
   std::string text = what + ": " + sqlite3_errmsg(database);
@@ -59,6 +35,31 @@ Result<void> execute(sqlite3* database, const char* sql) {
   if (sqlite3_exec(database, sql, nullptr, nullptr, nullptr) != SQLITE_OK) return sqlite_failure(database, sql);
   return {};
 }
+
+namespace {
+
+constexpr int kSchemaVersion = 1;
+constexpr int kApplicationId = 0x42657274;  // "Bert"
+// One SQLite transaction takes at most this much of the queue, so that the first of it need not wait for all
+// of it.
+constexpr size_t kBatchTransactionsMax = 1024;
+// 4 KiB pages. A checkpoint writes each distinct page of the log once and syncs twice: asked for when nothing is queued and
+// the log is worth it, or before reading it back after a crash would be felt (16 MiB: about 20 ms). What a pass has not
+// seen keeps the log from beginning anew, and under load there is always something: once little is left, the commit thread
+// moves that itself. It also does where the disk cannot keep up and the log would grow without end.
+constexpr int kWalPagesIdle = 256;
+constexpr int kWalPagesMax = 4096;
+constexpr int kWalPagesFinished = 512;
+constexpr int kWalPagesLimit = 16 * 1024;
+constexpr auto kIdle = std::chrono::milliseconds(100);
+// After a failed commit the next one waits: control and agents answer a failure by deciding and writing again, which on a
+// full disk would never end and take a core.
+constexpr auto kRetryPause = std::chrono::milliseconds(200);
+
+struct FinalizeStatement {
+  void operator()(sqlite3_stmt* statement) const { sqlite3_finalize(statement); }
+};
+using Statement = std::unique_ptr<sqlite3_stmt, FinalizeStatement>;
 
 Result<Statement> prepare(sqlite3* database, const char* sql) {
   sqlite3_stmt* statement = nullptr;
@@ -144,9 +145,8 @@ Result<Database> open_database(const std::string& path, const std::string& vfs) 
   if (code != SQLITE_OK) return sqlite_failure(opened, "open " + path);
   sqlite3_db_config(opened, SQLITE_DBCONFIG_LOOKASIDE, nullptr, 128, 64);  // a handful of fixed statements
 
-  // The lock file already keeps others out; exclusive mode saves the shared-memory file and its system calls.
   for (const char* sql :
-       {"PRAGMA locking_mode = EXCLUSIVE", "PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL",
+       {"PRAGMA busy_timeout = 5000", "PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL",
         "PRAGMA cache_size = -256", "PRAGMA journal_size_limit = 16777216", "PRAGMA temp_store = MEMORY"}) {
     if (auto done = execute(opened, sql); !done) return tl::unexpected(done.error());
   }
@@ -172,8 +172,11 @@ Result<Database> open_database(const std::string& path, const std::string& vfs) 
 // Owns the database and the commit thread.
 class SqliteStore::Committer {
  public:
-  Committer(Fd lock, Database database, std::function<void()> wake)
-      : lock_(std::move(lock)), database_(std::move(database)), wake_(std::move(wake)) {}
+  Committer(Fd lock, Database database, std::unique_ptr<Checkpointer> checkpointer, std::function<void()> wake)
+      : lock_(std::move(lock)),
+        database_(std::move(database)),
+        wake_(std::move(wake)),
+        checkpointer_(std::move(checkpointer)) {}
   ~Committer() {
     {
       std::lock_guard guard(mutex_);
@@ -203,6 +206,8 @@ class SqliteStore::Committer {
   Result<void> write_all(const Batch& batch);
   Result<void> step(sqlite3_stmt* statement);
   Result<void> set_synchronous(bool full);
+  void keep_log_short();
+  void take_passed();
   Result<void> checkpoint(int mode);
   void report(const Batch& batch, bool synced, const Result<void>& done);
 
@@ -211,8 +216,11 @@ class SqliteStore::Committer {
   std::function<void()> wake_;
   Statement begin_, commit_, rollback_, put_, erase_, revision_;
   bool synchronous_full_ = true;
-  bool log_suspect_ = false;  // an I/O error: frames already written may never reach the disk
-  int wal_pages_ = 0;
+  bool log_suspect_ = false;                    // an I/O error: frames already written may never reach the disk
+  int wal_pages_ = 0;                           // in the log since it began anew
+  int wal_pages_moved_ = 0;                     // of these, in the main file
+  int wal_pages_asked_ = 0;                     // when a pass was asked for last: nothing new, no other pass
+  std::unique_ptr<Checkpointer> checkpointer_;  // ends before the database does
 
   mutable std::mutex mutex_;
   std::condition_variable queued_;
@@ -277,7 +285,9 @@ Result<void> SqliteStore::Committer::start() {
   sqlite3_wal_hook(
       database_.get(),
       [](void* self, sqlite3*, const char*, int pages) {
-        static_cast<Committer*>(self)->wal_pages_ = pages;
+        auto* committer = static_cast<Committer*>(self);
+        if (pages < committer->wal_pages_) committer->wal_pages_moved_ = committer->wal_pages_asked_ = 0;
+        committer->wal_pages_ = pages;
         return SQLITE_OK;
       },
       this);
@@ -320,7 +330,7 @@ void SqliteStore::Committer::run() {
     const Result<void> done = commit(batch, synced);
     kill_point("after-commit");
     report(batch, synced, done);
-    if (done && wal_pages_ >= kWalPagesMax) (void)checkpoint(SQLITE_CHECKPOINT_PASSIVE);
+    if (done && wal_pages_ >= kWalPagesMax) keep_log_short();
     guard.lock();
   }
 }
@@ -329,13 +339,12 @@ void SqliteStore::Committer::run() {
 bool SqliteStore::Committer::wait_for_work(std::unique_lock<std::mutex>& guard) {
   const auto ready = [this] { return !queue_.empty() || stopping_; };
   while (!ready()) {
-    if (wal_pages_ < kWalPagesIdle) {
+    if (wal_pages_ < kWalPagesIdle || wal_pages_ == wal_pages_asked_) {
       queued_.wait(guard, ready);
     } else if (!queued_.wait_for(guard, kIdle, ready)) {
-      guard.unlock();
       // Failing, it is tried again after the next commit; the log stays whole meanwhile.
-      if (!checkpoint(SQLITE_CHECKPOINT_PASSIVE)) wal_pages_ = 0;
-      guard.lock();
+      wal_pages_asked_ = wal_pages_;
+      checkpointer_->request();
     }
   }
   if (failing_) queued_.wait_until(guard, retry_at_, [this] { return stopping_; });
@@ -403,6 +412,7 @@ Result<void> SqliteStore::Committer::set_synchronous(bool full) {
 }
 
 Result<void> SqliteStore::Committer::commit(const Batch& batch, bool synced) {
+  take_passed();
   if (log_suspect_) {
     if (auto done = checkpoint(SQLITE_CHECKPOINT_TRUNCATE); !done) return done;
     log_suspect_ = false;
@@ -434,14 +444,35 @@ Result<void> SqliteStore::Committer::write_all(const Batch& batch) {
   return step(revision_.get());
 }
 
+void SqliteStore::Committer::take_passed() {
+  const auto passed = checkpointer_->take();
+  if (!passed) return;
+  log_suspect_ |= passed->io_error;
+  wal_pages_moved_ = std::max(wal_pages_moved_, std::min(passed->pages, wal_pages_));
+  std::lock_guard guard(mutex_);
+  counters_.checkpoints += passed->pages > 0;
+}
+
+void SqliteStore::Committer::keep_log_short() {
+  take_passed();
+  if (wal_pages_ - wal_pages_moved_ <= kWalPagesFinished || wal_pages_ >= kWalPagesLimit) {
+    (void)checkpoint(SQLITE_CHECKPOINT_PASSIVE);
+  } else if (wal_pages_ - wal_pages_asked_ > kWalPagesFinished) {
+    wal_pages_asked_ = wal_pages_;
+    checkpointer_->request();
+  }
+}
+
+// By the commit thread itself.
 Result<void> SqliteStore::Committer::checkpoint(int mode) {
-  int frames = 0, moved = 0;
-  const int code = sqlite3_wal_checkpoint_v2(database_.get(), nullptr, mode, &frames, &moved);
+  const auto held = checkpointer_->hold();
+  int pages = 0, moved = 0;
+  const int code = sqlite3_wal_checkpoint_v2(database_.get(), nullptr, mode, &pages, &moved);
   if (code != SQLITE_OK) {
     if ((code & 0xff) == SQLITE_IOERR) log_suspect_ = true;
     return sqlite_failure(database_.get(), "checkpoint");
   }
-  wal_pages_ = 0;  // the next commit begins the log anew
+  wal_pages_ = wal_pages_moved_ = wal_pages_asked_ = 0;  // the next commit begins the log anew
   std::lock_guard guard(mutex_);
   ++counters_.checkpoints;
   return {};
@@ -459,7 +490,9 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::string& direct
   };
   auto database = open_database(path, options.vfs);
   if (!database) return explain(database.error());
-  auto committer = std::make_unique<Committer>(std::move(*lock), std::move(*database), wake);
+  auto checkpointer = Checkpointer::open(path, options.vfs);
+  if (!checkpointer) return explain(checkpointer.error());
+  auto committer = std::make_unique<Committer>(std::move(*lock), std::move(*database), std::move(*checkpointer), wake);
   auto loaded = committer->load();
   if (!loaded) return explain(loaded.error());
   if (auto started = committer->start(); !started) return explain(started.error());

@@ -8,7 +8,9 @@
 //   state.db      entries(id, key, value, mod_revision): id is HeadStore's row (append-only, so no index on
 //   the key is
 //                 written; the head in memory finds the row), meta(schema_version, revision)
-//   state.db-wal  checkpointed when nothing is queued, or when it has grown to kWalPagesMax
+//   state.db-wal  moved into state.db when nothing is queued, or when it has grown to kWalPagesMax, on a thread and a
+//                 connection of its own (checkpointer.h)
+//   state.db-shm  the log's index, which the two connections share
 //   lock          flock(2)ed for as long as the store lives; holds the pid of its holder
 //
 // A failed commit (disk full, I/O error) is rolled back as store.h says; the next transactions are tried

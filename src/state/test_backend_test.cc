@@ -56,7 +56,7 @@ sqlite3_vfs* real_vfs() { return sqlite3_vfs_find("unix"); }
 const sqlite3_io_methods* methods() {
   static sqlite3_io_methods table = [] {
     sqlite3_io_methods m{};
-    m.iVersion = 1;  // no shared memory: the store works in exclusive mode
+    m.iVersion = 2;  // with the shared memory of the log's index
     m.xClose = [](sqlite3_file* f) { return faulty(f)->real()->pMethods->xClose(faulty(f)->real()); };
     m.xRead = [](sqlite3_file* f, void* to, int n, sqlite3_int64 at) {
       return faulty(f)->real()->pMethods->xRead(faulty(f)->real(), to, n, at);
@@ -87,6 +87,16 @@ const sqlite3_io_methods* methods() {
     m.xSectorSize = [](sqlite3_file* f) { return faulty(f)->real()->pMethods->xSectorSize(faulty(f)->real()); };
     m.xDeviceCharacteristics = [](sqlite3_file* f) {
       return faulty(f)->real()->pMethods->xDeviceCharacteristics(faulty(f)->real());
+    };
+    m.xShmMap = [](sqlite3_file* f, int page, int size, int extend, void volatile** out) {
+      return faulty(f)->real()->pMethods->xShmMap(faulty(f)->real(), page, size, extend, out);
+    };
+    m.xShmLock = [](sqlite3_file* f, int offset, int n, int flags) {
+      return faulty(f)->real()->pMethods->xShmLock(faulty(f)->real(), offset, n, flags);
+    };
+    m.xShmBarrier = [](sqlite3_file* f) { faulty(f)->real()->pMethods->xShmBarrier(faulty(f)->real()); };
+    m.xShmUnmap = [](sqlite3_file* f, int remove) {
+      return faulty(f)->real()->pMethods->xShmUnmap(faulty(f)->real(), remove);
     };
     return m;
   }();
