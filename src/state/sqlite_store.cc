@@ -38,7 +38,7 @@ Result<void> execute(sqlite3* database, const char* sql) {
 
 namespace {
 
-constexpr int kSchemaVersion = 1;
+constexpr int kSchemaVersion = 2;
 constexpr int kApplicationId = 0x42657274;  // "Bert"
 // One SQLite transaction takes at most this much of the queue, so that the first of it need not wait for all
 // of it.
@@ -115,7 +115,7 @@ Result<Fd> lock_directory(const std::string& directory) {
 Result<void> create_schema(sqlite3* database) {
   auto done = execute(database, "BEGIN IMMEDIATE");
   for (const char* sql : {"CREATE TABLE entries(id INTEGER PRIMARY KEY, key BLOB NOT NULL, value BLOB NOT NULL,"
-                          " mod_revision INTEGER NOT NULL)",
+                          " mod_revision INTEGER NOT NULL, checksum INTEGER)",
                           "CREATE TABLE meta(id INTEGER PRIMARY KEY CHECK (id = 1), schema_version INTEGER NOT NULL,"
                           " revision INTEGER NOT NULL)"}) {
     if (done) done = execute(database, sql);
@@ -133,6 +133,33 @@ void make_private(const std::string& path) {
   const Fd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   if (file) (void)!::fchmod(file.get(), 0600);
   (void)!::chmod((path + "-wal").c_str(), 0600);  // of an older daemon that was killed
+}
+
+// Rows of version 1 have no checksum, and keep none until they are written again.
+Result<void> upgrade_schema(sqlite3* database) {
+  auto done = execute(database, "BEGIN IMMEDIATE");
+  if (done) done = execute(database, "ALTER TABLE entries ADD COLUMN checksum INTEGER");
+  if (done) done = execute(database, "UPDATE meta SET schema_version = 2");
+  return done ? execute(database, "COMMIT") : done;
+}
+
+// SQLite finds damage in its own structures, not in what they hold, and records take their bytes to be whole. Each step can
+// be undone, so that a change of any one word changes the sum.
+int64_t checksum(std::string_view key, std::string_view value, Revision revision) {
+  uint64_t sum = revision;
+  const auto mix = [&sum](uint64_t word) {
+    sum = (sum ^ word) * 0x9E3779B97F4A7C15u;
+    sum ^= sum >> 32;
+  };
+  for (std::string_view bytes : {key, value}) {
+    mix(bytes.size());
+    for (size_t at = 0; at < bytes.size(); at += sizeof(uint64_t)) {
+      uint64_t word = 0;
+      memcpy(&word, bytes.data() + at, std::min(sizeof word, bytes.size() - at));
+      mix(word);
+    }
+  }
+  return static_cast<int64_t>(sum);
 }
 
 // Settings first; the tables where there are none; what is there must be ours.
@@ -164,6 +191,8 @@ Result<Database> open_database(const std::string& path, const std::string& vfs) 
     return fail("it was written by a newer berth (schema " + std::to_string(version->front()) +
                 ", this one knows up to " + std::to_string(kSchemaVersion) + ")");
   }
+  if (version->front() == 1)
+    if (auto done = upgrade_schema(opened); !done) return tl::unexpected(done.error());
   return database;
 }
 
@@ -242,7 +271,7 @@ Result<std::pair<HeadStore::Entries, Revision>> SqliteStore::Committer::load() {
   const Revision revision = static_cast<Revision>(meta->front());
   Entries entries;
   {
-    auto statement = prepare(database_.get(), "SELECT id, key, value, mod_revision FROM entries");
+    auto statement = prepare(database_.get(), "SELECT id, key, value, mod_revision, checksum FROM entries");
     if (!statement) return tl::unexpected(statement.error());
     sqlite3_stmt* row = statement->get();
     int code = 0;
@@ -258,6 +287,9 @@ Result<std::pair<HeadStore::Entries, Revision>> SqliteStore::Committer::load() {
         return fail("row " + std::to_string(slot.row) + " is newer than the file that holds it");
       }
       std::string key = text(1);
+      if (sqlite3_column_type(row, 4) != SQLITE_NULL &&
+          sqlite3_column_int64(row, 4) != checksum(key, slot.value->bytes(), slot.mod_revision))
+        return fail("the value of " + key + " is damaged");
       if (!entries.emplace(key, std::move(slot)).second) return fail("the key " + key + " is there twice");
     }
     if (code != SQLITE_DONE) return sqlite_failure(database_.get(), "read the entries");
@@ -272,7 +304,7 @@ Result<void> SqliteStore::Committer::start() {
       {&begin_, "BEGIN IMMEDIATE"},
       {&commit_, "COMMIT"},
       {&rollback_, "ROLLBACK"},
-      {&put_, "REPLACE INTO entries(id, key, value, mod_revision) VALUES(?1, ?2, ?3, ?4)"},
+      {&put_, "REPLACE INTO entries(id, key, value, mod_revision, checksum) VALUES(?1, ?2, ?3, ?4, ?5)"},
       {&erase_, "DELETE FROM entries WHERE id = ?1"},
       {&revision_, "UPDATE meta SET revision = ?1"},
   };
@@ -436,6 +468,7 @@ Result<void> SqliteStore::Committer::write_all(const Batch& batch) {
         sqlite3_bind_blob64(statement, 2, write.key.data(), write.key.size(), SQLITE_STATIC);
         sqlite3_bind_blob64(statement, 3, bytes.data(), bytes.size(), SQLITE_STATIC);
         sqlite3_bind_int64(statement, 4, static_cast<sqlite3_int64>(applied->revision));
+        sqlite3_bind_int64(statement, 5, checksum(write.key, bytes, applied->revision));
       }
       if (auto done = step(statement); !done) return done;
     }

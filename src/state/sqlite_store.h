@@ -5,7 +5,7 @@
 // fsync, so that the agent's way does not wait for the disk. Reads never reach SQLite: the head is in memory,
 // loaded at open.
 //
-//   state.db      entries(id, key, value, mod_revision): id is HeadStore's row (append-only, so no index on
+//   state.db      entries(id, key, value, mod_revision, checksum): id is HeadStore's row (append-only, so no index on
 //   the key is
 //                 written; the head in memory finds the row), meta(schema_version, revision)
 //   state.db-wal  moved into state.db when nothing is queued, or when it has grown to kWalPagesMax, on a thread and a
