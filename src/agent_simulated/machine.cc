@@ -84,6 +84,21 @@ void Machine::reboot(TimeMs now_ms) {
   }
 }
 
+bool Machine::turn_unhealthy(TimeMs now_ms) {
+  bool any = false;
+  for (auto& [path, task] : tasks_) {
+    for (size_t i = 0; i < task.containers.size(); ++i) {
+      Container& container = task.containers[i];
+      if (!task.observed.containers[i].running || task.stop || !container.definition->health_check) continue;
+      container.healthy_at_ms = 0;
+      container.unhealthy_at_ms = now_ms;
+      any = true;
+    }
+    schedule(path, task);
+  }
+  return any;
+}
+
 const records::TaskObserved* Machine::observed(const std::string& path) const {
   const auto found = tasks_.find(path);
   return found == tasks_.end() ? nullptr : &found->second.observed;
@@ -216,7 +231,7 @@ void Machine::start(const std::string& path, Task& task, size_t i, TimeMs now_ms
     if (container.definition->essential) stop_all(task, now_ms);
     return;
   }
-  ++processes_[fmt::format("{}/{}#{}", path, seen.name, seen.starts)];
+  if (counts_) ++processes_[fmt::format("{}/{}#{}", path, seen.name, seen.starts)];
   seen.running = true;
   seen.started_at_ms = now_ms;
   seen.exited_at_ms = 0;

@@ -41,7 +41,8 @@ struct Conduct {
 
 class Machine {
  public:
-  Machine(Random& random, Conduct conduct) : random_(random), conduct_(conduct) {}
+  // `counts`: processes() is wanted; it grows for as long as the machine lives.
+  Machine(Random& random, Conduct conduct, bool counts = true) : random_(random), conduct_(conduct), counts_(counts) {}
 
   void set_conduct(const Conduct& conduct) { conduct_ = conduct; }
 
@@ -51,6 +52,7 @@ class Machine {
   void order_stop(const std::string& path, TimeMs now_ms);
   void forget(const std::string& path);  // what is left of it goes, whatever it was
   void reboot(TimeMs now_ms);            // every process is gone; task directories are not
+  bool turn_unhealthy(TimeMs now_ms);    // every check of what runs turns bad; false where nothing is checked
 
   void advance(TimeMs now_ms);
   std::optional<TimeMs> next() const;
@@ -101,6 +103,7 @@ class Machine {
 
   Random& random_;
   Conduct conduct_;
+  const bool counts_;
   std::map<std::string, Task> tasks_;
   std::set<std::pair<TimeMs, std::string>> due_;
   std::map<std::string, TimeMs> due_of_;

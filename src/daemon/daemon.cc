@@ -189,7 +189,7 @@ Result<void> Daemon::prepare_state() {
 
 Result<void> Daemon::prepare_agent() {
   if (options_.simulated_agent) {
-    simulated_machine_ = std::make_unique<agent_simulated::Machine>(random_, agent_simulated::Conduct{});
+    simulated_machine_ = std::make_unique<agent_simulated::Machine>(random_, agent_simulated::Conduct{}, false);
     simulated_agent_ = std::make_unique<agent_simulated::Agent>(*store_, *simulated_machine_, random_);
     log_warning("the agent is simulated: the API is served whole, and nothing runs");
   } else {

@@ -33,7 +33,10 @@ tl::expected<state::Revision, state::Refusal> AuthoredStore::apply(state::Transa
       violation_(std::string(kNames[static_cast<size_t>(author_)]) + " writes " + write.key);
   if (!transaction.reads.empty() && conflict_())
     return tl::unexpected(state::Refusal{state::Refusal::Kind::conflict, transaction.reads.front().key});
-  return store_.apply(std::move(transaction));
+  const state::Transaction copy = transaction;
+  auto applied = store_.apply(std::move(transaction));
+  if (applied) applied_(copy, *applied);
+  return applied;
 }
 
 }  // namespace berth::sim

@@ -15,10 +15,14 @@ enum class Author { user, control, agent };
 class AuthoredStore final : public state::Store {
  public:
   // `violation` is told what was written by whom although it is not theirs. `conflict` says whether the next
-  // transaction with reads is refused.
+  // transaction with reads is refused. `applied` hears of each that was not.
   AuthoredStore(state::Store& store, Author author, std::function<void(const std::string&)> violation,
-                std::function<bool()> conflict)
-      : store_(store), author_(author), violation_(std::move(violation)), conflict_(std::move(conflict)) {}
+                std::function<bool()> conflict, std::function<void(const state::Transaction&, state::Revision)> applied)
+      : store_(store),
+        author_(author),
+        violation_(std::move(violation)),
+        conflict_(std::move(conflict)),
+        applied_(std::move(applied)) {}
 
   std::optional<state::Entry> get(std::string_view key) const override { return store_.get(key); }
   std::vector<state::Entry> range(std::string_view prefix, std::string_view after, size_t limit) const override {
@@ -44,6 +48,7 @@ class AuthoredStore final : public state::Store {
   const Author author_;
   const std::function<void(const std::string&)> violation_;
   const std::function<bool()> conflict_;
+  const std::function<void(const state::Transaction&, state::Revision)> applied_;
 };
 
 }  // namespace berth::sim

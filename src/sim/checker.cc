@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <optional>
+#include <utility>
 
 #include "records/keys.h"
 #include "records/names.h"
@@ -27,18 +30,16 @@ namespace {
 // machine ends, add some.
 constexpr size_t kFailingRoundsAMinuteMax = 20;
 
-// Revisions whose tasks never stay up long enough to end a row of failures.
-bool fails_to_start(int64_t revision) {
-  switch (static_cast<App>(revision)) {
-    case App::crashes:
-    case App::pull_fails:
-    case App::start_fails:
-    case App::out_of_memory:
-    case App::not_served:
-    case App::success_never:
-    case App::healthy_late: return true;
-    default: return false;
-  }
+// The ids in "(service X) <what> N <…>: (task a) (task b)."; absent where the message says something else.
+std::optional<std::set<std::string>> tasks_told(const std::string& message, std::string_view what) {
+  const size_t at = message.find(") ");
+  if (at == std::string::npos || !std::string_view(message).substr(at + 2).starts_with(what)) return std::nullopt;
+  std::set<std::string> ids;
+  for (size_t task = message.find("(task "); task != std::string::npos; task = message.find("(task ", task + 1))
+    ids.insert(message.substr(task + 6, message.find(')', task) - task - 6));
+  const size_t count = at + 2 + what.size();
+  if (std::atoi(message.c_str() + count) != static_cast<int>(ids.size())) ids.insert("as many as it says");
+  return ids;
 }
 
 }  // namespace
@@ -67,7 +68,13 @@ void Checker::changed(const std::string& key, const state::ValuePtr& before, con
       return take(service.spec);
     }
     take(service.status);
-    touched_services_.insert(key.substr(key.rfind('/') + 1));
+    const std::string name = key.substr(key.rfind('/') + 1);
+    touched_services_.insert(name);
+    if (!in_control_ || !service.status || !service.spec) return;
+    const auto old = before ? records::decoded<records::ServiceStatus>(before) : nullptr;
+    const auto* comparable = old && old->incarnation == service.status->incarnation ? old.get() : nullptr;
+    check_told(name, service, comparable);
+    check_completed(name, service, comparable);
     return;
   }
   for (std::string_view kind : {keys::kTaskSpec, keys::kTaskIntent, keys::kTaskStatus, keys::kTaskObserved}) {
@@ -80,7 +87,8 @@ void Checker::changed(const std::string& key, const state::ValuePtr& before, con
       take(task.spec);
       if (in_control_ && after && !task.spec->service.empty()) {
         ++started_[task.spec->service];
-        if (fails_to_start(task.spec->revision)) failing_starts_[task.spec->service].insert(now_);
+        to_be_told_started_[task.spec->service].insert(path.substr(path.rfind('/') + 1));
+        if (never_runs(task.spec->revision)) failing_starts_[task.spec->service].insert(now_);
       }
     }
     if (kind == keys::kTaskStatus) {
@@ -117,6 +125,8 @@ void Checker::before_control(TimeMs now_ms) {
   started_.clear();
   stopped_healthy_.clear();
   touched_services_.clear();
+  to_be_told_started_.clear();
+  to_be_told_stopped_.clear();
 }
 
 void Checker::after_control(bool finished) {
@@ -136,6 +146,8 @@ void Checker::status_changed(const std::string& path, const TaskStatus* before, 
   if (after.stop_code == StopCode::task_failed_to_start || after.stop_code == StopCode::essential_container_exited ||
       by_health)
     failures_[task.spec->started_by].insert(path);
+  if (after.stop_code == StopCode::service_scheduler_initiated)
+    to_be_told_stopped_[task.spec->service].insert(path.substr(path.rfind('/') + 1));
   if (before && healthy(task, *before) && after.stop_code == StopCode::service_scheduler_initiated)
     ++stopped_healthy_[task.spec->service];
   // A bug may stop without a code: that a healthy task of a service went without one is found as unexplained.
@@ -148,7 +160,14 @@ void Checker::check_status(const std::string& path, const TaskStatus* before, co
     if (before->desired == DesiredStatus::stopped && after.desired == DesiredStatus::running)
       violated("a task that was to stop is to run again: " + path);
     if (after.order < before->order) violated("an order is taken back: " + path);
+    TaskStatus uncounted = after;  // that a failure is counted is nobody's news
+    uncounted.failure_counted = before->failure_counted;
+    if (uncounted != *before && after.version <= before->version) violated("a change without a new version: " + path);
   }
+  if (after.started_at_ms != 0 && after.started_at_ms < task.spec->created_at_ms)
+    violated("started before it was made: " + path);
+  if (after.stopped_at_ms != 0 && after.stopped_at_ms < after.stopping_at_ms)
+    violated("stopped before it was stopping: " + path);
   check_explained(path, task, after);
   check_starts(path, task, before, after);
   const records::TaskDefinition* app = definition(task);
@@ -267,6 +286,37 @@ void Checker::check_minimum(const std::string& name) {
   if (left < limit)
     violated(fmt::format("{} stopped healthy tasks: {} are left where minimumHealthyPercent asks for {}", name, left,
                          limit));
+}
+
+// Each start and stop is told once, with the truth, in the transaction that decides it; and steady is what is steady.
+void Checker::check_told(const std::string& name, const Service& service, const records::ServiceStatus* before) {
+  std::set<std::string> started, stopped;
+  bool steady = false;
+  for (const records::ServiceEvent& event : service.status->events) {
+    if (before && !before->events.empty() && event.id == before->events.front().id) break;
+    if (const auto ids = tasks_told(event.message, "has started ")) started.insert(ids->begin(), ids->end());
+    if (const auto ids = tasks_told(event.message, "has stopped ")) stopped.insert(ids->begin(), ids->end());
+    steady |= event.message.ends_with("has reached a steady state.");
+  }
+  if (started != std::exchange(to_be_told_started_[name], {})) violated(name + ": an event tells of other starts");
+  if (stopped != std::exchange(to_be_told_stopped_[name], {})) violated(name + ": an event tells of other stops");
+  if (!steady) return;
+  const int live = count(name, [](const Task& task) { return task.live(); });
+  const int well = count(name, [&](const Task& task) { return task.status && healthy(task, *task.status); });
+  if (live != service.desired() || well != live)
+    violated(
+        fmt::format("{} says that it is steady: wanted {}, live {}, healthy {}", name, service.desired(), live, well));
+}
+
+// Where a circuit breaker watches, tasks that cannot stay up complete nothing.
+void Checker::check_completed(const std::string& name, const Service& service, const records::ServiceStatus* before) {
+  const auto& deployments = service.status->deployments;
+  if (deployments.empty() || deployments.front().rollout != Rollout::completed || !before) return;
+  const bool just_now = before->deployments.empty() || before->deployments.front().id != deployments.front().id ||
+                        before->deployments.front().rollout != Rollout::completed;
+  if (just_now && service.spec->deployment.circuit_breaker && service.desired() > 0 &&
+      never_runs(deployments.front().revision.revision))
+    violated(name + ": a deployment is complete although its tasks cannot stay up");
 }
 
 void Checker::check_service(const std::string& name, const Service& service, bool finished) {

@@ -65,12 +65,16 @@ class Checker final : public state::Index {
   void check_maximum(const std::string& service);
   void check_minimum(const std::string& service);
   void check_service(const std::string& name, const Service& service, bool finished);
+  void check_told(const std::string& name, const Service& service, const records::ServiceStatus* before);
+  void check_completed(const std::string& name, const Service& service, const records::ServiceStatus* before);
+  bool check_given_up(const std::string& name, const Service& service);
   void check_satisfied(const std::string& name, const Service& service, int64_t memory_mib);
   void check_held_back(const std::string& service);
   void check_processes(const agent_simulated::Machine& machine);
   bool healthy(const Task& task, const records::TaskStatus& status) const;
   int count(const std::string& service, const std::function<bool(const Task&)>& predicate) const;
   const records::TaskDefinition* definition(const Task& task) const;
+  bool is_left_ill(const Task& task) const;
   bool is_bad(const Task& task) const;  // of a service whose tasks cannot stay up
   bool told(const Service& service, const std::string& text) const;
   int64_t reserved_mib() const;
@@ -87,6 +91,8 @@ class Checker final : public state::Index {
   std::set<std::string> touched_services_;
   std::map<std::string, int> started_;          // new tasks by service
   std::map<std::string, int> stopped_healthy_;  // by service: healthy ones stopped by the scheduler
+  // By service, since its status was last written: the tasks that the next events have to name.
+  std::map<std::string, std::set<std::string>> to_be_told_started_, to_be_told_stopped_;
 
   // Over the whole run, restarts included.
   std::map<std::string, std::set<std::string>> failures_;        // tasks that failed, by deployment

@@ -21,6 +21,15 @@ bool Checker::is_bad(const Task& task) const {
   return !is_good(service->second.status->deployments.front().revision.revision);
 }
 
+// Its service would replace it, were it not that its deployment has failed or its check is not to count yet.
+bool Checker::is_left_ill(const Task& task) const {
+  if (!task.live() || task.status->state != TaskState::running || task.status->health != records::Health::unhealthy)
+    return false;
+  const auto found = services_.find(task.spec->service);
+  if (found == services_.end() || !found->second.status || found->second.status->deployments.empty()) return false;
+  return is_good(task.spec->revision) && found->second.status->deployments.front().rollout != Rollout::failed;
+}
+
 bool Checker::told(const Service& service, const std::string& text) const {
   const auto& events = service.status->events;
   return std::any_of(events.begin(), events.end(),
@@ -34,6 +43,17 @@ int64_t Checker::reserved_mib() const {
         !(task.observed && task.observed->stopped))
       sum += task.spec->memory_mib;
   return sum;
+}
+
+// Of a bad revision: without a circuit breaker, and after a roll-back, it goes on trying; with one it has failed.
+bool Checker::check_given_up(const std::string& name, const Service& service) {
+  const records::Deployment& primary = service.status->deployments.front();
+  if (is_good(primary.revision.revision)) return false;
+  const bool watched = service.spec->deployment.circuit_breaker && primary.generation == service.status->generation;
+  const bool starts = primary.revision.launch_type != "EC2" && !told(service, "was unable to");
+  if (watched && starts && primary.rollout == Rollout::in_progress && never_runs(primary.revision.revision))
+    violated(name + " is neither complete nor failed");
+  return true;
 }
 
 // What was asked is there, or the service says why not.
@@ -61,7 +81,7 @@ void Checker::check_satisfied(const std::string& name, const Service& service, i
   const bool satisfied = status.deployments.size() == 1 && live == desired && healthy_current == desired &&
                          primary.rollout == Rollout::completed && status.steady_announced;
   if (satisfied) return;
-  if (!is_good(primary.revision.revision) && desired > 0) return;  // it goes on trying
+  if (desired > 0 && check_given_up(name, service)) return;
   const auto& bounds = service.spec->deployment;
   const int lower = (desired * bounds.minimum_healthy_percent + 99) / 100;
   const int upper = desired * bounds.maximum_percent / 100;
@@ -102,6 +122,7 @@ void Checker::at_rest(const agent_simulated::Machine& machine, TimeMs now_ms, in
       continue;
     }
     const bool bad_app = task.spec && !is_good(task.spec->revision);
+    if (is_left_ill(task)) violated("unhealthy at rest: " + path);
     if (is_bad(task)) continue;  // on its way up or down, for ever
     const int processes = machine.running(path);
     const bool running = task.status->state == TaskState::running && task.status->desired == DesiredStatus::running;
@@ -122,9 +143,12 @@ void Checker::at_the_end(const agent_simulated::Machine& machine, TimeMs now_ms)
   for (const auto& [path, task] : tasks_)
     if (task.status && task.status->state == TaskState::stopped && now_ms - task.status->stopped_at_ms > 3'600'000)
       violated("STOPPED for more than an hour and still there: " + path);
-  for (const auto& [name, service] : services_)
-    if (service.spec && service.spec->deleted_at_ms != 0 && (!service.status || service.status->status != "INACTIVE"))
-      violated(name + " was deleted and is not INACTIVE");
+  for (const auto& [name, service] : services_) {
+    if (!service.spec || service.spec->deleted_at_ms == 0) continue;
+    if (!service.status || service.status->status != "INACTIVE") violated(name + " was deleted and is not INACTIVE");
+    if (service.status && now_ms - service.status->inactive_at_ms > 3'600'000)
+      violated(name + " is INACTIVE for more than an hour and still there");
+  }
 }
 
 }  // namespace berth::sim

@@ -14,7 +14,10 @@ namespace {
 
 constexpr TimeMs kBegan = 1'700'000'000'000;
 constexpr size_t kStoryMax = 400;
-constexpr int kRoundsAtOneMomentMax = 500;  // a system that never stops writing is not at rest
+// A system that never stops writing is not at rest. A restart looks at every task, three a round at the least, and several
+// restarts may fall into one moment.
+constexpr int kRoundsAtOneMomentMax = 500;
+constexpr int kRoundsOfATaskMax = 8;
 constexpr agent_simulated::Conduct kGoodConduct{
     .pull = {0, 3000}, .start = {0, 300}, .end = {0, 2000}, .release = {0, 500}};
 
@@ -24,13 +27,16 @@ Simulation::Daemon::Daemon(Simulation& simulation, state::MemoryStore::Image ima
     : store(std::move(image)),
       for_control(
           store, Author::control, [&simulation](const std::string& what) { simulation.violated(what); },
-          [&simulation] { return !simulation.calm_ && simulation.random_.below(200) == 0; }),
+          [&simulation] { return !simulation.calm_ && simulation.random_.below(200) == 0; },
+          [this, &simulation](const auto& applied, state::Revision at) { simulation.promise(*this, applied, at); }),
       for_agent(
           store, Author::agent, [&simulation](const std::string& what) { simulation.violated(what); },
-          [] { return false; }),
+          [] { return false; },
+          [this, &simulation](const auto& applied, state::Revision at) { simulation.promise(*this, applied, at); }),
       for_user(
           store, Author::user, [&simulation](const std::string& what) { simulation.violated(what); },
-          [] { return false; }),
+          [] { return false; },
+          [this, &simulation](const auto& applied, state::Revision at) { simulation.promise(*this, applied, at); }),
       index(store) {
   simulation.checker_.attach(store);
   loop = std::make_unique<control::Loop>(for_control, index, simulation.random_, simulation.settings());
@@ -44,7 +50,7 @@ Simulation::Simulation(uint64_t seed, Planted planted, std::map<std::string, int
       rare_(rare),
       began_(kBegan),
       now_(kBegan),
-      memory_mib_(random_.chance(20) ? kTaskMemoryMib * 8 : kTaskMemoryMib * 1000),
+      memory_mib_(kTaskMemoryMib * (random_.chance(20) ? 2 + static_cast<int64_t>(random_.below(7)) : 1000)),
       machine_(random_, {}),
       checker_([this](const std::string& what) { violated(what); }),
       workload_(random_, [this](const std::string& what) { say(what); }) {
@@ -99,6 +105,33 @@ void Simulation::violated(const std::string& what) {
 void Simulation::restart(state::MemoryStore::Image image) {
   daemon_.reset();
   daemon_ = std::make_unique<Daemon>(*this, std::move(image));
+  keep_promises();
+}
+
+// What a caller has been told is durable must be there after every restart, or be what a later write has made of it.
+void Simulation::promise(Daemon& daemon, const state::Transaction& applied, state::Revision at) {
+  std::vector<std::string> written;
+  for (const state::Write& write : applied.writes) {
+    if (write.value)
+      written.push_back(write.key);
+    else
+      promised_.erase(write.key);  // a promise to erase is none that a restart can be held to
+  }
+  if (applied.durability != state::Durability::acknowledged) return;
+  const auto told = [this, written = std::move(written), at](bool durable) {
+    if (!durable) return;
+    for (const std::string& key : written) promised_[key] = std::max(promised_[key], at);
+  };
+  if (planted_.answers_before_durable) return told(true);
+  daemon.store.when_durable(at, told);
+}
+
+void Simulation::keep_promises() {
+  for (const auto& [key, revision] : promised_) {
+    const auto entry = daemon_->store.get(key);
+    if (!entry || entry->mod_revision < revision)
+      return violated(fmt::format("an acknowledged write is lost: {} of revision {}", key, revision));
+  }
 }
 
 void Simulation::kill(bool power_loss) {
@@ -152,8 +185,8 @@ void Simulation::pass_time(int64_t ms) {
     const bool quiet =
         daemon_->store.head() == before && !daemon_->store.something_queued() && !(next && *next <= now_);
     if (!quiet) {
-      if (++at_this_moment > kRoundsAtOneMomentMax)
-        return violated(fmt::format("no rest within {} rounds at one moment", kRoundsAtOneMomentMax));
+      if (++at_this_moment > kRoundsAtOneMomentMax + kRoundsOfATaskMax * static_cast<int>(checker_.tasks()))
+        return violated(fmt::format("no rest within {} rounds at one moment", at_this_moment));
       continue;
     }
     if (now_ >= until) return;
@@ -200,6 +233,11 @@ void Simulation::trouble() {
 
 void Simulation::calm() {
   if (failed()) return;
+  if (random_.chance(20)) {  // what was asked last is lost, and control has to find that out
+    fail_commits();
+    workload_.step(daemon_->for_user, now_);
+    settle();
+  }
   say("calm");
   calm_ = true;
   machine_.set_conduct(kGoodConduct);
@@ -208,6 +246,8 @@ void Simulation::calm() {
   settle();
   if (random_.chance(30)) kill(false);  // not always: a restart heals what a failed commit has left behind
   daemon_->agent->set_faults(faults());
+  pass_time(20'000);
+  if (random_.chance(50) && machine_.turn_unhealthy(now_)) say("all checks turn bad");
   pass_time(kRestMs);
   if (!failed()) checker_.at_rest(machine_, now_, memory_mib_);
 }

@@ -36,6 +36,7 @@ struct Planted {
   control::lifecycle::PlantedBug lifecycle = control::lifecycle::PlantedBug::none;
   control::deployment::PlantedBug deployment = control::deployment::PlantedBug::none;
   agent_simulated::PlantedBug agent = agent_simulated::PlantedBug::none;
+  bool answers_before_durable = false;  // callers are told as soon as a write is applied
 };
 
 struct Outcome {
@@ -73,6 +74,8 @@ class Simulation final : private RareBranches {
   std::optional<TimeMs> round();
   void control_pass(std::optional<TimeMs>& next);
   void settle();
+  void promise(Daemon& daemon, const state::Transaction& applied, state::Revision at);
+  void keep_promises();
   void pass_time(int64_t ms);
   void say(const std::string& what);
   void violated(const std::string& what);
@@ -90,6 +93,8 @@ class Simulation final : private RareBranches {
   int64_t memory_mib_;
   Outcome outcome_;
   std::deque<std::string> story_;
+  std::map<std::string, state::Revision>
+      promised_;  // keys that a caller was told of, and the revision that it was told
   agent_simulated::Machine machine_;
   Checker checker_;
   Workload workload_;

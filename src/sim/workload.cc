@@ -90,6 +90,19 @@ void apply(state::Store& store, state::Transaction transaction) {
 
 }  // namespace
 
+bool never_runs(int64_t revision) {
+  switch (static_cast<App>(revision)) {
+    case App::crashes:
+    case App::pull_fails:
+    case App::start_fails:
+    case App::out_of_memory:
+    case App::not_served:
+    case App::success_never:
+    case App::healthy_late: return true;
+    default: return false;
+  }
+}
+
 void Workload::prepare(state::Store& store) {
   state::Transaction transaction;
   records::Cluster cluster;

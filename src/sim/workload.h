@@ -41,6 +41,9 @@ enum class App : int64_t {
 };
 inline bool is_good(int64_t revision) { return revision <= static_cast<int64_t>(App::last_good); }
 
+// Tasks of these never stay up long enough to end a row of failures.
+bool never_runs(int64_t revision);
+
 class Workload {
  public:
   // `say` is told what the user does, for the story.

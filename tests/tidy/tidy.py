@@ -64,6 +64,11 @@ def problems():
         waits = re.findall(r"(?:^.*\n)?.*\b(?:sleep_for|usleep|(?<!bool )sleep)\s*\(.*", text, re.M)
         if any("No event" not in line and "->sleep(" not in line for line in waits):
             yield f"{name}: waits by the clock; wait on the event instead, or say why there is none (\"No event: …\")"
+    simulator = (src / "sim/sim_test.cc").read_text()
+    for path in sorted((src / "control").rglob("*.cc")) + sorted((src / "agent_simulated").glob("*.cc")):
+        for branch in re.findall(r'\b(?:note|rare)\((?:[\w.]+, )?"([^"]+)"', path.read_text()):
+            if f'"{branch}"' not in simulator:
+                yield f'{path.relative_to(src)}: the rare branch "{branch}" is not among those that sim_test asks for'
     for readme in sorted(p for p in src.iterdir() if p.is_dir()):
         if not (readme / "README.md").exists():
             yield f"{readme.name}/: has no README.md"

@@ -142,7 +142,6 @@ bool Reconcile::may_start() {
     return false;
   }
   if (!service_.target_definition) {
-    note("definition of a service is gone");
     events_.tell_once(fmt::format("was unable to place a task. Reason: the task definition {}:{} does not exist.",
                                   revision.family, revision.revision),
                       settings_.event_repeat_ms);

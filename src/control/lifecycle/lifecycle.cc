@@ -90,19 +90,14 @@ class Decision {
 
   // From order=run to RUNNING, and as long as it runs.
   void advance() {
-    if (!task_.definition) {  // DeleteTaskDefinitions waits for tasks, so only a store that lost it gets here
-      note("definition lost while running");
+    if (!task_.definition)  // it is kept for as long as a task names it, so only a store that lost it gets here
       return stop(StopCode::task_failed_to_start, "ResourceInitializationError: its task definition is gone");
-    }
     if (!observed_->failure.empty()) return stop_for_failure(observed_->failure);
     const Containers containers(*task_.definition, status_, *observed_);
     reach_running(containers);
     for (const ContainerDefinition& container : task_.definition->containers)
       if (container.essential && containers.over(container)) return stop_for_exit(containers, container);
-    if (observed_->stopped) {
-      note("agent stopped a task without saying why");
-      return stop_for_failure("TaskVanishedError: the agent found nothing of the task running");
-    }
+    if (observed_->stopped) return stop_for_failure("TaskVanishedError: the agent found nothing of the task running");
     order_starts(containers);
     if (status_.desired == DesiredStatus::running) status_.health = health::of_task(*task_.definition, *observed_);
   }
@@ -211,7 +206,7 @@ class Decision {
     if (status_.state == TaskState::stopped) plan.wake_at_ms = status_.stopped_at_ms + settings_.stopped_kept_ms;
     const bool first = !task_.status;
     if (!first && status_ == *task_.status) return plan;
-    ++status_.version;
+    if (first || settings_.bug != PlantedBug::version_stands_still) ++status_.version;
     plan.status = std::move(status_);
     return plan;
   }

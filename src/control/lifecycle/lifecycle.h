@@ -35,6 +35,7 @@ enum class PlantedBug {
   forget_to_stop,              // decides STOPPED, never orders the agent to stop
   restart_without_end,         // a container of a restart policy restarts at once, however short it ran
   ignore_dependencies,         // starts every container at once
+  version_stands_still,        // changes keep the version that was
 };
 
 struct Settings {
