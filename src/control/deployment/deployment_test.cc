@@ -309,6 +309,14 @@ TEST_F(DeploymentTest, AnUnhealthyTaskGivesItsMemoryToItsReplacement) {
   EXPECT_EQ(decide().starts.size(), 1u);
 }
 
+TEST_F(DeploymentTest, AnUnhealthyTaskIsReplacedAlsoBeforeItRuns) {
+  spec.desired_count = 2;
+  spec.deployment = {100, 100, false, false};
+  tasks("hp", "");
+  summaries[1].health = Health::unhealthy;  // the rest of it waits for a container to be HEALTHY
+  EXPECT_EQ(stops(decide(), kNew), 1);
+}
+
 TEST_F(DeploymentTest, GracePeriodKeepsTheUnhealthy) {
   spec.desired_count = 1;
   spec.health_check_grace_period_s = 100;

@@ -37,10 +37,12 @@ bool Reconcile::is_healthy(const ServiceTask& of, bool current) {
   return false;
 }
 
+// Also before it runs: a container that waits for one to be HEALTHY would wait for ever for one that is not.
 bool Reconcile::is_unhealthy(const ServiceTask& of) {
   const TaskSummary& task = *of.summary;
-  if (task.state != TaskState::running || task.health != Health::unhealthy) return false;
-  const TimeMs from = task.started_at_ms + int64_t{service_.spec.health_check_grace_period_s} * 1000;
+  if (task.state > TaskState::running || task.health != Health::unhealthy) return false;
+  const TimeMs started_at = task.started_at_ms != 0 ? task.started_at_ms : task.created_at_ms;
+  const TimeMs from = started_at + int64_t{service_.spec.health_check_grace_period_s} * 1000;
   if (now_ >= from) return true;
   note("unhealthy within its grace period");
   wake_at(from);
