@@ -5,8 +5,8 @@
 #include <condition_variable>
 #include <functional>
 #include <memory>
-#include <ostream>
 #include <mutex>
+#include <ostream>
 #include <string>
 #include <vector>
 

@@ -83,8 +83,8 @@ struct Plan {
 
   template <class Archive>
   void fields(Archive& a) {
-    a(task_id, instance, runtime_path, runtime_root, cgroup_root, cgroup_mode, memory_limit_bytes, cpu_shares, cpu_quota_us,
-      processes_max, containers, network_namespace, image_volumes);
+    a(task_id, instance, runtime_path, runtime_root, cgroup_root, cgroup_mode, memory_limit_bytes, cpu_shares,
+      cpu_quota_us, processes_max, containers, network_namespace, image_volumes);
   }
 };
 

@@ -136,8 +136,7 @@ Result<void> HostMachine::write_files(const Launch& launch) {
        {std::pair<const char*, std::string>{"hosts", dataplane::render_hosts(launch.address, region)},
         {"hostname", dataplane::render_hostname(launch.address, region)},
         {"resolv.conf", dataplane::render_resolv_conf(launch.net.resolvers, region)}})
-    if (auto written = replace_file(network + "/" + file, text, Durable::no, 0644); !written)
-      return written;
+    if (auto written = replace_file(network + "/" + file, text, Durable::no, 0644); !written) return written;
   return replace_file(directory + "/observed", launch.observed, Durable::no);
 }
 

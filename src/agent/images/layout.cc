@@ -58,7 +58,8 @@ Result<void> Layout::prepare() const {
     if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return fail(errno, "make directory " + path);
   }
   if (::access((directory_ + "/oci/oci-layout").c_str(), F_OK) != 0) {
-    if (auto written = replace_file(directory_ + "/oci/oci-layout", "{\"imageLayoutVersion\":\"1.0.0\"}\n", Durable::yes);
+    if (auto written =
+            replace_file(directory_ + "/oci/oci-layout", "{\"imageLayoutVersion\":\"1.0.0\"}\n", Durable::yes);
         !written) {
       return written;
     }

@@ -15,10 +15,10 @@
 #include "agent/network/doctor.h"
 #include "agent/network/file_watch.h"
 #include "agent/network/instance.h"
-#include "base/files.h"
 #include "agent/network/netlink.h"
 #include "agent/network/serial_thread.h"
 #include "agent/network/vpc.h"
+#include "base/files.h"
 
 namespace berth::network {
 namespace {

@@ -45,7 +45,7 @@ std::vector<m::ClusterSetting> to_settings(const Settings& settings) {
 ApiResult<void> check_settings(const Settings& settings) {
   for (const auto& [name, value] : settings) {
     const auto rule = std::find_if(kClusterSettings.begin(), kClusterSettings.end(),
-                                   [&](const auto& known) { return known.first == name; });
+                                   [&name = name](const auto& known) { return known.first == name; });
     if (rule == kClusterSettings.end()) return invalid_parameter("Invalid setting 'name'");
     if (!is_one_of(rule->second, value)) return invalid_parameter("Invalid setting 'value'");
   }

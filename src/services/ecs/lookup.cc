@@ -22,8 +22,8 @@ void count(TaskCounts& counts, const records::TaskSummary& task) {
 // change of it is no conflict with what a user asks, so no transaction remembers what was seen.
 Service with_status(const Context& context, records::keys::ServicePath path,
                     std::shared_ptr<const records::ServiceSpec> spec) {
-  auto status = records::get<records::ServiceStatus>(
-      context.store, records::keys::service(records::keys::kServiceStatus, path));
+  auto status =
+      records::get<records::ServiceStatus>(context.store, records::keys::service(records::keys::kServiceStatus, path));
   if (status && status->incarnation != spec->incarnation) status = nullptr;
   return {std::move(path), std::move(spec), std::move(status)};
 }

@@ -47,7 +47,8 @@ ApiResult<void> check_tags(const records::Tags& tags, std::string_view error_typ
 
 records::Tags merge_tags(records::Tags under, const records::Tags& over) {
   for (const auto& [key, value] : over) {
-    const auto at = std::find_if(under.begin(), under.end(), [&](const auto& tag) { return tag.first == key; });
+    const auto at =
+        std::find_if(under.begin(), under.end(), [&key = key](const auto& tag) { return tag.first == key; });
     if (at == under.end())
       under.emplace_back(key, value);
     else

@@ -30,7 +30,8 @@ ApiResult<records::Tags> merge(const records::Tags& present, const model::String
     if (key.starts_with("aws:")) {
       return invalid_parameter(fmt::format("Tag keys cannot start with aws: (tag key '{}').", key));
     }
-    const auto found = std::find_if(tags.begin(), tags.end(), [&](const auto& tag) { return tag.first == key; });
+    const auto found =
+        std::find_if(tags.begin(), tags.end(), [&key = key](const auto& tag) { return tag.first == key; });
     if (found != tags.end()) {
       found->second = value;
     } else {
