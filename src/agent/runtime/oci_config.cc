@@ -309,12 +309,11 @@ Result<int> signal_number(const std::string& text) {
     const auto [at, error] = std::from_chars(begin, name.data() + name.size(), offset);
     if (error != std::errc() || at != name.data() + name.size()) return fail("unknown signal " + text);
     name.resize(sign);
-    if (!name.starts_with("RT")) return fail("unknown signal " + text);
+    if (!name.starts_with("RT") || offset < -30 || offset > 30) return fail("unknown signal " + text);
   }
   for (const auto& [known, value] : kSignals) {
-    if (known == name && value + offset >= value - 30 && value + offset >= 1 && value + offset <= 64) {
-      return value + offset;
-    }
+    const bool real_time = value + offset >= 34 && value + offset <= 64;
+    if (known == name && (offset == 0 || real_time)) return value + offset;
   }
   return fail("unknown signal " + text);
 }

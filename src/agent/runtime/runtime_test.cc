@@ -137,7 +137,8 @@ TEST(Signals, NamesAndNumbers) {
   EXPECT_EQ(*signal_number("9"), 9);
   EXPECT_EQ(*signal_number("SIGRTMIN+3"), 37);
   EXPECT_EQ(*signal_number("RTMAX-1"), 63);
-  for (const char* wrong : {"0", "65", "SIGNOPE", "TERM+1", "RTMIN+31", "RTMAX+1", "15x", "-1"}) {
+  for (const char* wrong : {"0", "65", "SIGNOPE", "TERM+1", "RTMIN+31", "RTMAX+1", "RTMAX-31", "15x", "-1",
+                            "RTMIN+2147483647", "RTMAX-2147483648"}) {
     EXPECT_FALSE(signal_number(wrong)) << wrong;
   }
 }
