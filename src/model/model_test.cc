@@ -15,7 +15,6 @@
 #include "model/logs/group.h"
 #include "model/logs/operations.h"
 #include "model/logs/tag.h"
-#include "model/paging.h"
 #include "model/sts/operations.h"
 #include "model/validate.h"
 
@@ -302,46 +301,6 @@ TEST(Pattern, MatchesTheWholeText) {
   EXPECT_TRUE(matches(*arn, "arn:aws:logs:eu-central-1:123456789012:log-group:a"));
   EXPECT_FALSE(matches(*arn, "a b"));
   EXPECT_TRUE(matches(*arn, ""));
-}
-
-class Paging : public testing::Test {
- protected:
-  const PageTokens tokens_{std::string(32, 'k')};
-  const Caller caller_{"123456789012", "eu-central-1", "arn", "AKID"};
-  ecs::ListTasksRequest input_{.cluster = "c", .max_results = 10};
-};
-
-TEST_F(Paging, TokensComeBack) {
-  const std::string token = tokens_.seal(ecs::kListTasks, caller_, input_, "cursor\0x");
-  input_.next_token = token;
-  input_.max_results = 20;
-  EXPECT_EQ(tokens_.open(ecs::kListTasks, caller_, input_, token), std::string("cursor\0x"));
-  EXPECT_EQ(PageTokens(std::string(32, 'k')).open(ecs::kListTasks, caller_, input_, token), "cursor");
-}
-
-TEST_F(Paging, OfAnotherQuestionAreRefused) {
-  const std::string token = tokens_.seal(ecs::kListTasks, caller_, input_, "cursor");
-  EXPECT_FALSE(tokens_.open(ecs::kListServices, caller_, ecs::ListServicesRequest{.cluster = "c"}, token));
-  EXPECT_FALSE(tokens_.open(ecs::kListTasks, Caller{"123456789012", "us-east-1", "arn", "AKID"}, input_, token));
-  ecs::ListTasksRequest other = input_;
-  other.family = "f";
-  EXPECT_FALSE(tokens_.open(ecs::kListTasks, caller_, other, token));
-  EXPECT_FALSE(PageTokens("other").open(ecs::kListTasks, caller_, input_, token));
-}
-
-TEST_F(Paging, AnyChangeIsNoticed) {
-  const std::string token = tokens_.seal(ecs::kListTasks, caller_, input_, "cursor");
-  for (size_t i = 0; i < token.size(); ++i) {
-    std::string changed = token;
-    changed[i] = changed[i] == 'A' ? 'B' : 'A';
-    if (const auto opened = tokens_.open(ecs::kListTasks, caller_, input_, changed)) {
-      // The last character's unused bits say nothing.
-      EXPECT_EQ(*opened, "cursor");
-      EXPECT_GE(i + 3, token.size());
-    }
-  }
-  for (const char* text : {"", "x", "!!!!", "AAAA"}) EXPECT_FALSE(tokens_.open(ecs::kListTasks, caller_, input_, text));
-  EXPECT_FALSE(tokens_.open(ecs::kListTasks, caller_, input_, std::string(100'000, 'A')));
 }
 
 TEST(Compatibility, PageIsCurrent) {
