@@ -14,6 +14,7 @@
 
 #include <cerrno>
 
+#include "base/hash.h"
 #include "supervisor/host.h"
 #include "supervisor/spawn.h"
 #include "taskdir/cgroups.h"
@@ -31,11 +32,8 @@ char message_buffer[taskdir::kMessageBytesMax + 1];
 
 // The writer's identity in the log store: the same for every attempt of one container, another for another task.
 uint64_t log_writer_id(const std::string& task_id, const std::string& container) {
-  uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
-  for (const std::string* text : {&task_id, &container}) {
-    for (unsigned char c : *text) hash = (hash ^ c) * 0x100000001b3;
-    hash = (hash ^ 0xff) * 0x100000001b3;
-  }
+  constexpr std::string_view kEnd = "\xff";  // in no name
+  const uint64_t hash = fnv1a(kEnd, fnv1a(container, fnv1a(kEnd, fnv1a(task_id))));
   return hash & ((uint64_t{1} << 48) - 1);
 }
 

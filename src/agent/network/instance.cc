@@ -13,6 +13,7 @@
 
 #include "agent/network/namespaces.h"
 #include "base/files.h"
+#include "base/hash.h"
 #include "base/random.h"
 
 namespace berth::network {
@@ -46,8 +47,7 @@ std::string owner_text(const std::string& state_directory, const std::string& id
 }  // namespace
 
 uint64_t name_hash(std::string_view text) {
-  uint64_t hash = 14695981039346656037u;
-  for (unsigned char c : text) hash = (hash ^ c) * 1099511628211u;
+  uint64_t hash = fnv1a(text);
   // FNV's last bytes reach its high bits late; splitmix64's finish spreads them.
   hash = (hash ^ hash >> 30) * 0xbf58476d1ce4e5b9u;
   hash = (hash ^ hash >> 27) * 0x94d049bb133111ebu;

@@ -70,7 +70,7 @@ std::vector<VpcRecord> read_vpc_records(const Instance& instance);
 Result<Fd> lock_file(const std::string& path, bool wait);
 bool locked(const std::string& path);  // by somebody; takes nothing itself
 
-// FNV-1a: for names that must be short, not for secrets.
+// For names that must be short, not for secrets.
 uint64_t name_hash(std::string_view text);
 
 // Ids become file names: letters, digits and '-', at most 64.

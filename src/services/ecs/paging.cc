@@ -2,19 +2,13 @@
 
 #include <fmt/format.h>
 
+#include "base/hash.h"
 #include "services/ecs/errors.h"
 
 namespace berth::services::ecs {
 namespace {
 
 constexpr std::string_view kVersion = "1";
-
-// FNV-1a: a token is no secret and no authority, it only must not be mistaken for another query's.
-uint64_t digest(std::string_view text) {
-  uint64_t hash = 14695981039346656037u;
-  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
-  return hash;
-}
 
 std::string to_hex(std::string_view bytes) {
   std::string out;
@@ -34,7 +28,8 @@ std::optional<std::string> from_hex(std::string_view text) {
   return out;
 }
 
-std::string head(std::string_view query) { return fmt::format("{}{:016x}", kVersion, digest(query)); }
+// A token is no secret and no authority, it only must not be mistaken for another query's.
+std::string head(std::string_view query) { return fmt::format("{}{:016x}", kVersion, fnv1a(query)); }
 
 }  // namespace
 

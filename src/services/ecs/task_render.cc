@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/hash.h"
 #include "base/random.h"
 #include "records/names.h"
 #include "services/ecs/kept.h"
@@ -20,10 +21,7 @@ constexpr const char* kArchitecture = "x86_64";
 
 // A container has no identity of its own in the records: its uuid follows from the task's id and its name.
 std::string container_arn(const TaskView& task, const std::string& name) {
-  uint64_t seed = 14695981039346656037u;
-  for (const std::string* part : {&task.path.id, &name})
-    for (const char c : *part) seed = (seed ^ static_cast<unsigned char>(c)) * 1099511628211u;
-  Prng random(seed);
+  Prng random(fnv1a(name, fnv1a(task.path.id)));
   const auto& scope = task.path.scope;
   return fmt::format("arn:aws:ecs:{}:{}:container/{}/{}/{}", scope.region, scope.account, task.path.cluster,
                      task.path.id, new_uuid(random));

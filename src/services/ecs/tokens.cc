@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/hash.h"
 #include "services/ecs/errors.h"
 
 namespace berth::services::ecs {
@@ -14,11 +15,7 @@ ApiResult<void> check_token(const std::optional<std::string>& token, size_t leng
   return {};
 }
 
-std::string text_hash(std::string_view text) {
-  uint64_t hash = 14695981039346656037u;
-  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
-  return fmt::format("{:016x}-{}", hash, text.size());
-}
+std::string text_hash(std::string_view text) { return fmt::format("{:016x}-{}", fnv1a(text), text.size()); }
 
 ApiResult<TokenPtr> use_token(Work& work, std::string_view operation, const std::string& token,
                               const std::string& hash) {

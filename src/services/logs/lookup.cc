@@ -4,19 +4,14 @@
 
 #include <limits>
 
+#include "base/hash.h"
+
 namespace berth::services::logs {
 namespace {
 
 constexpr std::string_view kDeletedPrefix = "logs/deleted/";
 constexpr size_t kSweptMax = 64;
 constexpr TimeMs kDayMs = 24 * 60 * 60 * 1000;
-
-// FNV-1a: a token is no secret and no authority, it only must not be mistaken for another question's.
-uint64_t digest(std::string_view text) {
-  uint64_t hash = 14695981039346656037u;
-  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
-  return hash;
-}
 
 }  // namespace
 
@@ -91,8 +86,9 @@ TimeMs expiry_ms(const records::LogGroup& group, TimeMs now_ms) {
   return group.retention_days == 0 ? std::numeric_limits<TimeMs>::min() : now_ms - group.retention_days * kDayMs;
 }
 
+// A token is no secret and no authority, it only must not be mistaken for another question's.
 std::string page_token(std::string_view question, std::string_view last) {
-  std::string token = fmt::format("{:016x}", digest(question));
+  std::string token = fmt::format("{:016x}", fnv1a(question));
   for (const char c : last) fmt::format_to(std::back_inserter(token), "{:02x}", static_cast<unsigned char>(c));
   return token;
 }
