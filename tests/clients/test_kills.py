@@ -74,23 +74,29 @@ class Killer:
             try:
                 self.churn.connect()
                 self.churn.check_acknowledged()
-                self._live(point, loading)
+                cut_off = not self._live(point, loading)
             except CUT_OFF:
                 self.churn.cut_off += 1
+                cut_off = True
+            if cut_off:
+                self.world.process.wait(10)  # its connections end a moment before it does
         self._die(point)
         if loading:
             loading.join(20)
             assert not loading.is_alive(), "berth image load hangs on a daemon that is dead"
 
     def _live(self, point, loading):
+        """False: an answer was cut off, so that the daemon is dying."""
         end = time.monotonic() + (PATIENCE_SECONDS if point else self.random.uniform(0, 0.8))
         while self.world.alive() and time.monotonic() < end:
             if not self.churn.step():
-                break
-        if loading and self.world.alive():
+                return False
+        if loading:
             loading.join(PATIENCE_SECONDS)
+        return True
 
     def _load_image(self):
+        assert self.layouts, f"images enough for each point were loaded, and the daemon lived on: {self.hits}"
         layout, name = self.layouts.pop(), f"loaded-{len(self.loaded)}"
         self.loaded[name] = False
 
