@@ -1,7 +1,9 @@
 // How a task starts, goes on without its daemon, and ends, with real containers.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -300,6 +302,23 @@ TEST_F(SuperviseHostTest, ADamagedJournalEndsItsTaskWithAReason) {
     EXPECT_EQ(gone_[task], "the journal of the task's supervisor is damaged");
     EXPECT_FALSE(is_alive(started.pid));
   }
+}
+
+// The lock alone tells of it, while it has not written yet who it is: taken for one that never began, its task would be
+// launched again beside it.
+TEST_F(SuperviseHostTest, ASupervisorThatHasJustTakenItsTaskIsWaitedFor) {
+  supervisors_.reset();
+  const std::string task = new_task_id(), path = directory_ + "/tasks/" + task;
+  std::filesystem::create_directories(path);
+  std::ofstream(path + "/plan") << taskdir::encode_plan(plan_of(task, {container("main", "")}));
+  Fd lock(::open((path + "/plan").c_str(), O_RDONLY | O_CLOEXEC));
+  ASSERT_EQ(::flock(lock.get(), LOCK_EX), 0);
+  const auto report = restart_daemon();
+  EXPECT_EQ(report.running, 1u);
+  EXPECT_EQ(report.never_begun, 0u);
+  EXPECT_TRUE(std::filesystem::exists(path + "/plan"));
+  lock.reset();  // it dies before it has said a word
+  EXPECT_TRUE(await_gone(task));
 }
 
 TEST_F(SuperviseHostTest, DirectoriesThatAreNotUnderstoodAreSetAside) {
