@@ -1,4 +1,4 @@
-# What reads the API from the network. One instrumented library of it for all four targets.
+# What reads the API from the network. One instrumented library of it for these targets and those of services.cmake.
 if(BERTH_FUZZ)
   foreach(folder base model sigv4 wire)
     file(GLOB_RECURSE found CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${folder}/*.cc)
