@@ -110,6 +110,21 @@ aws_v2() {
   "$root/scripts/awscli2"
 }
 
+# What in a person's environment leads the AWS CLI elsewhere than a profile says, as commands that put it right.
+leads_elsewhere() {
+  local name
+  for name in "${!AWS_ENDPOINT_URL@}"; do say "unset $name    # it would outrank the profile's endpoint"; done
+  [ -z "${HTTP_PROXY:-}${http_proxy:-}" ] || [[ ",${NO_PROXY:-${no_proxy:-}}," == *",127.0.0.1,"* ]] ||
+    say "export NO_PROXY=127.0.0.1\${NO_PROXY:+,\$NO_PROXY} no_proxy=127.0.0.1\${no_proxy:+,\$no_proxy}    # no proxy leads to this machine"
+}
+
+# The person's own AWS files, where the environment names them: sudo does not hand it on.
+berth_configure() {
+  as_root env ${AWS_CONFIG_FILE:+"AWS_CONFIG_FILE=$AWS_CONFIG_FILE"} \
+    ${AWS_SHARED_CREDENTIALS_FILE:+"AWS_SHARED_CREDENTIALS_FILE=$AWS_SHARED_CREDENTIALS_FILE"} \
+    "$berth" configure "$@"
+}
+
 # The address of the platform's running task, or nothing.
 platform_address() {
   as_root "$berth" ps --json 2>/dev/null | python3 -c '

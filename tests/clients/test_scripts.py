@@ -2,6 +2,7 @@
 import os
 import pty
 import signal
+import subprocess
 import time
 
 from berth_world import REPOSITORY, eventually, process_alive
@@ -34,3 +35,17 @@ step "Working" sh -c 'echo $$ >{new_directory}/pid; exec sleep 1000'
         time.sleep(0.2)
         os.close(terminal)
         os.waitpid(shell, 0)
+
+
+def test_an_environment_that_leads_the_aws_cli_elsewhere_is_put_right():
+    def hints(**environment):
+        done = subprocess.run(["bash", "-c", f". {REPOSITORY}/scripts/lib.sh; leads_elsewhere; eval \"$(leads_elsewhere)\"; echo --; leads_elsewhere"],
+                              capture_output=True, text=True, check=True, env={"PATH": os.environ["PATH"], **environment})
+        first, second = done.stdout.split("--\n")
+        assert second == "", "what it says helps"
+        return [line.split("    #")[0] for line in first.splitlines()]
+
+    assert hints() == []
+    assert hints(AWS_ENDPOINT_URL="http://x", AWS_ENDPOINT_URL_ECS="http://y") == ["unset AWS_ENDPOINT_URL", "unset AWS_ENDPOINT_URL_ECS"]
+    assert len(hints(http_proxy="http://proxy:3128", no_proxy="example.com")) == 1
+    assert hints(http_proxy="http://proxy:3128", no_proxy="localhost,127.0.0.1") == []
