@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <fmt/format.h>
 
 #include <cerrno>
@@ -63,9 +64,17 @@ int output_lost(int reason) {
   return berth::cli::complain(fmt::format("standard output cannot be written: {}", std::strerror(reason)));
 }
 
+// A standard stream that is not open would be the first file that we open (a lock, a database), and what we print would be
+// written into it. In its place comes one that can be neither read nor written.
+void hold_standard_streams() {
+  for (int fd = 0; fd <= 2; ++fd)
+    if (::fcntl(fd, F_GETFD) < 0) ::open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY);  // takes the lowest: fd
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  hold_standard_streams();
   const std::vector<std::string> words(argv + 1, argv + argc);
   // What the daemon has to say after its ready line goes to its log.
   if (!words.empty() && words.front() == "serve") return serve(words);

@@ -545,6 +545,21 @@ def test_output_that_cannot_be_written_is_a_failure(own_simulated):
         assert done.stderr == "berth: standard output cannot be written: No space left on device\n"
 
 
+def test_closed_standard_streams_are_no_files_of_ours(new_directory):
+    """As some supervisors start programs: what is printed must not land in whatever file is opened first."""
+    state = new_directory / "state"
+    process = subprocess.Popen(["sh", "-c", 'exec "$0" "$@" <&- >&- 2>&-', program(), "serve", "--agent", "simulated", "--listen",
+                                "127.0.0.1:0", "--state", state])
+    try:
+        eventually(lambda: (state / "admin.sock").exists(), "it serves")
+        listed = subprocess.run(["sh", "-c", 'exec "$0" "$@" >&-', program(), "ps", "--state", state], capture_output=True, text=True)
+        assert (listed.returncode, listed.stderr) == (1, "berth: standard output cannot be written: Bad file descriptor\n")
+    finally:
+        process.terminate()
+        assert process.wait(timeout=20) == 0
+    assert (state / "lock").read_text().strip() == str(process.pid)
+
+
 def test_a_log_that_cannot_be_printed_is_a_failure(new_berth):
     world = new_berth()
     arn = world.run_task(world.define("long", shell("yes 0123456789 | head -n 20000; " + SERVE)))
