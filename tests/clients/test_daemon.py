@@ -464,7 +464,7 @@ def test_host_clean_of_a_directory_that_is_no_berths(needs_root, new_directory):
 
 def test_host_clean_after_the_state_directory_is_gone(new_berth):
     world = new_berth()
-    running(world, 1)
+    running(world)
     world.kill()
     name, moved = world.instance(), world.directory / "moved"
     world.state.rename(moved)
