@@ -13,18 +13,18 @@
 #include <optional>
 #include <thread>
 
+#include "admin/admin.h"
 #include "agent/network/host_objects.h"
 #include "agent/network/instance.h"
 #include "agent/network/network.h"
+#include "agent/whole/real_agent.h"
 #include "agent_simulated/agent.h"
 #include "base/log.h"
 #include "cli/arguments.h"
 #include "control/loop/loop.h"
-#include "daemon/admin.h"
-#include "daemon/api.h"
 #include "daemon/credentials.h"
-#include "daemon/real_agent.h"
 #include "daemon/vpc_networks.h"
+#include "front/api.h"
 #include "logstore/log_store.h"
 #include "records/network.h"
 #include "records/read.h"
@@ -116,26 +116,26 @@ class Daemon {
   const Options options_;
   SystemClock clock_;
   SystemRandom random_;
-  StateThread state_thread_;
+  front::StateThread state_thread_;
   std::unique_ptr<state::SqliteStore> store_;
   std::unique_ptr<records::TaskIndex> tasks_;
   std::unique_ptr<control::Loop> loop_;
   RootKeys keys_;
-  std::unique_ptr<World> world_;
+  std::unique_ptr<front::World> world_;
   std::unique_ptr<logstore::LogStore> log_store_;
   TimeMs logs_due_ms_ = 0;  // at once at start
 
   std::unique_ptr<agent_simulated::Machine> simulated_machine_;
   std::unique_ptr<agent_simulated::Agent> simulated_agent_;
-  std::unique_ptr<RealAgent> agent_;
+  std::unique_ptr<agent::RealAgent> agent_;
 
   services::Registry<model::Operation> registry_;
   wire::Dispatcher dispatcher_;
   std::unique_ptr<RootKeyLookup> key_lookup_;
   std::unique_ptr<wire::Endpoint> endpoint_;
   wire::AdminEndpoint admin_endpoint_;
-  std::unique_ptr<Api> api_;
-  std::unique_ptr<Admin> admin_;
+  std::unique_ptr<front::Api> api_;
+  std::unique_ptr<admin::Admin> admin_;
   std::unique_ptr<wire::Server> server_;
   uint16_t port_ = 0;
   std::unique_ptr<Workers> workers_;
@@ -171,8 +171,8 @@ Result<void> Daemon::prepare_state() {
   const services::Capacity capacity{
       static_cast<int64_t>(static_cast<double>(machine_memory_mib()) * options_.memory_overcommit),
       int64_t{std::thread::hardware_concurrency()} * 1024};
-  world_ = std::make_unique<World>(
-      World{*store_, *tasks_, clock_, random_, capacity, std::move(*network), options_.simulated_agent});
+  world_ = std::make_unique<front::World>(
+      front::World{*store_, *tasks_, clock_, random_, capacity, std::move(*network), options_.simulated_agent});
   state::Transaction first;
   first.durability = state::Durability::acknowledged;
   const auto vpc =
@@ -193,8 +193,8 @@ Result<void> Daemon::prepare_agent() {
     simulated_agent_ = std::make_unique<agent_simulated::Agent>(*store_, *simulated_machine_, random_);
     log_warning("the agent is simulated: the API is served whole, and nothing runs");
   } else {
-    auto agent = RealAgent::open({*store_, clock_, random_, options_.state_directory,
-                                  [this](std::function<void()> job) { state_thread_.post(std::move(job)); }});
+    auto agent = agent::RealAgent::open({*store_, clock_, random_, options_.state_directory,
+                                         [this](std::function<void()> job) { state_thread_.post(std::move(job)); }});
     if (!agent) return tl::unexpected(agent.error());
     agent_ = std::move(*agent);
   }
@@ -210,7 +210,7 @@ Result<void> Daemon::prepare_server() {
   services::sts::add_handlers(registry_);
   services::ec2::add_handlers(registry_);
   services::logs::add_handlers(registry_, *log_store_);
-  api_ = std::make_unique<Api>(*world_, state_thread_, *workers_);
+  api_ = std::make_unique<front::Api>(*world_, state_thread_, *workers_);
   api_->serve(dispatcher_, registry_);
   dispatcher_.on_batch_end([this] { state_thread_.kick(); });
 
@@ -235,17 +235,17 @@ Result<void> Daemon::prepare_server() {
     return tl::unexpected(port.error());
   }
   port_ = *port;
-  Admin::Needs needs{*world_,
-                     options_.state_directory,
-                     fmt::format("http://{}:{}", address_for_clients(options_.listen_address), port_),
-                     options_.account,
-                     options_.region,
-                     agent_ ? &agent_->images() : nullptr,
-                     state_thread_,
-                     *workers_,
-                     [this] { loop_->hold_services(); },
-                     [] { ::kill(::getpid(), SIGTERM); }};
-  admin_ = std::make_unique<Admin>(std::move(needs));
+  admin::Admin::Needs needs{*world_,
+                            options_.state_directory,
+                            fmt::format("http://{}:{}", address_for_clients(options_.listen_address), port_),
+                            options_.account,
+                            options_.region,
+                            agent_ ? &agent_->images() : nullptr,
+                            state_thread_,
+                            *workers_,
+                            [this] { loop_->hold_services(); },
+                            [] { ::kill(::getpid(), SIGTERM); }};
+  admin_ = std::make_unique<admin::Admin>(std::move(needs));
   admin_->serve(admin_endpoint_);
   return server_->listen_unix(options_.state_directory + "/admin.sock", admin_endpoint_);
 }
@@ -311,7 +311,7 @@ int Daemon::run() {
 void Daemon::clean_up() {
   if (!store_) return;  // the directory is another daemon's
   ::unlink((options_.state_directory + "/admin.sock").c_str());
-  if (options_.simulated_agent || tasks_left(*store_) > 0) return;
+  if (options_.simulated_agent || admin::tasks_left(*store_) > 0) return;
   Result<void> removed;
   if (agent_)
     removed = agent_->remove_from_host();

@@ -11,8 +11,8 @@
 #include "cli/arguments.h"
 #include "cli/commands.h"
 #include "daemon/daemon.h"
-#include "daemon/host_commands.h"
 #include "daemon/options.h"
+#include "host/commands.h"
 
 namespace {
 
@@ -50,8 +50,8 @@ int run(const std::vector<std::string>& words) {
   if (command == "ps") return berth::cli::ps(words);
   if (command == "logs") return berth::cli::logs(words);
   if (command == "image") return berth::cli::image(words);
-  if (command == "host") return berth::daemon::host(words);
-  if (command == "doctor") return berth::daemon::doctor(words);
+  if (command == "host") return berth::host::host(words);
+  if (command == "doctor") return berth::host::doctor(words);
   if (command == "--version" || command == "version") return fmt::print("berth {}\n", kVersion), 0;
   if (command == "--help" || command == "-h" || command == "help") return fmt::print("{}", kHelp), 0;
   fmt::print(stderr, "{}",

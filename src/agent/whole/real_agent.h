@@ -14,7 +14,7 @@
 #include "records/keys.h"
 #include "state/store.h"
 
-namespace berth::daemon {
+namespace berth::agent {
 
 class RealAgent {
  public:
@@ -44,7 +44,4 @@ class RealAgent {
   std::unique_ptr<Parts> parts_;
 };
 
-// Beside this program, else where Debian would install it.
-std::string program_beside(const std::string& name);
-
-}  // namespace berth::daemon
+}  // namespace berth::agent

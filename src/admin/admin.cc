@@ -1,4 +1,4 @@
-#include "daemon/admin.h"
+#include "admin/admin.h"
 
 #include <fmt/format.h>
 
@@ -12,7 +12,7 @@
 #include "records/read.h"
 #include "services/ecs/task_render.h"
 
-namespace berth::daemon {
+namespace berth::admin {
 
 using namespace records;  // NOLINT: everything here is read from records
 
@@ -87,7 +87,7 @@ void Admin::tasks(CallPtr call) {
   bool first = true;
   for (const auto& [created_at_ms, path] : paths) {
     const Caller caller{path.scope.account, path.scope.region, "", ""};
-    const auto context = context_of(needs_.world, caller, needs_.world.clock.now_ms());
+    const auto context = front::context_of(needs_.world, caller, needs_.world.clock.now_ms());
     const auto view = services::ecs::load_task(context, path);
     if (!all && view.state() == TaskState::stopped) continue;
     if (!std::exchange(first, false)) out += ",";
@@ -233,4 +233,4 @@ void Admin::look_whether_tasks_have_ended() {
   needs_.end();
 }
 
-}  // namespace berth::daemon
+}  // namespace berth::admin

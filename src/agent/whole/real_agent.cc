@@ -1,13 +1,11 @@
-#include "daemon/real_agent.h"
+#include "agent/whole/real_agent.h"
 
 #include <fmt/format.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <cerrno>
-#include <climits>
 #include <filesystem>
 #include <fstream>
 #include <set>
@@ -20,21 +18,11 @@
 #include "agent/runtime/filters.h"
 #include "agent/runtime/probe.h"
 #include "agent/supervise/supervisors.h"
+#include "base/program_beside.h"
 #include "taskdir/cgroups.h"
 #include "taskdir/paths.h"
 
-namespace berth::daemon {
-
-std::string program_beside(const std::string& name) {
-  char self[PATH_MAX];
-  const ssize_t length = ::readlink("/proc/self/exe", self, sizeof self);
-  if (length > 0) {
-    const std::string path(self, static_cast<size_t>(length));
-    const std::string beside = path.substr(0, path.rfind('/') + 1) + name;
-    if (::access(beside.c_str(), X_OK) == 0) return beside;
-  }
-  return "/usr/lib/berth/" + name;
-}
+namespace berth::agent {
 
 namespace {
 
@@ -63,13 +51,13 @@ struct RealAgent::Parts {
   runtime::Runtime runtime;
   std::unique_ptr<network::Network> network;
   std::unique_ptr<images::ImageStore> images;
-  agent::EventLoop loop;
-  std::unique_ptr<agent::Agent> agent;
-  std::unique_ptr<agent::Supervisors> supervisors;
+  EventLoop loop;
+  std::unique_ptr<Agent> agent;
+  std::unique_ptr<Supervisors> supervisors;
   runtime::Filters filters{program_beside("berth-seccomp")};
-  std::unique_ptr<agent::LaunchCgroups> cgroups;
-  std::unique_ptr<agent::HostMachine> machine;
-  std::unique_ptr<agent::Bridge> bridge;
+  std::unique_ptr<LaunchCgroups> cgroups;
+  std::unique_ptr<HostMachine> machine;
+  std::unique_ptr<Bridge> bridge;
   std::thread thread;
 };
 
@@ -99,30 +87,30 @@ Result<std::unique_ptr<RealAgent>> RealAgent::open(Needs needs) {
   parts->images = std::move(*images);
 
   Parts& p = *parts;
-  p.agent = std::make_unique<agent::Agent>(
-      p.loop, [&p](const records::keys::TaskPath& path, const records::TaskObserved& observed) {
+  p.agent =
+      std::make_unique<Agent>(p.loop, [&p](const records::keys::TaskPath& path, const records::TaskObserved& observed) {
         p.needs.on_state_thread([&p, path, observed] { p.bridge->report(path, observed); });
       });
-  agent::SupervisorsOptions options;
+  SupervisorsOptions options;
   options.tasks_directory = state + "/tasks";
   options.program = program_beside("berth-supervisor");
   options.instance = p.network->instance().name;
   options.cgroup_root = p.runtime.cgroup_root;
   options.cgroup_mode = p.runtime.cgroup_mode;
   const std::string supervisor = options.program;
-  p.supervisors = std::make_unique<agent::Supervisors>(p.loop, options, *p.agent);
-  p.cgroups = std::make_unique<agent::LaunchCgroups>(options.instance, options.cgroup_root, options.cgroup_mode,
-                                                     p.runtime.own_cgroup_procs);
-  const agent::Host host{options.instance,
-                         p.runtime.path,
-                         fmt::format("{}/runtime", p.network->instance().directory()),
-                         p.runtime.cgroup_mode,
-                         static_cast<int>(std::thread::hardware_concurrency()),
-                         p.runtime.open_files_max};
-  p.machine = std::make_unique<agent::HostMachine>(agent::HostMachine::Parts{
+  p.supervisors = std::make_unique<Supervisors>(p.loop, options, *p.agent);
+  p.cgroups = std::make_unique<LaunchCgroups>(options.instance, options.cgroup_root, options.cgroup_mode,
+                                              p.runtime.own_cgroup_procs);
+  const Host host{options.instance,
+                  p.runtime.path,
+                  fmt::format("{}/runtime", p.network->instance().directory()),
+                  p.runtime.cgroup_mode,
+                  static_cast<int>(std::thread::hardware_concurrency()),
+                  p.runtime.open_files_max};
+  p.machine = std::make_unique<HostMachine>(HostMachine::Parts{
       p.loop, *p.supervisors, *p.images, *p.network, p.needs.clock, host, state, supervisor, p.filters, *p.cgroups});
   p.agent->use(*p.machine, *p.supervisors);
-  p.bridge = std::make_unique<agent::Bridge>(p.needs.store, *p.agent, p.needs.clock, p.needs.random, state + "/logs");
+  p.bridge = std::make_unique<Bridge>(p.needs.store, *p.agent, p.needs.clock, p.needs.random, state + "/logs");
   return std::unique_ptr<RealAgent>(new RealAgent(std::move(parts)));
 }
 
@@ -154,4 +142,4 @@ Result<void> RealAgent::remove_from_host() {
   return network;
 }
 
-}  // namespace berth::daemon
+}  // namespace berth::agent

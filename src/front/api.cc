@@ -1,8 +1,8 @@
-#include "daemon/api.h"
+#include "front/api.h"
 
 #include "base/log.h"
 
-namespace berth::daemon {
+namespace berth::front {
 namespace {
 
 ApiError not_durable() {
@@ -68,4 +68,4 @@ void Api::finish(CallPtr call, services::ErasedHandled handled) {
   });
 }
 
-}  // namespace berth::daemon
+}  // namespace berth::front

@@ -18,13 +18,13 @@
 #include "agent/runtime/probe.h"
 #include "base/fd.h"
 #include "base/json.h"
+#include "base/program_beside.h"
 #include "cli/admin_client.h"
 #include "cli/arguments.h"
-#include "daemon/host_commands.h"
-#include "daemon/real_agent.h"
+#include "host/commands.h"
 #include "taskdir/cgroups.h"
 
-namespace berth::daemon {
+namespace berth::host {
 namespace {
 
 constexpr const char* kDoctorHelp = R"(Usage: berth doctor [--vpc-cidr CIDR] [--json]
@@ -169,4 +169,4 @@ int doctor(const std::vector<std::string>& argv) {
   return failed ? 1 : 0;
 }
 
-}  // namespace berth::daemon
+}  // namespace berth::host

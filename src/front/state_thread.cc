@@ -1,9 +1,9 @@
-#include "daemon/state_thread.h"
+#include "front/state_thread.h"
 
 #include <algorithm>
 #include <chrono>
 
-namespace berth::daemon {
+namespace berth::front {
 
 void StateThread::post(Job job) {
   post_quietly(std::move(job));
@@ -66,4 +66,4 @@ void StateThread::run(const Duties& duties) {
   }
 }
 
-}  // namespace berth::daemon
+}  // namespace berth::front

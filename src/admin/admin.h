@@ -10,12 +10,12 @@
 #include "agent/images/image_store.h"
 #include "base/json.h"
 #include "base/workers.h"
-#include "daemon/api.h"
-#include "daemon/state_thread.h"
+#include "front/api.h"
+#include "front/state_thread.h"
 #include "records/keys.h"
 #include "wire/admin.h"
 
-namespace berth::daemon {
+namespace berth::admin {
 
 // Tasks that are not STOPPED, of every region. State thread, or after it has ended.
 int64_t tasks_left(const state::Store& store);
@@ -23,13 +23,13 @@ int64_t tasks_left(const state::Store& store);
 class Admin {
  public:
   struct Needs {
-    World& world;
+    front::World& world;
     std::string state_directory;
     std::string endpoint;
     std::string account;
     std::string region;
     images::ImageStore* images;  // null with the simulated agent
-    StateThread& state_thread;
+    front::StateThread& state_thread;
     Workers& workers;
     std::function<void()> hold_services;  // state thread
     std::function<void()> end;            // any thread
@@ -63,4 +63,4 @@ class Admin {
   std::vector<std::pair<records::keys::TaskPath, CallPtr>> followers_;  // wait for one
 };
 
-}  // namespace berth::daemon
+}  // namespace berth::admin

@@ -13,7 +13,7 @@
 #include "base/clock.h"
 #include "base/job.h"
 
-namespace berth::daemon {
+namespace berth::front {
 
 class StateThread {
  public:
@@ -43,4 +43,4 @@ class StateThread {
   bool ending_ = false;
 };
 
-}  // namespace berth::daemon
+}  // namespace berth::front

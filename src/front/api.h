@@ -7,12 +7,12 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "base/workers.h"
-#include "daemon/state_thread.h"
+#include "front/state_thread.h"
 #include "model/descriptor.h"
 #include "services/handler.h"
 #include "wire/call.h"
 
-namespace berth::daemon {
+namespace berth::front {
 
 // What every handler is given beside its call. Borrowed; outlives the API.
 struct World {
@@ -44,4 +44,4 @@ class Api {
   Workers& workers_;
 };
 
-}  // namespace berth::daemon
+}  // namespace berth::front

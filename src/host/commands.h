@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
-namespace berth::daemon {
+namespace berth::host {
 
 int host(const std::vector<std::string>& argv);
 int doctor(const std::vector<std::string>& argv);
 
-}  // namespace berth::daemon
+}  // namespace berth::host

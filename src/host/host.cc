@@ -1,5 +1,3 @@
-#include "daemon/host_commands.h"
-
 #include <dirent.h>
 #include <fmt/format.h>
 #include <poll.h>
@@ -13,9 +11,10 @@
 #include "agent/runtime/probe.h"
 #include "base/json.h"
 #include "cli/arguments.h"
+#include "host/commands.h"
 #include "taskdir/cgroups.h"
 
-namespace berth::daemon {
+namespace berth::host {
 namespace {
 
 constexpr const char* kHostHelp = R"(Usage: berth host ls [--json]
@@ -127,4 +126,4 @@ int host(const std::vector<std::string>& argv) {
   return cli::misused("host", fmt::format("no command {}", verb));
 }
 
-}  // namespace berth::daemon
+}  // namespace berth::host
