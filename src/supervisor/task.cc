@@ -154,6 +154,7 @@ void Task::run_timers() {
     if (c.state != State::running) continue;
     c.signal_at_ms = kNever;
     kill(c.pid, SIGKILL);
+    taskdir::lift_cpu_ceiling(plan_);
     journal_.append({.kind = FactKind::stop_signalled, .container = static_cast<uint32_t>(i), .signal = SIGKILL});
   }
   for (Execution& execution : executions_) {

@@ -139,6 +139,12 @@ void forbid_swap(const Plan& plan, const std::string& path) {
   }
 }
 
+// Of either version; the other's file is not there.
+void lift_cpu_ceiling(const std::string& directory) {
+  write_file(directory + "/cpu.max", "max");
+  write_file(directory + "/cpu.cfs_quota_us", "-1");
+}
+
 int kill_tree(const std::string& directory) {
   int seen = 0;
   const std::string text = read_file(directory + "/cgroup.procs");
@@ -157,6 +163,16 @@ int kill_tree(const std::string& directory) {
     closedir(listing);
   }
   return seen;
+}
+
+void lift_ceilings_of_tree(const std::string& directory) {
+  lift_cpu_ceiling(directory);
+  if (DIR* listing = opendir(directory.c_str())) {
+    while (const dirent* entry = readdir(listing)) {
+      if (entry->d_type == DT_DIR && entry->d_name[0] != '.') lift_ceilings_of_tree(directory + "/" + entry->d_name);
+    }
+    closedir(listing);
+  }
 }
 
 int remove_tree(const std::string& directory) {
@@ -228,12 +244,22 @@ int enter_supervisors_cgroup(const Plan& plan, std::string* where) {
 
 int kill_cgroup(const std::string& root, CgroupMode mode, std::string_view path) {
   int seen = 0;
-  for (const std::string& directory : cgroup_directories(root, mode, path)) {
+  const std::vector<std::string> directories = cgroup_directories(root, mode, path);
+  for (const std::string& directory : directories) {
     // cgroup.kill (5.14) is atomic against forks; without it, callers repeat until nothing is seen.
     if (mode == CgroupMode::v2) write_file(directory + "/cgroup.kill", "1");
     seen += kill_tree(directory);
   }
+  if (seen > 0) {
+    for (const std::string& directory : directories) lift_ceilings_of_tree(directory);
+  }
   return seen;
+}
+
+void lift_cpu_ceiling(const Plan& plan) {
+  for (const std::string& directory : cgroup_directories(plan.cgroup_root, plan.cgroup_mode, task_cgroup(plan))) {
+    lift_cpu_ceiling(directory);
+  }
 }
 
 int kill_task_cgroup(const Plan& plan) { return kill_cgroup(plan.cgroup_root, plan.cgroup_mode, task_cgroup(plan)); }

@@ -28,7 +28,11 @@ int make_cgroup(const std::string& root, CgroupMode mode, std::string_view path,
 int make_task_cgroup(const Plan& plan, std::string* where);
 // Moves the calling process to berth-<instance>/supervisors. 0 or an errno.
 int enter_supervisors_cgroup(const Plan& plan, std::string* where);
-// Kills everything in the task's cgroup and below. Returns how many processes were seen; 0: it is empty.
+// For a task whose processes are killed: they need the processor to die, and thousands of them, a fork bomb's, would take
+// minutes under a small task's ceiling.
+void lift_cpu_ceiling(const Plan& plan);
+// Kills everything in the task's cgroup and below, and lifts what ceiling it had. Returns how many processes were seen; 0: it
+// is empty.
 int kill_task_cgroup(const Plan& plan);
 int kill_cgroup(const std::string& root, CgroupMode mode, std::string_view path);
 // Removes `path` and what is below. EBUSY while a process is still there, 0 where nothing is left.

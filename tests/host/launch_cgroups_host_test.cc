@@ -1,5 +1,7 @@
 // A task's cgroup before there is a task in it.
 #include <gmock/gmock.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -60,6 +62,38 @@ TEST_F(LaunchCgroupsHostTest, ATaskTakesItsOwnAndLeavesNothing) {
   EXPECT_TRUE(await_gone(task));
   EXPECT_EQ(directories_of(task), 0u);
   with_cgroups([&](agent::LaunchCgroups& cgroups) { cgroups.remove(task); });
+}
+
+TEST_F(LaunchCgroupsHostTest, LoseTheirCeilingWithTheProcessesThatAreKilledInThem) {
+  taskdir::Plan plan = plan_of(new_task_id(), {});
+  plan.cpu_quota_us = 25'000;
+  std::string where;
+  ASSERT_EQ(taskdir::make_task_cgroup(plan, &where), 0) << where;
+  const auto ceilings = [&] {
+    std::string out;
+    for (const std::string& directory :
+         taskdir::cgroup_directories(plan.cgroup_root, plan.cgroup_mode, taskdir::task_cgroup(plan)))
+      out += read_file(directory + "/cpu.max") + read_file(directory + "/cpu.cfs_quota_us");
+    return out;
+  };
+  const bool v2 = plan.cgroup_mode == taskdir::CgroupMode::v2;
+  EXPECT_EQ(taskdir::kill_task_cgroup(plan), 0);
+  EXPECT_EQ(ceilings(), v2 ? "25000 100000\n" : "25000\n") << "nobody was killed";
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    for (;;) pause();
+  }
+  for (const std::string& directory :
+       taskdir::cgroup_directories(plan.cgroup_root, plan.cgroup_mode, taskdir::task_cgroup(plan) + "/main")) {
+    std::filesystem::create_directory(directory);
+    std::ofstream(directory + "/cgroup.procs") << child;
+  }
+  EXPECT_GT(taskdir::kill_task_cgroup(plan), 0);
+  EXPECT_EQ(ceilings(), v2 ? "max 100000\n" : "-1\n");
+  int status = 0;
+  EXPECT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFSIGNALED(status));
 }
 
 }  // namespace
