@@ -23,7 +23,7 @@ inline constexpr uint32_t kVersion = 1;
 inline constexpr size_t kListItemsMax = 4096;  // of any list in any structure; caps what a hostile length allocates
 
 template <class T>
-inline constexpr bool is_number = std::is_integral_v<T> || std::is_enum_v<T>;
+concept Number = std::is_integral_v<T> || std::is_enum_v<T>;
 
 class Encoder {
  public:
@@ -41,7 +41,7 @@ class Encoder {
  private:
   template <class T>
   void write(const T& value) {
-    if constexpr (is_number<T>) {
+    if constexpr (Number<T>) {
       for (size_t i = 0; i < sizeof value; ++i) out_ += static_cast<char>(static_cast<uint64_t>(value) >> (8 * i));
     } else if constexpr (std::is_same_v<T, std::string>) {
       write(static_cast<uint32_t>(value.size()));
@@ -53,7 +53,7 @@ class Encoder {
   }
   template <class T>
   void write_item(const T& item) {
-    if constexpr (is_number<T> || std::is_same_v<T, std::string>) {
+    if constexpr (Number<T> || std::is_same_v<T, std::string>) {
       write(item);
     } else {
       std::string text;
@@ -81,7 +81,7 @@ class Decoder {
  private:
   template <class T>
   void read(T& value) {
-    if constexpr (is_number<T>) {
+    if constexpr (Number<T>) {
       if (in_.size() < sizeof value) return stop();
       uint64_t number = 0;
       for (size_t i = 0; i < sizeof value; ++i) number |= uint64_t{static_cast<unsigned char>(in_[i])} << (8 * i);
@@ -99,7 +99,7 @@ class Decoder {
   }
   template <class T>
   void read_item(T& item) {
-    if constexpr (is_number<T> || std::is_same_v<T, std::string>) {
+    if constexpr (Number<T> || std::is_same_v<T, std::string>) {
       read(item);
     } else {
       Decoder inner(view());
