@@ -144,6 +144,14 @@ void take_process(const m::ContainerDefinition& from, records::ContainerDefiniti
   if (from.linux_parameters) take_linux_parameters(*from.linux_parameters, to);
 }
 
+// What is to be run, beginning with CMD or CMD-SHELL. A command without either is taken as people mean it: one string is a shell's
+// line, several are a program and its arguments.
+std::vector<std::string> health_command(std::vector<std::string> command) {
+  if (command.empty() || command.front() == "CMD" || command.front() == "CMD-SHELL") return command;
+  command.insert(command.begin(), command.size() == 1 ? "CMD-SHELL" : "CMD");
+  return command;
+}
+
 void take_life_cycle(const m::ContainerDefinition& from, records::ContainerDefinition& to) {
   for (const auto& dependency : list(from.depends_on))
     to.depends_on.push_back(
@@ -152,9 +160,10 @@ void take_life_cycle(const m::ContainerDefinition& from, records::ContainerDefin
   to.stop_timeout_s = number(from.stop_timeout, 30);
   // A command of only NONE switches the check off.
   if (from.health_check && list(from.health_check->command) != std::vector<std::string>{"NONE"})
-    to.health_check = records::HealthCheck{list(from.health_check->command), number(from.health_check->interval, 30),
-                                           number(from.health_check->timeout, 5), number(from.health_check->retries, 3),
-                                           number(from.health_check->start_period, 0)};
+    to.health_check =
+        records::HealthCheck{health_command(list(from.health_check->command)), number(from.health_check->interval, 30),
+                             number(from.health_check->timeout, 5), number(from.health_check->retries, 3),
+                             number(from.health_check->start_period, 0)};
   if (from.restart_policy && flag(from.restart_policy->enabled, false)) {
     const auto& codes = list(from.restart_policy->ignored_exit_codes);
     to.restart_policy =

@@ -4,6 +4,7 @@
 #include "base/limits.h"
 #include "model/ecs/task_definition.h"
 #include "services/ecs/awslogs.h"
+#include "services/ecs/definition_record.h"
 #include "services/ecs/fargate.h"
 #include "services/ecs/identifiers.h"
 #include "services/ecs/kept.h"
@@ -152,6 +153,21 @@ TEST(Awslogs, PatternsOfEvents) {
   for (const char letter : std::string("aAwdbBmYyHIpMSLfzZj%"))
     EXPECT_EQ(failure("awslogs-datetime-format", std::string("%") + letter), "") << letter;
   EXPECT_NE(failure("awslogs-datetime-format", "%Q"), "");
+}
+
+TEST(HealthCheck, RunsWhatItsCommandMeans) {
+  using Words = std::vector<std::string>;
+  const auto recorded = [](Words command) {
+    m::TaskDefinition document;
+    document.container_definitions.emplace(1);
+    document.container_definitions->front().health_check.emplace().command = std::move(command);
+    return definition_record(document, Registration{}).containers.front().health_check;
+  };
+  EXPECT_EQ(recorded({"CMD-SHELL", "true || exit 1"})->command, (Words{"CMD-SHELL", "true || exit 1"}));
+  EXPECT_EQ(recorded({"CMD", "curl", "-f"})->command, (Words{"CMD", "curl", "-f"}));
+  EXPECT_EQ(recorded({"curl -f localhost || exit 1"})->command, (Words{"CMD-SHELL", "curl -f localhost || exit 1"}));
+  EXPECT_EQ(recorded({"curl", "-f", "localhost"})->command, (Words{"CMD", "curl", "-f", "localhost"}));
+  EXPECT_FALSE(recorded({"NONE"}));
 }
 
 TEST(Tags, Rules) {
