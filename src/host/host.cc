@@ -33,8 +33,12 @@ std::vector<std::string> cgroup_instances(const runtime::Runtime& runtime) {
       runtime.cgroup_mode == taskdir::CgroupMode::v2 ? runtime.cgroup_root : runtime.cgroup_root + "/memory";
   const std::unique_ptr<DIR, int (*)(DIR*)> handle(::opendir(directory.c_str()), ::closedir);
   if (!handle) return out;
-  while (const dirent* entry = ::readdir(handle.get()))
-    if (const std::string name = entry->d_name; name.starts_with("berth-")) out.push_back(name.substr(6));
+  const std::string head = taskdir::instance_cgroup("");
+  while (const dirent* entry = ::readdir(handle.get())) {
+    const std::string name = entry->d_name;
+    if (name.starts_with(head) && network::is_instance_name(name.substr(head.size())))
+      out.push_back(name.substr(head.size()));
+  }
   return out;
 }
 

@@ -60,6 +60,10 @@ bool fit_for_name(const std::string& id) {
   });
 }
 
+bool is_instance_name(std::string_view name) {
+  return name.size() == 6 && name.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
 std::string Instance::vpc_link(const std::string& vpc_id) const { return link_prefix() + short_hash(vpc_id); }
 
 namespace {

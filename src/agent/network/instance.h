@@ -41,6 +41,9 @@ struct Instance {
   std::string vpc_link(const std::string& vpc_id) const;
 };
 
+// Whether an instance could have this name: others than Berth may call what is theirs "berth-…", too.
+bool is_instance_name(std::string_view name);
+
 struct VpcRecord {
   std::string vpc_id;
   dataplane::Ipv4Network network;

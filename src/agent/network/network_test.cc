@@ -201,6 +201,12 @@ TEST(Doctor, NamesTheFirewallThatDropsForwardedPackets) {
             "the FORWARD chain of iptables-legacy");
 }
 
+TEST(Instance, KnowsWhatCouldBeItsName) {
+  EXPECT_TRUE(is_instance_name("00ff9a"));
+  for (const char* name : {"", "00ff9", "00ff9a0", "00FF9A", "backup", "00ff9a/x"})
+    EXPECT_FALSE(is_instance_name(name)) << name;
+}
+
 TEST(Doctor, ExplainsWhyNamesDoNotResolve) {
   const Directory directory;
   const std::string path = directory.make("d") + "/resolv.conf";
