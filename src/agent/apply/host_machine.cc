@@ -77,10 +77,12 @@ void HostMachine::attach(const TaskOrder& order, std::optional<dataplane::Ipv4> 
                          std::function<void(Result<std::pair<network::TaskNet, dataplane::Ipv4>>)> done) {
   if (!address) parts_.cgroups.prepare(order.path.id);
   dataplane::AddressAllocator& addresses = addresses_of(order);
-  if (address)
+  if (address) {  // of a task that ran before this daemon did: those that were given back just before its start stay unused longest
     addresses.take(*address);
-  else
+    addresses.continue_after(*address);
+  } else {
     address = addresses.allocate();
+  }
   if (!address) {
     parts_.loop.post([done = std::move(done), subnet = order.subnet.to_string()] {
       done(fail(fmt::format("subnet {} has no free address", subnet)));
@@ -108,9 +110,10 @@ void HostMachine::attach(const TaskOrder& order, std::optional<dataplane::Ipv4> 
 void HostMachine::detach(const TaskOrder& order, std::optional<dataplane::Ipv4> address, std::function<void()> done) {
   network_worker_.post([this, id = order.path.id, address, done = std::move(done),
                         addresses = address ? &addresses_of(order) : nullptr]() mutable {
-    if (const auto detached = parts_.network.detach_task(id); !detached)
-      log_warning("task {}: its network stays until the next start: {}", id, detached.error().context);
-    parts_.loop.post([address, addresses, done = std::move(done)] {
+    const auto detached = parts_.network.detach_task(id);
+    if (!detached) log_warning("task {}: its network stays until the next start: {}", id, detached.error().context);
+    // The address of a namespace that is still there is nobody else's yet.
+    parts_.loop.post([address, addresses = detached ? addresses : nullptr, done = std::move(done)] {
       if (addresses) addresses->release(*address);
       done();
     });
