@@ -48,6 +48,7 @@ void put_decoded(state::Transaction& transaction, std::string key, T object) {
 }
 
 template <class T>
+// NOLINTNEXTLINE(performance-unnecessary-value-param): it is moved, which clang-tidy 14 does not see in a template
 void put(state::Transaction& transaction, std::string key, const T& object) {
   transaction.put(std::move(key), encode(object));
 }

@@ -66,6 +66,7 @@ struct Handled {
   Handled(Out out) : answer(std::make_shared<const Out>(std::move(out))) {}  // NOLINT
   Handled(Out out, state::Transaction t)
       : answer(std::make_shared<const Out>(std::move(out))), transaction(std::move(t)) {}
+  // NOLINTNEXTLINE(performance-unnecessary-value-param): it is moved, which clang-tidy 14 does not see in a template
   static Handled deferred(std::function<Answer<Out>()> work, state::Transaction t = {}) {
     Handled handled{Answer<Out>(std::shared_ptr<const Out>())};
     handled.later = std::move(work);
