@@ -13,8 +13,9 @@ namespace {
 constexpr uint64_t kOwnLogBytesMax = 10 * 1024 * 1024;
 constexpr uint64_t kSharesPerVcpu = 1024;  // a CPU unit of ECS is a share of cgroup version 1
 constexpr uint64_t kQuotaPeriodUs = 100'000;
-// Of a whole task. AWS states no number for Fargate; this one only keeps a fork bomb from taking the host's table.
-constexpr uint64_t kProcessesMax = 32'768;
+// Of a whole task, and at most half of what the host has numbers for. AWS states no number for Fargate; this one only keeps a
+// fork bomb from taking the host's table, which on some machines has no more places than that.
+constexpr int64_t kProcessesMax = 32'768;
 
 void apply_override(ContainerDefinition& container, const records::ContainerOverride& with) {
   if (with.command) container.command = with.command;
@@ -79,7 +80,8 @@ taskdir::Plan task_plan(const TaskOrder& order, const std::vector<ContainerDefin
   plan.runtime_root = host.runtime_root;
   plan.cgroup_mode = host.cgroup_mode;
   plan.memory_limit_bytes = static_cast<uint64_t>(order.spec->memory_mib) * 1024 * 1024;
-  plan.processes_max = kProcessesMax;
+  plan.processes_max =
+      static_cast<uint64_t>(host.processes_max > 0 ? std::min(kProcessesMax, host.processes_max / 2) : kProcessesMax);
   if (const auto units = static_cast<uint64_t>(order.spec->cpu_units); units > 0) {
     plan.cpu_shares = std::max<uint64_t>(units * kSharesPerVcpu / 1024, 2);
     // The task's size is its ceiling; on a machine that has less there is nothing to cap.

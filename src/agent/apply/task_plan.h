@@ -22,6 +22,7 @@ struct Host {
   taskdir::CgroupMode cgroup_mode = taskdir::CgroupMode::v2;
   int cpus = 1;
   int64_t open_files_max = 0;  // see runtime::ContainerSpec
+  int64_t processes_max = 0;   // see runtime::Runtime
 };
 
 // <prefix>/<container>/<task id>; without a prefix the container's runtime id, as the awslogs driver names it.

@@ -313,6 +313,20 @@ TEST(TaskPlan, CapsAtTheTasksSizeOnlyWhereTheMachineHasMore) {
   EXPECT_EQ(task_plan(order, containers, {{}, {}}, host, "/own").cpu_quota_us, 400'000u);
 }
 
+TEST(TaskPlan, LeavesTheHostHalfOfItsProcessNumbers) {
+  TaskOrder order;
+  order.path.id = std::string(32, 'b');
+  order.spec = std::make_shared<records::TaskSpec>();
+  const auto most = [&](int64_t of_host) {
+    Host host;
+    host.processes_max = of_host;
+    return task_plan(order, {}, {}, host, "/own").processes_max;
+  };
+  EXPECT_EQ(most(4'194'304), 32'768u);
+  EXPECT_EQ(most(32'768), 16'384u);
+  EXPECT_EQ(most(0), 32'768u);
+}
+
 TEST(TaskPlan, ALogsBufferIsNoLargerThanTheTask) {
   TaskOrder order;
   order.path.id = std::string(32, 'b');

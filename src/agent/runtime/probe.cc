@@ -111,6 +111,7 @@ Runtime probe() {
   runtime.own_cgroup_procs = own_cgroup_procs_of(std::string((std::istreambuf_iterator<char>(self)), {}),
                                                  runtime.cgroup_root, runtime.cgroup_mode);
   runtime.open_files_max = open_files_max();
+  std::ifstream("/proc/sys/kernel/pid_max") >> runtime.processes_max;
   for (const char* name : {"crun", "runc"}) {
     const std::string path = find_program(name);
     if (path.empty()) continue;

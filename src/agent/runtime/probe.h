@@ -16,6 +16,7 @@ struct Runtime {
   taskdir::CgroupMode cgroup_mode = taskdir::CgroupMode::v2;
   std::string own_cgroup_procs;  // the cgroup.procs that has this process; of the memory hierarchy in version 1
   int64_t open_files_max = 0;    // a container's limit cannot be higher: this process may not raise its own. 0: it may
+  int64_t processes_max = 0;     // that the kernel has numbers for, threads included; 0: it does not tell
   std::string problem;           // where path is empty: what is missing, and the remedy
 };
 

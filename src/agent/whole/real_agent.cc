@@ -106,7 +106,8 @@ Result<std::unique_ptr<RealAgent>> RealAgent::open(Needs needs) {
                   fmt::format("{}/runtime", p.network->instance().directory()),
                   p.runtime.cgroup_mode,
                   static_cast<int>(std::thread::hardware_concurrency()),
-                  p.runtime.open_files_max};
+                  p.runtime.open_files_max,
+                  p.runtime.processes_max};
   p.machine = std::make_unique<HostMachine>(HostMachine::Parts{
       p.loop, *p.supervisors, *p.images, *p.network, p.needs.clock, host, state, supervisor, p.filters, *p.cgroups});
   p.agent->use(*p.machine, *p.supervisors);
