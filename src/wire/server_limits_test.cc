@@ -160,25 +160,35 @@ TEST_F(ServerTest, HalfOfTheOpenFilesAreLeftToOthers) {
   EXPECT_EQ(server_->connections(), 32u);
 }
 
+// Every descriptor that the limit leaves free; `any` is what they are copies of.
+std::vector<Fd> all_descriptors(const OpenFiles&, const Fd& any) {
+  std::vector<Fd> taken;
+  while (true) {
+    Fd fd(::dup(any.get()));
+    if (!fd) return taken;
+    taken.push_back(std::move(fd));
+  }
+}
+
+// With a socket that was made while there were descriptors.
+void ask(const Fd& socket, uint16_t port, const std::string& request) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  ASSERT_EQ(::connect(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  ASSERT_GT(::send(socket.get(), request.data(), request.size(), 0), 0);
+}
+
 TEST_F(ServerTest, WithoutAFreeDescriptorClientsWaitAndNothingTurns) {
   start();
   Client busy(port_);
   busy.write(get("/keep"));
   Reply reply = echo_.take_kept();
   const Fd waiting(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  std::vector<Fd> taken;
   const OpenFiles few(256);
-  while (true) {
-    Fd fd(::dup(waiting.get()));
-    if (!fd) break;
-    taken.push_back(std::move(fd));
-  }
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port_);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  ASSERT_EQ(::connect(waiting.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
-  ASSERT_GT(::send(waiting.get(), get("/w").data(), get("/w").size(), 0), 0);
+  std::vector<Fd> taken = all_descriptors(few, waiting);
+  ASSERT_NO_FATAL_FAILURE(ask(waiting, port_, get("/w")));
   // The listener is asked once, and again after the pause; a loop that turns would be past any number by then.
   pollfd answer{waiting.get(), POLLIN, 0};
   EXPECT_EQ(::poll(&answer, 1, 50), 0);
@@ -196,19 +206,9 @@ TEST_F(ServerTest, WithoutAFreeDescriptorAnIdleConnectionMakesRoom) {
   idle.write(get("/"));
   idle.read();
   const Fd next(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  std::vector<Fd> taken;
   const OpenFiles few(256);
-  while (true) {
-    Fd fd(::dup(next.get()));
-    if (!fd) break;
-    taken.push_back(std::move(fd));
-  }
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port_);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  ASSERT_EQ(::connect(next.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
-  ASSERT_GT(::send(next.get(), get("/n").data(), get("/n").size(), 0), 0);
+  std::vector<Fd> taken = all_descriptors(few, next);
+  ASSERT_NO_FATAL_FAILURE(ask(next, port_, get("/n")));
   pollfd answer{next.get(), POLLIN, 0};
   EXPECT_EQ(::poll(&answer, 1, 10'000), 1);
   EXPECT_TRUE(idle.closed());
