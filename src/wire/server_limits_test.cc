@@ -170,14 +170,15 @@ std::vector<Fd> all_descriptors(const OpenFiles&, const Fd& any) {
   }
 }
 
-// With a socket that was made while there were descriptors.
-void ask(const Fd& socket, uint16_t port, const std::string& request) {
+// With a socket that was made while there were descriptors. Tells by its value, not by an assertion of its own: without a
+// descriptor to spare the sanitizer cannot look at the objects that gtest makes for those, and calls them invalid.
+bool ask(const Fd& socket, uint16_t port, const std::string& request) {
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(port);
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  ASSERT_EQ(::connect(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
-  ASSERT_GT(::send(socket.get(), request.data(), request.size(), 0), 0);
+  return ::connect(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0 &&
+         ::send(socket.get(), request.data(), request.size(), 0) == static_cast<ssize_t>(request.size());
 }
 
 TEST_F(ServerTest, WithoutAFreeDescriptorClientsWaitAndNothingTurns) {
@@ -188,7 +189,7 @@ TEST_F(ServerTest, WithoutAFreeDescriptorClientsWaitAndNothingTurns) {
   const Fd waiting(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   const OpenFiles few(256);
   std::vector<Fd> taken = all_descriptors(few, waiting);
-  ASSERT_NO_FATAL_FAILURE(ask(waiting, port_, get("/w")));
+  ASSERT_TRUE(ask(waiting, port_, get("/w")));
   // The listener is asked once, and again after the pause; a loop that turns would be past any number by then.
   pollfd answer{waiting.get(), POLLIN, 0};
   EXPECT_EQ(::poll(&answer, 1, 50), 0);
@@ -208,7 +209,7 @@ TEST_F(ServerTest, WithoutAFreeDescriptorAnIdleConnectionMakesRoom) {
   const Fd next(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   const OpenFiles few(256);
   std::vector<Fd> taken = all_descriptors(few, next);
-  ASSERT_NO_FATAL_FAILURE(ask(next, port_, get("/n")));
+  ASSERT_TRUE(ask(next, port_, get("/n")));
   pollfd answer{next.get(), POLLIN, 0};
   EXPECT_EQ(::poll(&answer, 1, 10'000), 1);
   EXPECT_TRUE(idle.closed());
