@@ -431,6 +431,8 @@ TEST_F(NetworkHost, ARestartKeepsTheNetworkOfTasksThoughAForeignRouteHasCome) {
       EXPECT_EQ(network->attach_task(task(2)), two);
     }
     ASSERT_OK(network->collect({task(1).task_id, task(2).task_id}));
+    // A namespace that is let go of still carries packets until the kernel gets round to it.
+    EXPECT_TRUE(is_namespace(network->instance().netns_path(kVpc))) << seen;
     world_->in(one->netns_path, [&] { probe = tcp_probe("172.31.16.6", 80); });
     EXPECT_EQ(probe.outcome, Outcome::answered) << seen;
   }

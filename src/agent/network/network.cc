@@ -108,7 +108,9 @@ class Network::Impl {
     for (const SeenInstance& seen : list_instances(instance_.run_root)) {
       if (seen.instance.name != instance_.name) continue;
       for (const std::string& id : seen.namespaces) {
-        if (!live_tasks.contains(id) && !vpcs_.contains(id)) keep(detach(id));
+        const bool of_vpc = std::any_of(seen.vpcs.begin(), seen.vpcs.end(),
+                                        [&](const VpcRecord& record) { return record.vpc_id == id; });
+        if (!of_vpc && !live_tasks.contains(id)) keep(detach(id));
       }
       // A task that could not be attached again runs all the same, in a VPC that is not known here.
       if (!all_attached(live_tasks)) continue;
