@@ -48,11 +48,13 @@ void StateThread::run(const Duties& duties) {
     bool settle = false;
     {
       std::unique_lock lock(mutex_);
-      const auto ready = [this] { return kicked_; };
+      const auto ready = [this] { return kicked_ || ending_; };
       if (!due) {
         wake_.wait(lock, ready);
-      } else if (const int64_t wait_ms = *due - clock_.now_ms(); wait_ms > 0) {
-        wake_.wait_for(lock, std::chrono::milliseconds(wait_ms), ready);
+      } else {
+        // For a moment, not for so long: the kernel then wakes us also when the wall clock is set past it, and after a
+        // suspend, in which monotonic time stands still.
+        wake_.wait_until(lock, std::chrono::system_clock::time_point(std::chrono::milliseconds(*due)), ready);
       }
       kicked_ = false;
       settle = std::exchange(committed_, false);
