@@ -10,6 +10,7 @@
 // bounded, `again` asks for more.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -74,6 +75,7 @@ struct ServiceSnapshot {
   std::vector<ServiceTask> tasks;
   const records::TaskDefinition* target_definition = nullptr;  // of the revision that primary_revision() names
   placement::Room room;
+  std::map<std::string, std::string> zones = {};  // of the subnets that the service names, by subnet
   bool cluster_active = true;
 };
 

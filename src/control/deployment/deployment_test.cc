@@ -1,98 +1,12 @@
-#include "control/deployment/deployment.h"
-
 #include <fmt/format.h>
-#include <gtest/gtest.h>
 
 #include <climits>
-#include <deque>
 
+#include "control/deployment/deployment_fixture.h"
 #include "control/deployment/task_spec.h"
 
 namespace berth::control::deployment {
 namespace {
-
-using records::DesiredStatus;
-using records::Health;
-using records::Rollout;
-using records::StopCode;
-using records::TaskState;
-
-constexpr TimeMs kNow = 1'700'000'000'000;
-const records::keys::ServicePath kPath{{"123456789012", "eu-central-1"}, "default", "web"};
-const std::string kNew = "ecs-svc/2222222222222222222", kOld = "ecs-svc/1111111111111111111";
-
-class DeploymentTest : public ::testing::Test {
- protected:
-  DeploymentTest() {
-    spec.name = "web";
-    spec.target = {"app", 2, "FARGATE", {}, "LATEST", {}, ""};
-    spec.generation = 2;
-    spec.deployment_id = kNew;
-    spec.incarnation = "one";
-    status.incarnation = "one";
-    status.generation = 2;
-    status.deployments.resize(1);
-    status.deployments[0].id = kNew;
-    status.deployments[0].generation = 2;
-    status.deployments[0].revision = spec.target;
-    definition.family = "app";
-    definition.memory_mib = 512;
-    room = {1 << 20, 0};
-  }
-  // One letter a task: h healthy, p not yet running, u unhealthy, s stopping.
-  void tasks(const std::string& current, const std::string& old) {
-    summaries.clear();
-    for (char c : current) add(c, kNew);
-    for (char c : old) add(c, kOld);
-    if (!old.empty() && status.deployments.size() == 1) {
-      status.deployments.push_back(status.deployments[0]);
-      status.deployments[1].id = kOld;
-      status.deployments[1].generation = 1;
-      status.deployments[1].primary = false;
-      status.deployments[1].rollout = Rollout::completed;
-    }
-  }
-  records::TaskSummary& add(char kind, const std::string& deployment) {
-    records::TaskSummary task;
-    task.path = {kPath.scope, kPath.cluster, fmt::format("t{}", summaries.size())};
-    task.service = "web";
-    task.started_by = deployment;
-    task.has_spec = true;
-    task.created_at_ms = kNow - 100'000;
-    task.state = kind == 'p' ? TaskState::pending : TaskState::running;
-    task.health = kind == 'h' ? Health::healthy : kind == 'u' ? Health::unhealthy : Health::unknown;
-    if (kind != 'p') task.started_at_ms = kNow - 90'000;
-    if (kind == 's') task.state = TaskState::stopping, task.desired = DesiredStatus::stopped;
-    if (kind == 's') task.stop_code = StopCode::service_scheduler_initiated;
-    summaries.push_back(task);
-    return summaries.back();
-  }
-  ServicePlan decide() {
-    ServiceSnapshot snapshot{kPath, spec, &status, {}, has_definition ? &definition : nullptr, room, true};
-    for (const auto& task : summaries) snapshot.tasks.push_back({&task, checked});
-    ServicePlan plan = deployment::decide(snapshot, now, random, settings);
-    status = plan.status;
-    return plan;
-  }
-  int stops(const ServicePlan& plan, const std::string& deployment) const {
-    int n = 0;
-    for (const TaskStop& stop : plan.stops)
-      for (const auto& task : summaries) n += task.path == stop.path && task.started_by == deployment;
-    return n;
-  }
-  std::string newest() const { return status.events.empty() ? "" : status.events.front().message; }
-
-  TimeMs now = kNow;
-  Prng random{1};
-  Settings settings;
-  records::ServiceSpec spec;
-  records::ServiceStatus status;
-  records::TaskDefinition definition;
-  bool has_definition = true;
-  bool checked = true;
-  placement::Room room;
-  std::deque<records::TaskSummary> summaries;
-};
 
 TEST_F(DeploymentTest, NumbersOfTasks) {
   struct Case {
@@ -183,6 +97,46 @@ TEST_F(DeploymentTest, ScalesInWhatHasNotProvedItselfAfterWhatDoesNotRun) {
   EXPECT_EQ(plan.stops[0].path.id, "t2");
 }
 
+TEST_F(DeploymentTest, ScalesInToTheSharesOfItsStrategy) {
+  status.deployments[0].revision.strategy = {{"FARGATE", 1, 1}, {"FARGATE_SPOT", 3, 0}};
+  tasks("hhhhhhhhhhh", "");
+  for (size_t i = 0; i < summaries.size(); ++i) {
+    summaries[i].capacity_provider = i < 4    ? "FARGATE"
+                                     : i < 10 ? "FARGATE_SPOT"
+                                              : "";  // the last from before the strategy
+    summaries[i].created_at_ms = kNow - static_cast<TimeMs>(i);
+  }
+  const auto left = [this](int desired) {
+    spec.desired_count = desired;
+    const auto plan = decide();
+    std::map<std::string, int> count;
+    for (const auto& task : summaries)
+      count[task.capacity_provider] +=
+          std::none_of(plan.stops.begin(), plan.stops.end(), [&](const auto& stop) { return stop.path == task.path; });
+    return count;
+  };
+  using Counts = std::map<std::string, int>;
+  EXPECT_EQ(left(10), (Counts{{"", 0}, {"FARGATE", 4}, {"FARGATE_SPOT", 6}}));
+  EXPECT_EQ(left(9), (Counts{{"", 0}, {"FARGATE", 3}, {"FARGATE_SPOT", 6}}));
+  EXPECT_EQ(left(5), (Counts{{"", 0}, {"FARGATE", 2}, {"FARGATE_SPOT", 3}}));
+  EXPECT_EQ(left(1), (Counts{{"", 0}, {"FARGATE", 1}, {"FARGATE_SPOT", 0}}));
+}
+
+TEST_F(DeploymentTest, ScalesInWhereTheZonesHaveMost) {
+  zones = {{"subnet-1", "a"}, {"subnet-2", "a"}, {"subnet-3", "b"}};
+  tasks("hhhhhp", "");
+  const char* subnets[] = {"subnet-1", "subnet-2", "subnet-3", "subnet-3", "subnet-3", "subnet-1"};
+  for (size_t i = 0; i < summaries.size(); ++i) {
+    summaries[i].subnet_id = subnets[i];
+    summaries[i].created_at_ms = kNow - static_cast<TimeMs>(i);
+  }
+  spec.desired_count = 2;
+  std::vector<std::string> stopped;
+  for (const TaskStop& stop : decide().stops) stopped.push_back(stop.path.id);
+  // What does not run yet goes first; then b has three and a two; then both two, and the youngest is in a.
+  EXPECT_EQ(stopped, (std::vector<std::string>{"t5", "t2", "t0", "t3"}));
+}
+
 TEST_F(DeploymentTest, DaemonIsOneTask) {
   spec.scheduling_strategy = "DAEMON";
   spec.deployment = {0, 100, false, false};
@@ -260,40 +214,6 @@ TEST_F(DeploymentTest, WaitsFortySecondsWhereTheSettingSaysSo) {
   EXPECT_EQ(status.deployments[0].rollout, Rollout::completed);
 }
 
-TEST_F(DeploymentTest, ABreakerWaitsUntilTasksHaveProvedThemselves) {
-  checked = false;
-  spec.desired_count = 1;
-  spec.deployment = {100, 200, true, true};
-  status.last_completed = {{"app", 1, "FARGATE"}};
-  tasks("h", "h");
-  summaries[0].started_at_ms = now - 9'999;
-  auto plan = decide();
-  EXPECT_EQ(status.deployments[0].rollout, Rollout::in_progress);
-  EXPECT_EQ(stops(plan, kOld), 0) << "what has proved itself stays meanwhile";
-  EXPECT_EQ(plan.wake_at_ms, now + 1);
-  now += 1;
-  plan = decide();
-  EXPECT_EQ(stops(plan, kOld), 1);
-  EXPECT_EQ(status.deployments[0].rollout, Rollout::completed);
-  // Complete: what is started from now on counts at once, as without a breaker.
-  tasks("h", "");
-  summaries[0].started_at_ms = now;
-  EXPECT_EQ(decide().wake_at_ms, 0);
-}
-
-TEST_F(DeploymentTest, ARollBackKeepsWhatRunsUntilSomethingStandsInForIt) {
-  checked = false;
-  spec.desired_count = 2;
-  spec.deployment = {100, 200, true, true};
-  status.last_completed = {{"app", 1, "FARGATE"}};
-  status.deployments[0].failed_tasks = 3;
-  tasks("hh", "");
-  for (auto& task : summaries) task.started_at_ms = now - 1000;
-  const auto plan = decide();
-  EXPECT_EQ(status.deployments[0].revision.revision, 1);
-  EXPECT_TRUE(plan.stops.empty());
-}
-
 TEST_F(DeploymentTest, AnUnhealthyTaskGivesItsMemoryToItsReplacement) {
   spec.desired_count = 2;
   room = {1024, 1024};
@@ -315,155 +235,6 @@ TEST_F(DeploymentTest, AnUnhealthyTaskIsReplacedAlsoBeforeItRuns) {
   tasks("hp", "");
   summaries[1].health = Health::unhealthy;  // the rest of it waits for a container to be HEALTHY
   EXPECT_EQ(stops(decide(), kNew), 1);
-}
-
-TEST_F(DeploymentTest, GracePeriodKeepsTheUnhealthy) {
-  spec.desired_count = 1;
-  spec.health_check_grace_period_s = 100;
-  tasks("u", "");
-  const auto plan = decide();
-  EXPECT_TRUE(plan.starts.empty());
-  EXPECT_EQ(plan.wake_at_ms, kNow + 10'000);
-  now += 10'000;
-  EXPECT_EQ(decide().starts.size(), 1u);
-}
-
-TEST_F(DeploymentTest, UnhealthyTasksAreToldAndCounted) {
-  spec.desired_count = 1;
-  tasks("hu", "");
-  const auto plan = decide();
-  ASSERT_EQ(plan.stops.size(), 1u);
-  EXPECT_EQ(plan.stops[0].reason, "Task failed container health checks");
-  EXPECT_EQ(status.deployments[0].failed_tasks, 1);
-  bool told = false;
-  for (const auto& event : status.events)
-    told |= event.message == "(service web) (task t1) failed container health checks.";
-  EXPECT_TRUE(told);
-}
-
-TEST_F(DeploymentTest, BackOffDoublesUpToFifteenMinutes) {
-  const std::pair<int, int64_t> cases[] = {{0, 0},        {1, 1000},     {2, 2000},      {5, 16'000},
-                                           {10, 512'000}, {11, 900'000}, {1000, 900'000}};
-  for (const auto& [failures, wait] : cases) EXPECT_EQ(back_off_ms(failures, {}), wait) << failures;
-}
-
-TEST_F(DeploymentTest, FailuresHoldStartsBackAndAreCountedOnce) {
-  spec.desired_count = 2;
-  for (int i = 0; i < 2; ++i) {
-    auto& task = add('s', kNew);
-    task.stop_code = StopCode::task_failed_to_start;
-    task.started_at_ms = 0;
-  }
-  auto plan = decide();
-  EXPECT_EQ(plan.counted.size(), 2u);
-  EXPECT_EQ(status.deployments[0].failed_tasks, 2);
-  EXPECT_EQ(status.start_failures, 1);  // they were of one round
-  EXPECT_TRUE(plan.starts.empty());
-  EXPECT_EQ(plan.wake_at_ms, now + 1000);
-  for (auto& task : summaries) task.failure_counted = true;
-  now += 1000;
-  plan = decide();
-  EXPECT_TRUE(plan.counted.empty());
-  EXPECT_EQ(status.deployments[0].failed_tasks, 2);
-  EXPECT_EQ(plan.starts.size(), 2u);
-}
-
-TEST_F(DeploymentTest, WhatRanLongDoesNotHoldStartsBack) {
-  spec.desired_count = 1;
-  for (const auto& [ran_ms, held] : {std::pair(9'999, true), std::pair(10'000, false)}) {
-    summaries.clear();
-    status.start_failures = 0;
-    status.next_start_at_ms = 0;
-    auto& task = add('s', kNew);
-    task.stop_code = StopCode::essential_container_exited;
-    task.stopping_at_ms = task.started_at_ms + ran_ms;
-    EXPECT_EQ(decide().starts.empty(), held);
-  }
-}
-
-TEST_F(DeploymentTest, AHealthyTaskEndsARowOfFailures) {
-  spec.desired_count = 1;
-  status.start_failures = 4;
-  status.next_start_at_ms = now - 1000;
-  status.deployments[0].failed_tasks = 4;
-  tasks("h", "");
-  decide();
-  EXPECT_EQ(status.start_failures, 4) << "it was there before the failures";
-  summaries[0].created_at_ms = now - 500;
-  decide();
-  EXPECT_EQ(status.start_failures, 0);
-  EXPECT_EQ(status.deployments[0].failed_tasks, 0);
-}
-
-TEST_F(DeploymentTest, CannotConsistentlyStart) {
-  spec.desired_count = 1;
-  status.start_failures = 2;
-  auto& task = add('s', kNew);
-  task.stop_code = StopCode::task_failed_to_start;
-  task.started_at_ms = 0;
-  decide();
-  EXPECT_EQ(newest(),
-            "(service web) is unable to consistently start tasks successfully. For more information, see the "
-            "Troubleshooting section of the Amazon ECS Developer Guide.");
-}
-
-TEST_F(DeploymentTest, BreakerThreshold) {
-  const std::pair<int, int> cases[] = {{0, 3},   {1, 3},     {6, 3},      {7, 4},
-                                       {25, 13}, {400, 200}, {1000, 200}, {INT_MAX, 200}};
-  for (const auto& [desired, threshold] : cases) EXPECT_EQ(breaker_threshold(desired), threshold) << desired;
-}
-
-TEST_F(DeploymentTest, BreakerWithAndWithoutAWayBack) {
-  struct Case {
-    bool rollback, complete, old_tasks;
-    std::string primary, failed_reason;
-  };
-  for (const Case& c :
-       {Case{false, true, true, kNew, "ECS deployment circuit breaker: tasks failed to start."},
-        Case{true, false, false, kNew, "ECS deployment circuit breaker: tasks failed to start."},
-        Case{true, true, true, kOld, "ECS deployment circuit breaker: rolling back to deploymentId " + kOld + "."}}) {
-    spec.desired_count = 1;
-    spec.deployment = {100, 200, true, c.rollback};
-    status.deployments.resize(1);
-    auto& deployment = status.deployments[0];
-    deployment.id = kNew, deployment.generation = 2, deployment.primary = true;
-    deployment.rollout = Rollout::in_progress;
-    deployment.failed_tasks = 3;
-    status.last_completed.clear();
-    if (c.complete) status.last_completed.push_back({"app", 1, "FARGATE"});
-    tasks("p", c.old_tasks ? "h" : "");
-    const auto plan = decide();
-    EXPECT_EQ(status.deployments[0].id, c.primary);
-    const auto& failed = status.deployments[c.primary == kNew ? 0 : 1];
-    if (c.primary == kNew) {
-      EXPECT_EQ(failed.rollout, Rollout::failed);
-      EXPECT_EQ(failed.rollout_reason, c.failed_reason);
-      EXPECT_TRUE(plan.starts.empty());
-      EXPECT_EQ(stops(plan, kOld), 0);
-    } else {
-      EXPECT_EQ(status.deployments.size(), 1u) << "its only task was not running yet and has been stopped";
-      EXPECT_EQ(stops(plan, kNew), 1);
-    }
-  }
-}
-
-TEST_F(DeploymentTest, RollBackToARevisionWithoutTasksIsANewDeployment) {
-  spec.desired_count = 1;
-  spec.deployment = {0, 100, true, true};
-  status.deployments[0].failed_tasks = 3;
-  status.last_completed = {{"app", 1, "FARGATE"}};
-  auto plan = decide();
-  EXPECT_TRUE(plan.again);
-  EXPECT_TRUE(plan.starts.empty());  // the definition at hand is the failed one's
-  EXPECT_EQ(status.deployments[0].revision.revision, 1);
-  EXPECT_EQ(primary_revision(spec, &status).revision, 1);
-  EXPECT_EQ(newest(), "(service web) rolling back to deployment " + status.deployments[0].id + ".");
-  plan = decide();
-  ASSERT_EQ(plan.starts.size(), 1u);
-  EXPECT_EQ(plan.starts[0].spec.revision, 1);
-  status.deployments[0].failed_tasks = 9;  // a roll-back goes on trying
-  decide();
-  EXPECT_EQ(status.deployments[0].rollout, Rollout::in_progress);
 }
 
 TEST_F(DeploymentTest, WhatItCannotDoItSays) {

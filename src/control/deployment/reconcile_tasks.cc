@@ -2,7 +2,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <tuple>
+#include <map>
+#include <string_view>
 
 #include "control/deployment/reconcile.h"
 #include "control/deployment/task_spec.h"
@@ -38,22 +39,64 @@ bool Reconcile::stop_unhealthy(Task& task) {
   return true;
 }
 
-// Stops `count` tasks, those first that are worth least: not yet running, then ill, then not healthy yet; of these the
-// youngest.
+namespace {
+
+// Where a service's live tasks are: by capacity provider and by zone. DescribeServices says what AWS keeps in balance when
+// it stops tasks: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateService.html
+struct Spread {
+  const std::vector<records::StrategyItem>& strategy;
+  placement::ProviderCounts providers;
+  const std::map<std::string, std::string>& zone_of_subnet;
+  std::map<std::string_view, int> zones = {};
+
+  int provider(const records::TaskSummary& task) const {
+    const auto at = std::find_if(strategy.begin(), strategy.end(), [&](const records::StrategyItem& item) {
+      return item.capacity_provider == task.capacity_provider;
+    });
+    return at == strategy.end() ? -1 : static_cast<int>(at - strategy.begin());
+  }
+  std::string_view zone(const records::TaskSummary& task) const {
+    const auto at = zone_of_subnet.find(task.subnet_id);
+    return at == zone_of_subnet.end() ? task.subnet_id : at->second;  // of a subnet that the service names no more
+  }
+  // Whether `a` goes before `b`: of the provider that has most, then of the zone that has most, then the younger one.
+  bool goes_before(const records::TaskSummary& a, const records::TaskSummary& b) const {
+    const int provider_a = provider(a), provider_b = provider(b);
+    if (provider_a != provider_b) return placement::gives_up_before(strategy, providers, provider_a, provider_b);
+    const int in_zone_a = zones.at(zone(a)), in_zone_b = zones.at(zone(b));
+    return in_zone_a != in_zone_b ? in_zone_a > in_zone_b : a.created_at_ms > b.created_at_ms;
+  }
+  void take(const records::TaskSummary& task) {
+    if (const int at = provider(task); at >= 0) --providers[static_cast<size_t>(at)];
+    --zones.at(zone(task));
+  }
+};
+
+}  // namespace
+
+// Stops `count` tasks, those first that are worth least: not yet running, then ill, then not healthy yet; of these what
+// leaves the rest best spread.
 void Reconcile::stop_first(int count, bool current_only) {
-  std::vector<Task*> candidates;
-  for (Task& task : tasks_)
-    if (!task.stop && (task.current || !current_only) && !(current_only && task.unhealthy)) candidates.push_back(&task);
   const auto worth = [](const Task& task) {
     const bool runs = task.summary->state == TaskState::running;
-    const int state = task.healthy ? 3 : task.unhealthy ? 1 : runs ? 2 : 0;
-    return std::tuple(state, !task.current, -task.summary->created_at_ms);
+    return std::pair(task.healthy ? 3 : task.unhealthy ? 1 : runs ? 2 : 0, !task.current);
   };
-  std::sort(candidates.begin(), candidates.end(), [&](const Task* a, const Task* b) { return worth(*a) < worth(*b); });
-  for (Task* task : candidates) {
-    if (count-- <= 0) return;
-    if (!stop(*task, scaling_reason())) return;
+  std::map<std::pair<int, bool>, std::vector<Task*>> candidates;
+  Spread spread{primary().revision.strategy, provider_counts(), service_.zones};
+  for (Task& task : tasks_) {
+    if (task.stop) continue;
+    ++spread.zones[spread.zone(*task.summary)];
+    if ((task.current || !current_only) && !(current_only && task.unhealthy)) candidates[worth(task)].push_back(&task);
   }
+  for (auto& [worth_of_all, alike] : candidates)
+    for (; !alike.empty(); --count) {  // one look at all for each stop, and a plan has few
+      const auto first = std::min_element(alike.begin(), alike.end(), [&](const Task* a, const Task* b) {
+        return spread.goes_before(*a->summary, *b->summary);
+      });
+      if (count <= 0 || !stop(**first, scaling_reason())) return;
+      spread.take(*(*first)->summary);
+      alike.erase(first);
+    }
 }
 
 // More than desired of the PRIMARY deployment. A failed one does not replace the older ones, so there they

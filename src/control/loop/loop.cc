@@ -300,8 +300,11 @@ void Loop::decide_service(const std::string& path_text, Service work, TimeMs now
   const auto cluster = records::get<records::Cluster>(store_, keys::cluster(path.scope, path.cluster));
 
   deployment::ServiceSnapshot snapshot{path, *spec, status.get(), tasks_of(path, work), task_definition.get(),
-                                       {},   false};
+                                       {},   {},    false};
   snapshot.room = {settings_.memory_mib, index_.reserved().memory_mib};
+  for (const std::string& id : revision.network.subnets)
+    if (const auto subnet = records::get<records::Subnet>(store_, keys::ec2("subnet", path.scope, id)))
+      snapshot.zones.emplace(id, subnet->availability_zone);
   snapshot.cluster_active = cluster && cluster->status == "ACTIVE";
   deployment::Settings settings = settings_.deployment;
   deployment::ServicePlan plan = deployment::decide(snapshot, now_ms, random_, settings);

@@ -61,6 +61,26 @@ int next_provider(const std::vector<records::StrategyItem>& strategy, const Prov
   return best;
 }
 
+bool gives_up_before(const std::vector<records::StrategyItem>& strategy, const ProviderCounts& counts, int a, int b) {
+  struct Excess {
+    int kind = 2;  // 0: within its base, 1: above it by so much of its weight, 2: should have none
+    int64_t above = 0, weight = 1;
+  };
+  const auto excess_of = [&](int item) -> Excess {
+    if (item < 0) return {};
+    const auto at = static_cast<size_t>(item);
+    const int64_t above = counts[at] - strategy[at].base;
+    if (above <= 0) return {0};
+    if (strategy[at].weight <= 0) return {};
+    return {1, above, strategy[at].weight};
+  };
+  const Excess of_a = excess_of(a), of_b = excess_of(b);
+  if (of_a.kind != of_b.kind) return of_a.kind > of_b.kind;
+  if (of_a.kind == 1 && of_a.above * of_b.weight != of_b.above * of_a.weight)
+    return of_a.above * of_b.weight > of_b.above * of_a.weight;
+  return a < 0 ? b >= 0 : b >= 0 && a > b;
+}
+
 std::vector<std::string> split(const std::vector<records::StrategyItem>& strategy, int64_t count) {
   std::vector<std::string> out;
   ProviderCounts counts(strategy.size(), 0);

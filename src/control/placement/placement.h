@@ -43,6 +43,11 @@ using ProviderCounts = std::vector<int64_t>;
 // get one.
 int next_provider(const std::vector<records::StrategyItem>& strategy, const ProviderCounts& counts);
 
+// The other way round: whether item `a` of the strategy gives up a task before item `b`. Bases go last; before them goes
+// what is furthest above its share, ties from the end of the list. An index of -1 stands for what is not in the list, and
+// goes first.
+bool gives_up_before(const std::vector<records::StrategyItem>& strategy, const ProviderCounts& counts, int a, int b);
+
 // The providers of `count` tasks, one after the other.
 std::vector<std::string> split(const std::vector<records::StrategyItem>& strategy, int64_t count);
 
