@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 
 #include "agent/apply/task_plan.h"
 #include "base/limits.h"
@@ -96,7 +97,7 @@ void Admin::tasks(CallPtr call) {
   call->respond(200, out + "]}");
 }
 
-// /tasks/<beginning of an id>/logs or …/end
+// /tasks/<beginning of an id>/logs, and with ?beyond=N when there are more than N log streams or the task has stopped
 void Admin::task(CallPtr call) {
   const std::string_view rest = std::string_view(call->path).substr(std::string_view("/tasks/").size());
   const size_t slash = rest.find('/');
@@ -111,16 +112,16 @@ void Admin::task(CallPtr call) {
   }
   if (!found) return call->respond_error(404, fmt::format("no task's id begins with {}", beginning));
   if (what == "logs") return task_logs(std::move(call), *found);
-  if (what == "end") return task_end(std::move(call), *found);
   call->respond_error(404, fmt::format("nothing is known of a task's {}", what));
 }
 
 // Where each container's lines lie. A container whose stream is not made yet has none.
-void Admin::task_logs(CallPtr call, const keys::TaskPath& path) {
-  const auto spec = get<TaskSpec>(needs_.world.store, keys::task(keys::kTaskSpec, path));
-  const auto definition =
-      get<TaskDefinition>(needs_.world.store, keys::task_definition(path.scope, spec->family, spec->revision));
+json::Array Admin::log_streams(const keys::TaskPath& path) const {
+  const state::Store& store = needs_.world.store;
   json::Array containers;
+  const auto spec = get<TaskSpec>(store, keys::task(keys::kTaskSpec, path));
+  const auto definition =
+      spec ? get<TaskDefinition>(store, keys::task_definition(path.scope, spec->family, spec->revision)) : nullptr;
   for (size_t i = 0; definition && i < definition->containers.size(); ++i) {
     const ContainerDefinition& container = definition->containers[i];
     json::Value entry;
@@ -130,11 +131,10 @@ void Admin::task_logs(CallPtr call, const keys::TaskPath& path) {
     entry.set("stream", agent::own_log_stream(i));
     if (container.logs) {
       const Scope scope{path.scope.account, container.logs->region};
-      const auto group = get<LogGroup>(needs_.world.store, keys::log_group(scope, container.logs->group));
+      const auto group = get<LogGroup>(store, keys::log_group(scope, container.logs->group));
       const auto stream =
-          group ? get<LogStream>(
-                      needs_.world.store,
-                      keys::log_stream(scope, group->uid, agent::stream_name(*container.logs, container.name, path.id)))
+          group ? get<LogStream>(store, keys::log_stream(scope, group->uid,
+                                                         agent::stream_name(*container.logs, container.name, path.id)))
                 : nullptr;
       entry.set("root", needs_.state_directory + "/logs");
       entry.set("group", stream ? group->uid : "");
@@ -142,16 +142,40 @@ void Admin::task_logs(CallPtr call, const keys::TaskPath& path) {
     }
     containers.push_back(std::move(entry));
   }
-  json::Value out;
-  out.set("containers", std::move(containers));
-  answer(*call, out);
+  return containers;
 }
 
-// Answered when the task has stopped.
-void Admin::task_end(CallPtr call, const keys::TaskPath& path) {
+void Admin::task_logs(CallPtr call, const keys::TaskPath& path) {
+  Follower follower{path, -1, std::move(call)};
+  const std::string_view query = follower.call->query;
+  constexpr std::string_view kBeyond = "beyond=";
+  if (query.starts_with(kBeyond)) {
+    const auto [end, error] =
+        std::from_chars(query.data() + kBeyond.size(), query.data() + query.size(), follower.beyond);
+    if (error != std::errc{} || end != query.data() + query.size())
+      return follower.call->respond_error(400, "beyond= takes a number of log streams");
+  }
+  if (told(follower)) return;
   if (followers_.size() >= limits::kFollowersMax)
-    return call->respond_error(503, "too many wait for tasks' ends already");
-  followers_.emplace_back(path, std::move(call));  // looked at when this round ends
+    return follower.call->respond_error(503, "too many follow tasks' logs already");
+  followers_.push_back(std::move(follower));
+}
+
+bool Admin::told(const Follower& follower) const {
+  const state::Store& store = needs_.world.store;
+  const auto status = get<TaskStatus>(store, keys::task(keys::kTaskStatus, follower.path));
+  const bool stopped =
+      status ? status->state == TaskState::stopped : !store.get(keys::task(keys::kTaskSpec, follower.path));
+  json::Array containers = log_streams(follower.path);
+  const auto streams = std::count_if(containers.begin(), containers.end(), [](const json::Value& container) {
+    return !container["stream"].string_or("").empty();
+  });
+  if (!stopped && streams <= follower.beyond) return false;
+  json::Value out;
+  out.set("containers", std::move(containers));
+  out.set("stopped", stopped);
+  answer(*follower.call, out);
+  return true;
 }
 
 void Admin::images(CallPtr call) {
@@ -215,17 +239,8 @@ void Admin::stop(CallPtr call) {
   needs_.end();
 }
 
-void Admin::look_whether_tasks_have_ended() {
-  std::erase_if(followers_, [this](const auto& follower) {
-    const auto status = get<TaskStatus>(needs_.world.store, keys::task(keys::kTaskStatus, follower.first));
-    const bool ended = status ? status->state == TaskState::stopped
-                              : !needs_.world.store.get(keys::task(keys::kTaskSpec, follower.first));
-    if (!ended) return false;
-    json::Value out;
-    out.set("stopped", true);
-    answer(*follower.second, out);
-    return true;
-  });
+void Admin::answer_those_who_wait() {
+  std::erase_if(followers_, [this](const Follower& follower) { return told(follower); });
   if (stops_.empty() || tasks_left(needs_.world.store) > 0) return;
   json::Value out;
   out.set("tasksRunning", 0);

@@ -37,8 +37,8 @@ class Admin {
   explicit Admin(Needs needs) : needs_(std::move(needs)) {}
 
   void serve(wire::AdminEndpoint& endpoint);
-  // State thread, after each round: answers those who wait for one task to stop, or, with `stop --stop-tasks`, for all.
-  void look_whether_tasks_have_ended();
+  // State thread, after each round: answers those who follow a task, and `stop --stop-tasks` when all have stopped.
+  void answer_those_who_wait();
 
  private:
   using CallPtr = std::shared_ptr<wire::AdminCall>;
@@ -50,8 +50,15 @@ class Admin {
   void about(CallPtr call);
   void tasks(CallPtr call);
   void task(CallPtr call);
+  // Someone who follows a task's logs: answered when it has more than `beyond` log streams, or has stopped.
+  struct Follower {
+    records::keys::TaskPath path;
+    int64_t beyond;
+    CallPtr call;
+  };
+  bool told(const Follower& follower) const;
+  json::Array log_streams(const records::keys::TaskPath& path) const;
   void task_logs(CallPtr call, const records::keys::TaskPath& path);
-  void task_end(CallPtr call, const records::keys::TaskPath& path);
   void images(CallPtr call);
   void stop(CallPtr call);
   Result<json::Value> load_image(const json::Value& body);
@@ -59,8 +66,8 @@ class Admin {
   Result<json::Value> remove_image(const json::Value& body);
 
   Needs needs_;
-  std::vector<CallPtr> stops_;                                          // wait for all tasks to stop
-  std::vector<std::pair<records::keys::TaskPath, CallPtr>> followers_;  // wait for one
+  std::vector<CallPtr> stops_;  // wait for all tasks to stop
+  std::vector<Follower> followers_;
 };
 
 }  // namespace berth::admin

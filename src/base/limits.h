@@ -14,7 +14,7 @@ inline constexpr size_t kHttpConnectionsMax = 4096;
 inline constexpr int64_t kHttpIdleMaxMs = 120 * 1000;  // between two requests; SDKs keep connections for a minute or so
 inline constexpr int64_t kHttpReceiveMaxMs = 20 * 1000;  // from a request's first byte to its last
 inline constexpr int64_t kHttpSendMaxMs = 20 * 1000;     // without any progress
-inline constexpr size_t kFollowersMax = 1000;  // of tasks' ends, by the admin socket; half of them may be gone
+inline constexpr size_t kFollowersMax = 1000;  // of tasks' logs, by the admin socket; half of them may be gone
 inline constexpr int64_t kHttpAcceptPauseMs =
     1000;  // with no descriptor left; connections that close end it sooner, files of others that close tell nobody
 inline constexpr int kJsonDepthMax = 64;

@@ -43,29 +43,36 @@ struct Source {
   bool more = true;
 };
 
-Result<std::vector<Source>> sources_of(const std::string& state, const std::string& task,
-                                       const std::string& container) {
-  const auto answer = ask_daemon(state, "GET", "/tasks/" + task + "/logs");
-  if (!answer) return tl::unexpected(answer.error());
-  std::vector<Source> out;
-  bool known = container.empty();
-  for (const json::Value& entry : (*answer)["containers"].array_or_empty()) {
-    if (!container.empty() && entry["name"].string_or("") != container) continue;
-    known = true;
-    if (entry["stream"].string_or("").empty()) continue;
+// What is asked for, and what of it has a stream yet. A container without a log configuration has one from the
+// beginning, one with awslogs from its first start on.
+struct Reader {
+  std::string container;  // only this one; empty: all
+  size_t containers = 0;  // of the task that are asked for
+  size_t streams = 0;     // of all of the task's containers, by the last answer
+  std::vector<Source> sources = {};
+};
+
+// Takes the sources that an answer has and the reader does not know yet.
+Result<void> take_sources(Reader& reader, const json::Value& answer) {
+  reader.containers = reader.streams = 0;
+  for (const json::Value& entry : answer["containers"].array_or_empty()) {
+    const bool has_stream = !entry["stream"].string_or("").empty();
+    reader.streams += has_stream;
     Source source;
     source.container = entry["name"].string_or("");
-    const std::string root = entry["root"].string_or("");
+    if (!reader.container.empty() && source.container != reader.container) continue;
+    ++reader.containers;
+    const auto known = [&](const Source& other) { return other.container == source.container; };
+    if (!has_stream || std::any_of(reader.sources.begin(), reader.sources.end(), known)) continue;
+    source.root = entry["root"].string_or("");
     source.query.group_uid = entry["group"].string_or("");
     source.query.stream_uids = {{entry["stream"].string_or("")}};
-    source.root = root;
-    source.directory = fmt::format("{}/{}/{}", root, source.query.group_uid, source.query.stream_uids->front());
-    source.store = std::make_unique<logstore::LogStore>(root);
-    out.push_back(std::move(source));
+    source.directory = fmt::format("{}/{}/{}", source.root, source.query.group_uid, source.query.stream_uids->front());
+    source.store = std::make_unique<logstore::LogStore>(source.root);
+    reader.sources.push_back(std::move(source));
   }
-  if (!known) return fail(fmt::format("task {} has no container {}", task, container));
-  if (out.empty()) return fail(fmt::format("task {} has no log yet: no container of it has started", task));
-  return out;
+  if (reader.containers == 0) return fail(fmt::format("the task has no container {}", reader.container));
+  return {};
 }
 
 std::string time_text(TimeMs ms) {
@@ -94,11 +101,11 @@ Result<void> turn_page(Source& source) {
 }
 
 // Everything new of all sources, merged by time; a page of each is held, however long they are.
-Result<void> print_new(std::vector<Source>& sources, bool timestamps) {
-  for (Source& source : sources) source.more = true;
+Result<void> print_new(Reader& reader, bool timestamps) {
+  for (Source& source : reader.sources) source.more = true;
   while (true) {
     Source* first = nullptr;
-    for (Source& source : sources) {
+    for (Source& source : reader.sources) {
       if (auto turned = turn_page(source); !turned) return turned;
       if (source.next == source.page.size()) continue;
       if (!first || source.page[source.next].position < first->page[first->next].position) first = &source;
@@ -106,7 +113,7 @@ Result<void> print_new(std::vector<Source>& sources, bool timestamps) {
     if (!first) break;
     const logstore::Event& event = first->page[first->next++];
     if (timestamps) fmt::print("{}", time_text(event.position.timestamp_ms));
-    if (sources.size() > 1) fmt::print("{} | ", first->container);
+    if (reader.containers > 1) fmt::print("{} | ", first->container);
     fmt::print("{}{}", event.message, event.message.ends_with('\n') ? "" : "\n");  // those of several lines have theirs
     if (std::ferror(stdout)) return fail("standard output is closed");
   }
@@ -128,17 +135,24 @@ Result<void> watch_way_to(const Source& source, const Fd& watch) {
 }
 
 // Until the task has stopped, and all that it wrote is printed. Where the daemon goes away meanwhile, lines still come
-// (the task goes on), but nobody tells of the end.
-Result<void> follow(std::vector<Source>& sources, bool timestamps, Fd end_of_task) {
+// (the task goes on), but nobody tells of the end or of containers that start.
+Result<void> follow(Reader& reader, const std::string& state, const std::string& task, bool timestamps) {
   Fd watch(::inotify_init1(IN_CLOEXEC));
   if (!watch) return fail(errno, "inotify_init1");
   char events[16384];
-  for (bool ended = false; true;) {
+  Fd news;
+  for (bool ended = false, asks = true; true;) {
+    if (asks) {
+      auto asked = begin_to_ask(state, fmt::format("/tasks/{}/logs?beyond={}", task, reader.streams));
+      if (!asked) return tl::unexpected(asked.error());
+      news = std::move(*asked);
+      asks = false;
+    }
     // Watched before they are read, so that nothing falls between the two.
-    for (const Source& source : sources)
+    for (const Source& source : reader.sources)
       if (const auto watched = watch_way_to(source, watch); !watched) return watched;
-    if (const auto printed = print_new(sources, timestamps); !printed || ended) return printed;
-    pollfd waits[] = {{watch.get(), POLLIN, 0}, {end_of_task.get(), POLLIN, 0}};
+    if (const auto printed = print_new(reader, timestamps); !printed || ended) return printed;
+    pollfd waits[] = {{watch.get(), POLLIN, 0}, {news.get(), POLLIN, 0}};
     if (::poll(waits, 2, -1) < 0) {
       if (errno == EINTR) continue;
       return fail(errno, "poll");
@@ -146,9 +160,12 @@ Result<void> follow(std::vector<Source>& sources, bool timestamps, Fd end_of_tas
     if (waits[0].revents != 0 && ::read(watch.get(), events, sizeof events) < 0 && errno != EINTR)
       return fail(errno, "inotify");
     if (waits[1].revents != 0) {
-      const auto answer = read_answer(end_of_task);
-      ended = answer && (*answer)["stopped"].bool_or(false);
-      end_of_task.reset();
+      const auto answer = read_answer(news);
+      news.reset();
+      if (!answer) continue;
+      if (auto taken = take_sources(reader, *answer); !taken) return taken;
+      ended = (*answer)["stopped"].bool_or(false);
+      asks = !ended;
     }
   }
 }
@@ -173,16 +190,14 @@ int logs(const std::vector<std::string>& argv) {
   const std::string task = id_of(operands[0]);
   if (task.empty()) return complain(fmt::format("'{}' is no task's id", operands[0]));
   const std::string state = arguments->value("state", kDefaultStateDirectory);
-  auto sources = sources_of(state, task, operands.size() == 2 ? operands[1] : "");
-  if (!sources) return complain(sources.error().context);
   const bool timestamps = arguments->has("timestamps");
-  if (!arguments->has("follow")) {
-    const auto done = print_new(*sources, timestamps);
-    return done ? 0 : complain(done.error().context);
-  }
-  auto end_of_task = begin_to_ask(state, fmt::format("/tasks/{}/end", task));
-  if (!end_of_task) return complain(end_of_task.error().context);
-  const auto done = follow(*sources, timestamps, std::move(*end_of_task));
+  Reader reader{operands.size() == 2 ? operands[1] : ""};
+  const auto answer = ask_daemon(state, "GET", "/tasks/" + task + "/logs");
+  if (!answer) return complain(answer.error().context);
+  if (const auto taken = take_sources(reader, *answer); !taken) return complain(taken.error().context);
+  if (!arguments->has("follow") && reader.sources.empty())
+    return complain(fmt::format("task {} has no log yet: no container of it has started", task));
+  const auto done = arguments->has("follow") ? follow(reader, state, task, timestamps) : print_new(reader, timestamps);
   return done ? 0 : complain(done.error().context);
 }
 

@@ -262,7 +262,7 @@ std::optional<TimeMs> Daemon::decide(TimeMs now_ms) {
     const auto next = simulated_agent_->run(now_ms);
     if (next && (!due || *next < *due)) due = next;
   }
-  admin_->look_whether_tasks_have_ended();
+  admin_->answer_those_who_wait();
   if (now_ms >= logs_due_ms_) maintain_logs(now_ms);
   return due ? std::min(*due, logs_due_ms_) : logs_due_ms_;
 }

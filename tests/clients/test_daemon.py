@@ -508,6 +508,19 @@ def test_a_followed_log_ends_with_the_task(new_berth):
     assert world.run("logs", "--follow", never).stdout == "", "a task that never starts stops as well"
 
 
+def test_a_log_can_be_followed_before_it_begins(new_berth):
+    world, group = new_berth(), "/test/early"
+    first = shell("sleep 1; echo first", name="first", essential=False, **awslogs(group))
+    then = shell("echo then", name="then", dependsOn=[{"containerName": "first", "condition": "SUCCESS"}], **awslogs(group))
+    definition = world.define("early", first, then)
+    followed = world.run("logs", "--follow", world.run_task(definition))
+    assert followed.stdout.splitlines() == ["first | first", "then | then"]
+    one = world.run("logs", "--follow", world.run_task(definition), "then")
+    assert one.stdout.splitlines() == ["then"]
+    other = world.run("logs", "--follow", world.run_task(definition), "other", check=False)
+    assert (other.returncode, other.stderr) == (1, "berth: the task has no container other\n")
+
+
 def test_logs_says_what_is_wrong_with_its_operands(own_simulated):
     for task, text in (("a b", "'a b' is no task's id"), ("", "'' is no task's id"), ("..", "'..' is no task's id"),
                        ("0", "no task's id begins with 0")):
