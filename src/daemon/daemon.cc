@@ -20,6 +20,7 @@
 #include "agent/whole/real_agent.h"
 #include "agent_simulated/agent.h"
 #include "base/log.h"
+#include "base/service_manager.h"
 #include "cli/arguments.h"
 #include "control/loop/loop.h"
 #include "daemon/credentials.h"
@@ -102,7 +103,7 @@ class Daemon {
   explicit Daemon(Options options) : options_(std::move(options)), state_thread_(clock_) {}
 
   Result<void> prepare();
-  int run();
+  int run(const ServiceManager& manager);
   // Where no task is left, nothing of ours stays on the host.
   void clean_up();
 
@@ -281,7 +282,7 @@ void Daemon::maintain_logs(TimeMs now_ms) {
     });
 }
 
-int Daemon::run() {
+int Daemon::run(const ServiceManager& manager) {
   if (agent_) agent_->start();
   std::thread state([this] {
     state_thread_.run({[this] { store_->settle(); }, [this](TimeMs now_ms) { return decide(now_ms); }});
@@ -293,10 +294,12 @@ int Daemon::run() {
   fmt::print("ready http://{}:{} account {} region {} state {}{}\n", options_.listen_address, port_, options_.account,
              options_.region, options_.state_directory, options_.simulated_agent ? " (simulated agent)" : "");
   std::fflush(stdout);
+  manager.tell("READY=1");
 
   const sigset_t signals = ending_signals();
   int signal = 0;
   sigwait(&signals, &signal);
+  manager.tell("STOPPING=1");
 
   server_->stop();
   io.join();
@@ -342,12 +345,13 @@ int serve(const Options& options) {
   // own and lies in a directory that only we may enter.
   ::umask(022);
   allow_open_files();
+  const ServiceManager manager;
   Daemon daemon(options);
   if (const auto prepared = daemon.prepare(); !prepared) {
     daemon.clean_up();
     return cli::complain(prepared.error().context);
   }
-  return daemon.run();
+  return daemon.run(manager);
 }
 
 }  // namespace berth::daemon
