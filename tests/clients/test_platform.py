@@ -79,6 +79,15 @@ def test_the_page_is_served_on_80_and_443(running):
         assert "<title>Meeting</title>" in run("curl", "-fsSk", url).stdout
 
 
+def test_who_has_no_camera_is_seen_and_sees(running):
+    with Meeting(address_of(running), room="quiet", names=("Ada", "Linus"), without_camera=("Linus",)) as meeting:
+        meeting.wait_until_all_are_seen()
+        linus = meeting.browsers["Linus"]
+        assert [linus.find_element("id", button).text for button in ("toggle-audio", "toggle-video")] == ["No microphone", "No camera"]
+        growth = meeting.growth(4)
+        assert len(growth) == 2 and all(sum(seconds) >= 4 for seconds in growth.values()), growth
+
+
 def test_three_browsers_see_each_other_through_the_bridge_and_freeze_without_it(running, aws, platform):
     with Meeting(address_of(running)) as meeting:
         meeting.wait_until_all_are_seen()

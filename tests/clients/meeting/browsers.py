@@ -1,4 +1,4 @@
-"""Three headless Chromiums with fake cameras in one meeting, and what arrives at each.
+"""Headless Chromiums in one meeting, three with fake cameras unless told otherwise, and what arrives at each.
 
 The page is watched from outside: a few lines put in before it loads keep every RTCPeerConnection it makes, and the check
 reads those connections' own statistics. Nothing that the page says of itself is believed.
@@ -40,7 +40,7 @@ FRAMES_DECODED = """
 """
 
 
-def chromium(profile, tile):
+def chromium(profile, tile, camera):
     options = webdriver.ChromeOptions()
     options.binary_location = "/usr/bin/chromium"
     for flag in ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
@@ -49,9 +49,10 @@ def chromium(profile, tile):
                  "--disable-backgrounding-occluded-windows",
                  "--disable-features=WebRtcHideLocalIpsWithMdns,OptimizationHints,MediaRouter",
                  "--ignore-certificate-errors", "--use-fake-ui-for-media-stream",
-                 "--use-fake-device-for-media-stream=fps=10", f"--user-data-dir={profile}",
-                 f"--window-size={tile[0]},{tile[1]}"):
+                 f"--user-data-dir={profile}", f"--window-size={tile[0]},{tile[1]}"):
         options.add_argument(flag)
+    if camera:
+        options.add_argument("--use-fake-device-for-media-stream=fps=10")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
     driver.set_script_timeout(20)
@@ -63,15 +64,16 @@ def chromium(profile, tile):
 class Meeting:
     """Use as a context: the browsers and their profiles are gone afterwards, whatever happened."""
 
-    def __init__(self, address, room="standup", say=print):
-        self.url, self.room, self.say, self.browsers = f"https://{address}", room, say, {}
+    def __init__(self, address, room="standup", names=NAMES, without_camera=(), say=print):
+        self.url, self.room, self.names, self.say, self.browsers = f"https://{address}", room, names, say, {}
+        self.without_camera = without_camera
 
     def __enter__(self):
         self.stack = contextlib.ExitStack()
         with contextlib.ExitStack() as stack:
-            for name in NAMES:
+            for name in self.names:
                 profile = stack.enter_context(tempfile.TemporaryDirectory(prefix="meeting-", ignore_cleanup_errors=True))
-                browser = chromium(profile, (960, 600))
+                browser = chromium(profile, (960, 600), name not in self.without_camera)
                 stack.callback(browser.quit)
                 self.browsers[name] = browser
                 browser.get(f"{self.url}/{self.room}?join&size=small&name={name}")
@@ -87,12 +89,12 @@ class Meeting:
         return {name: browser.execute_async_script(FRAMES_DECODED) for name, browser in self.browsers.items()}
 
     def wait_until_all_are_seen(self, timeout=90):
-        """Waits inside each browser until two streams show pictures."""
+        """Waits inside each browser until the others' streams show pictures."""
         for name, browser in self.browsers.items():
             WebDriverWait(browser, timeout, 0.5).until(
-                lambda b: sum(frames > 0 for frames in b.execute_async_script(FRAMES_DECODED)) == len(NAMES) - 1,
-                f"{name} does not see the two others; its page says {self.status(browser)!r}, its console {browser.get_log('browser')}")
-            self.say(f"{name} sees the two others")
+                lambda b: sum(frames > 0 for frames in b.execute_async_script(FRAMES_DECODED)) == len(self.names) - 1,
+                f"{name} does not see the others; its page says {self.status(browser)!r}, its console {browser.get_log('browser')}")
+            self.say(f"{name} sees the others")
 
     def wait_until_bridge_is_missed(self, timeout=30):
         for name, browser in self.browsers.items():
@@ -112,7 +114,7 @@ class Meeting:
             WebDriverWait(browser, timeout, 0.2).until(lambda _: field.is_enabled(), f"{name}'s chat does not open")
             field.send_keys(f"hello from {name}")
             field.submit()
-        wanted = {f"hello from {name}" for name in NAMES}
+        wanted = {f"hello from {name}" for name in self.names}
         for name, browser in self.browsers.items():
             WebDriverWait(browser, timeout, 0.2).until(
                 lambda b: {item.text.splitlines()[-1] for item in b.find_elements("css selector", "#messages li")} == wanted,

@@ -1,5 +1,6 @@
 // The page: a lobby, a grid of tiles, a chat. The room's name is the address' path.
 import { Bridge } from "/assets/bridge.js";
+import { openCamera, remedy } from "/assets/camera.js";
 import { Chat } from "/assets/chat.js";
 
 const $ = id => document.getElementById(id);
@@ -41,17 +42,7 @@ function decoded(path) {
   try { return decodeURIComponent(path); } catch { return ""; }
 }
 
-// What a person can do about it. https://w3c.github.io/mediacapture-main/#dom-mediadevices-getusermedia
-function remedy(error) {
-  switch (error.name) {
-    case "NotAllowedError": return "This page may not use the camera and the microphone. Allow both beside the address above, then join again.";
-    case "NotFoundError": return "There is no camera or no microphone. Connect one, then join again.";
-    case "NotReadableError": return "The camera or the microphone is in use. Close the program that has it, then join again.";
-    default: return `The camera cannot be used: ${error.message}`;
-  }
-}
-
-async function enter() {
+async function enter(without = false) {
   const room = asRoom($("room-field").value), name = $("name-field").value.trim();
   if (!room || !name) return note("A room needs a name of letters and digits, and you need a name too.");
   note();
@@ -59,9 +50,11 @@ async function enter() {
   const button = document.querySelector("#entry button");
   button.disabled = true; // the browser may ask a person now, and one camera is enough
   try {
-    camera = await openCamera();
+    camera = await openCamera(name, { small: parameters.get("size") === "small", without });
   } catch (error) {
-    return note(remedy(error));
+    const anyway = Object.assign(document.createElement("button"), { type: "button", textContent: "Join without them" });
+    anyway.addEventListener("click", () => enter(true));
+    return note(remedy(error), anyway);
   } finally {
     button.disabled = false;
   }
@@ -71,15 +64,11 @@ async function enter() {
   $("lobby").hidden = true;
   $("meeting").hidden = false;
   inMeeting = true;
-  addTile("own", `${name} (you)`, camera);
+  addTile("own", `${name} (you)`, camera.stream, camera.video);
+  offerToggle($("toggle-audio"), "Microphone", camera.audio, camera.stream.getAudioTracks());
+  offerToggle($("toggle-video"), "Camera", camera.video, camera.stream.getVideoTracks());
   connectBridge(room, name, RETRY_FIRST_MS);
   connectChat(room, name, RETRY_FIRST_MS);
-}
-
-function openCamera() {
-  const small = parameters.get("size") === "small";
-  const video = small ? { width: 320, height: 180, frameRate: 10 } : { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { max: 24 } };
-  return navigator.mediaDevices.getUserMedia({ audio: { echoCancellation: true, noiseSuppression: true }, video });
 }
 
 const socketUrl = path => `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${path}`;
@@ -88,7 +77,7 @@ const socketUrl = path => `${location.protocol === "https:" ? "wss" : "ws"}://${
 
 function connectBridge(room, name, retryMs) {
   if (!lastLive) status("connecting", "Connecting…");
-  const current = bridge = new Bridge(socketUrl("/janus-ws"), room, name, camera);
+  const current = bridge = new Bridge(socketUrl("/janus-ws"), room, name, camera.stream);
   bridge.addEventListener("live", () => {
     retryMs = RETRY_FIRST_MS;
     lastLive?.release(); // its last pictures stood until now
@@ -119,10 +108,10 @@ function showCount() {
 
 // ---- tiles
 
-function addTile(id, name, stream) {
+function addTile(id, name, stream, mirrored = false) {
   removeTile(id);
   const tile = document.createElement("div"), video = document.createElement("video"), who = document.createElement("span");
-  tile.className = id === "own" ? "tile own" : "tile";
+  tile.className = mirrored ? "tile mirrored" : "tile";
   tile.dataset.participant = id;
   Object.assign(video, { autoplay: true, playsInline: true, muted: id === "own", srcObject: stream });
   who.className = "who";
@@ -182,16 +171,16 @@ $("chat-form").addEventListener("submit", event => {
 
 // ---- buttons
 
-function toggleTracks(button, tracks, what) {
+function offerToggle(button, what, isThere, tracks) {
+  button.disabled = !isThere;
+  if (!isThere) return button.textContent = `No ${what.toLowerCase()}`;
   button.addEventListener("click", () => {
     const on = button.getAttribute("aria-pressed") !== "true";
-    for (const track of tracks()) track.enabled = on;
+    for (const track of tracks) track.enabled = on;
     button.setAttribute("aria-pressed", on);
     button.textContent = `${what} ${on ? "on" : "off"}`;
   });
 }
-toggleTracks($("toggle-audio"), () => camera.getAudioTracks(), "Microphone");
-toggleTracks($("toggle-video"), () => camera.getVideoTracks(), "Camera");
 
 $("toggle-chat").addEventListener("click", () => {
   const open = $("chat").hidden;
@@ -213,7 +202,7 @@ function leave() {
   bridge?.end();
   lastLive?.release();
   chat?.leave();
-  for (const track of camera?.getTracks() ?? []) track.stop();
+  for (const track of camera?.stream.getTracks() ?? []) track.stop();
 }
 $("leave").addEventListener("click", () => { leave(); location.href = location.pathname; });
 addEventListener("pagehide", leave);
