@@ -23,6 +23,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 CACHE = ROOT / ".cache/vm"
 WITHIN_S = 720  # for all its boots
+SILENT_S = 200  # a check inside gives up after 120, and tells where it was
 CUT, OK = "vm: cut the power", "vm: ok"  # what the machine says last
 BUILD = pathlib.Path(os.environ.get("BERTH_BUILD", ROOT / "build"))
 
@@ -153,8 +154,10 @@ class Machine:
             selector.register(console, selectors.EVENT_READ)
             while True:
                 left = WITHIN_S - (time.monotonic() - self.began)
-                if left <= 0 or not selector.select(left):
-                    fail(f"the machine did not finish within {WITHIN_S} s; {self.passed} checks had passed. Its console: {self.log}")
+                spoke = left > 0 and selector.select(min(left, SILENT_S))
+                if not spoke:
+                    how = f"has said nothing for {SILENT_S} s" if left > SILENT_S else f"did not finish within {WITHIN_S} s"
+                    fail(f"the machine {how}; {self.passed} checks had passed. Its console: {self.log}")
                 chunk = os.read(console.fileno(), 65536)
                 if not chunk:
                     return failed  # after a failed check it tells what it knows before it ends
