@@ -97,8 +97,8 @@ def test_three_browsers_see_each_other_through_the_bridge_and_freeze_without_it(
         assert all(sum(seconds) > 20 and sum(gain > 0 for gain in seconds) >= 8 for seconds in growth.values()), growth
         os.kill(bridge_process(platform, running), signal.SIGKILL)
         meeting.wait_until_bridge_is_missed()
-        frozen = meeting.growth(4)
-        assert all(sum(seconds) == 0 for seconds in frozen.values()), frozen
+        frozen = meeting.growth(4)  # of these the first second is for what had arrived and was not decoded yet
+        assert all(sum(seconds[1:]) == 0 for seconds in frozen.values()), frozen
     # The service replaces the task, and says why the old one stopped.
     ecs = platform.client("ecs")
     old = wait_until(lambda: next((t for t in ecs.describe_tasks(cluster=CLUSTER, tasks=[running["taskArn"]])["tasks"]
