@@ -22,9 +22,9 @@ void apply_override(ContainerDefinition& container, const records::ContainerOver
   if (with.cpu_units) container.cpu_units = *with.cpu_units;
   if (with.memory_mib) container.memory_mib = *with.memory_mib;
   if (with.memory_reservation_mib) container.memory_reservation_mib = *with.memory_reservation_mib;
-  for (const auto& [name, value] : with.environment) {
-    std::erase_if(container.environment, [&](const auto& entry) { return entry.first == name; });
-    container.environment.emplace_back(name, value);
+  for (const auto& variable : with.environment) {
+    std::erase_if(container.environment, [&](const auto& entry) { return entry.first == variable.first; });
+    container.environment.push_back(variable);
   }
 }
 
