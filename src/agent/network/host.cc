@@ -131,7 +131,7 @@ dataplane::Upstreams read_upstreams(const std::vector<std::string>& resolv_confs
   for (const std::string& path : resolv_confs) {
     const auto text = read_file(path, kResolvConfBytesMax);
     if (!text) continue;
-    const dataplane::Upstreams upstreams = dataplane::parse_resolv_conf(*text);
+    dataplane::Upstreams upstreams = dataplane::parse_resolv_conf(*text);
     if (!upstreams.usable.empty()) return upstreams;
     if (!last.loopback) last.loopback = upstreams.loopback;
     last.ipv6_only |= upstreams.ipv6_only;

@@ -7,9 +7,7 @@
 
 namespace berth::control::deployment {
 
-using records::Deployment;
 using records::Revision;
-using records::Rollout;
 using records::ServiceStatus;
 
 int breaker_threshold(int desired_count) { return std::clamp(desired_count / 2 + desired_count % 2, 3, 200); }

@@ -13,7 +13,6 @@ using records::ContainerDefinition;
 using records::DesiredStatus;
 using records::Order;
 using records::StopCode;
-using records::TaskDefinition;
 using records::TaskObserved;
 using records::TaskState;
 using records::TaskStatus;

@@ -37,7 +37,7 @@ Loop::Loop(state::Store& store, records::TaskIndex& index, Random& random, Setti
     : store_(store),
       index_(index),
       random_(random),
-      settings_(std::move(settings)),
+      settings_(settings),
       retention_(store, index, settings_.retention) {
   begin_again();
   for (std::string_view prefix : {keys::kTaskSpec, keys::kTaskIntent, keys::kTaskObserved, keys::kServiceSpec})
