@@ -46,6 +46,16 @@ TEST_F(ImagesHost, AnOciDirectoryIsLoadedAndResolved) {
   ASSERT_EQ(images->list().size(), 1u);
 }
 
+TEST_F(ImagesHost, ALayerThatStandsInAnImageTwiceIsStackedOnce) {
+  const std::string empty = Tar().bytes(), base = Tar().file("f", "base").bytes(), top = Tar().file("f", "top").bytes();
+  auto images = store();
+  ASSERT_OK(images->load("oci:" + oci("image", {base, empty, top, empty, base}, "{}") + ":t", "twice"));
+  const auto layers = images->resolve("twice")->layers;
+  ASSERT_EQ(layers.size(), 3u) << "overlayfs takes no directory twice";
+  EXPECT_EQ(text(layers[0] + "/f"), "base") << "the topmost place counts";
+  EXPECT_EQ(text(layers[2] + "/f"), "top");
+}
+
 TEST_F(ImagesHost, DockerArchivesAreLoadedFromAFileAndAStream) {
   const std::string layout = oci("image", {Tar().file("f", "1").bytes()}, R"({"Cmd":["/f"]})");
   const std::string archive = directory_ + "/saved.tar";

@@ -210,8 +210,12 @@ class ImageStore::Impl {
 
   Image entry(const ImageName& name, const Descriptor& manifest, StoredImage stored) const {
     Image image{name, manifest, std::move(stored.configuration.config)};
+    // A layer that stands there twice (builders' empty ones do) says nothing new below its topmost place, and overlayfs refuses
+    // a directory that it is given twice.
     for (auto id = stored.configuration.diff_ids.rbegin(); id != stored.configuration.diff_ids.rend(); ++id) {
-      image.layers.push_back(unpacker_.directory(*id));
+      std::string directory = unpacker_.directory(*id);
+      if (std::find(image.layers.begin(), image.layers.end(), directory) == image.layers.end())
+        image.layers.push_back(std::move(directory));
     }
     image.blobs = {manifest.digest, stored.manifest.config.digest};
     image.size_bytes = manifest.size + stored.manifest.config.size;
