@@ -14,8 +14,9 @@ namespace berth::runtime {
 // user's name are added unless a group is given.
 Result<ProcessUser> resolve_user(std::string_view user, std::string_view passwd, std::string_view group);
 
-// The file's text as the stacked layers show it (topmost first), empty where there is none. Links are followed inside
-// the layer only. Blocking reads of small files; at most 1 MiB.
+// The file's text as the stacked layers show it (topmost first), empty where there is none. Links are followed as a process in
+// the container would follow them: from layer to layer (Nix makes such images), and never out of them. Layers must not change
+// meanwhile. Blocking reads of small files; at most 1 MiB.
 std::string read_from_layers(const std::vector<std::string>& layers, const std::string& relative_path);
 
 }  // namespace berth::runtime
