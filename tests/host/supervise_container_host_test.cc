@@ -160,13 +160,12 @@ TEST_F(SuperviseContainerHostTest, JoinsItsNetworkNamespaceAndHoldsNoOther) {
 
 TEST_F(SuperviseContainerHostTest, RunsAsTheUserInItsDirectory) {
   Container one = container("main", "id; echo $HOME; readlink /proc/self/cwd; grep CapEff /proc/self/status; hostname");
-  const auto user = runtime::resolve_user("alice", runtime::read_from_layers({image_}, "etc/passwd"),
-                                          runtime::read_from_layers({image_}, "etc/group"));
+  const auto user = runtime::resolve_user("alice", read_file(image_ + "/etc/passwd"), read_file(image_ + "/etc/group"));
   ASSERT_TRUE(user);
   one.spec.user = *user;
   one.spec.working_directory = "/made/for/it";
   run_to_end(one);
-  EXPECT_THAT(last_lines(), ElementsAre("uid=1000(alice) gid=1001(alice) groups=50(staff)", "/home/alice",
+  EXPECT_THAT(last_lines(), ElementsAre("uid=1000(alice) gid=1001(alice) groups=50(staff),1001(alice)", "/home/alice",
                                         "/made/for/it", "CapEff:\t0000000000000000", "testhost"));
 }
 

@@ -196,13 +196,13 @@ constexpr const char* kPasswd =
 constexpr const char* kGroup = "root:x:0:\nstaff:x:50:bob,alice\nwheel:x:10:alice2\nalice:x:1001:\n";
 
 TEST(Users, AsDocker) {
-  EXPECT_EQ(*resolve_user("", kPasswd, kGroup), (ProcessUser{0, 0, {}, "/root"}));
-  EXPECT_EQ(*resolve_user("alice", kPasswd, kGroup), (ProcessUser{1000, 1001, {50}, "/home/alice"}));
-  EXPECT_EQ(*resolve_user("1000", kPasswd, kGroup), (ProcessUser{1000, 1001, {50}, "/home/alice"}));
-  EXPECT_EQ(*resolve_user("alice:staff", kPasswd, kGroup), (ProcessUser{1000, 50, {}, "/home/alice"}));
-  EXPECT_EQ(*resolve_user("alice:77", kPasswd, kGroup), (ProcessUser{1000, 77, {}, "/home/alice"}));
-  EXPECT_EQ(*resolve_user("4242", kPasswd, kGroup), (ProcessUser{4242, 0, {}, "/"}));
-  EXPECT_EQ(*resolve_user("4242:10", "", ""), (ProcessUser{4242, 10, {}, "/"}));
+  EXPECT_EQ(*resolve_user("", kPasswd, kGroup), (ProcessUser{0, 0, {0}, "/root"}));
+  EXPECT_EQ(*resolve_user("alice", kPasswd, kGroup), (ProcessUser{1000, 1001, {1001, 50}, "/home/alice"}));
+  EXPECT_EQ(*resolve_user("1000", kPasswd, kGroup), (ProcessUser{1000, 1001, {1001, 50}, "/home/alice"}));
+  EXPECT_EQ(*resolve_user("alice:staff", kPasswd, kGroup), (ProcessUser{1000, 50, {50}, "/home/alice"}));
+  EXPECT_EQ(*resolve_user("alice:77", kPasswd, kGroup), (ProcessUser{1000, 77, {77}, "/home/alice"}));
+  EXPECT_EQ(*resolve_user("4242", kPasswd, kGroup), (ProcessUser{4242, 0, {0}, "/"}));
+  EXPECT_EQ(*resolve_user("4242:10", "", ""), (ProcessUser{4242, 10, {10}, "/"}));
   EXPECT_EQ(resolve_user("mallory", kPasswd, kGroup).error().context,
             "unable to find user mallory: no matching entries in passwd file");
   EXPECT_FALSE(resolve_user("alice:nobody", kPasswd, kGroup));

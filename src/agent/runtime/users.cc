@@ -148,12 +148,15 @@ Result<ProcessUser> resolve_user(std::string_view user, std::string_view passwd,
       return fail("unable to find group " + std::string(wanted_group) + ": no matching entries in group file");
     }
     if (!group_found) result.gid = *gid;
+    result.additional_gids = {result.gid};
     return result;
   }
+  // The group itself is among them: else a set-group-ID program could shed a group that a file's mode keeps out.
+  result.additional_gids = {result.gid};
   if (!name.empty()) {
     each_line<4>(group, [&](const auto& fields) {
       const auto gid = number(fields[2]);
-      if (gid && lists(fields[3], name)) result.additional_gids.push_back(*gid);
+      if (gid && *gid != result.gid && lists(fields[3], name)) result.additional_gids.push_back(*gid);
       return false;
     });
   }

@@ -11,7 +11,7 @@
 namespace berth::runtime {
 
 // As Docker: empty is root; a uid need not be in the file and then has group 0; a name must be. Groups that list the
-// user's name are added unless a group is given.
+// user's name are added unless a group is given; the user's own group always is.
 Result<ProcessUser> resolve_user(std::string_view user, std::string_view passwd, std::string_view group);
 
 // The file's text as the stacked layers show it (topmost first), empty where there is none. Links are followed as a process in
