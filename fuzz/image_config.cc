@@ -45,7 +45,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (!read) return 0;
   const images::ImageConfig& config = read->config;
   check_volumes(config);
-  if (const auto signal = runtime::signal_number(config.stop_signal)) require(*signal >= 1 && *signal <= 64);
+  const int signal = runtime::stop_signal_number(config.stop_signal);
+  require(signal >= 1 && signal <= 64);
   runtime::ContainerSpec spec;
   if (auto user = runtime::resolve_user(config.user, "root:x:0:0::/root:/bin/sh\n", "root:x:0:\n")) spec.user = *user;
   spec.image = {config.env, config.entrypoint, config.cmd, config.user, config.working_dir, config.stop_signal};

@@ -168,11 +168,9 @@ Result<void> HostMachine::supervise(const Launch& launch) {
   taskdir::Plan plan =
       task_plan(launch.order, launch.containers, layers, parts_.host,
                 fmt::format("{}/task-logs/{}", parts_.state_directory, own_log_group(launch.order.path.id)));
-  for (size_t i = 0; i < launch.images.size(); ++i) {
-    const auto signal = runtime::signal_number(launch.images[i].config.stop_signal);
-    if (!signal) return tl::unexpected(signal.error());
-    plan.containers[i].stop_signal = static_cast<uint32_t>(*signal);
-  }
+  for (size_t i = 0; i < launch.images.size(); ++i)
+    plan.containers[i].stop_signal =
+        static_cast<uint32_t>(runtime::stop_signal_number(launch.images[i].config.stop_signal));
   for (ImageVolume& volume : image_volumes(launch.containers, launch.images))
     plan.image_volumes.push_back(std::move(volume.plan));
   plan.network_namespace = launch.net.netns_path;

@@ -1,5 +1,7 @@
 #include "agent/runtime/oci_config.h"
 
+#include <signal.h>
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -75,11 +77,12 @@ constexpr std::string_view kReadonlyPaths[] = {"/proc/bus", "/proc/fs", "/proc/i
                                                "/proc/sysrq-trigger"};
 
 constexpr std::pair<std::string_view, int> kSignals[] = {
-    {"HUP", 1},   {"INT", 2},   {"QUIT", 3},   {"ILL", 4},     {"TRAP", 5},  {"ABRT", 6},   {"BUS", 7},
-    {"FPE", 8},   {"KILL", 9},  {"USR1", 10},  {"SEGV", 11},   {"USR2", 12}, {"PIPE", 13},  {"ALRM", 14},
-    {"TERM", 15}, {"CHLD", 17}, {"CONT", 18},  {"STOP", 19},   {"TSTP", 20}, {"TTIN", 21},  {"TTOU", 22},
-    {"URG", 23},  {"XCPU", 24}, {"XFSZ", 25},  {"VTALRM", 26}, {"PROF", 27}, {"WINCH", 28}, {"IO", 29},
-    {"PWR", 30},  {"SYS", 31},  {"RTMIN", 34}, {"RTMAX", 64}};
+    {"HUP", 1},     {"INT", 2},    {"QUIT", 3},   {"ILL", 4},     {"TRAP", 5},  {"ABRT", 6},
+    {"BUS", 7},     {"FPE", 8},    {"KILL", 9},   {"USR1", 10},   {"SEGV", 11}, {"USR2", 12},
+    {"PIPE", 13},   {"ALRM", 14},  {"TERM", 15},  {"CHLD", 17},   {"CONT", 18}, {"STOP", 19},
+    {"TSTP", 20},   {"TTIN", 21},  {"TTOU", 22},  {"URG", 23},    {"XCPU", 24}, {"XFSZ", 25},
+    {"VTALRM", 26}, {"PROF", 27},  {"WINCH", 28}, {"IO", 29},     {"PWR", 30},  {"SYS", 31},
+    {"RTMIN", 34},  {"RTMAX", 64}, {"IOT", 6},    {"STKFLT", 16}, {"CLD", 17},  {"POLL", 29}};
 
 template <class List>
 bool contains(const List& list, std::string_view name) {
@@ -293,13 +296,11 @@ Result<std::vector<std::string>> capabilities_of(const std::vector<std::string>&
   return capabilities;
 }
 
-Result<int> signal_number(const std::string& text) {
-  if (text.empty()) return 15;
+int stop_signal_number(const std::string& text) {
   int number = 0;
   const char* end = text.data() + text.size();
   if (const auto [at, error] = std::from_chars(text.data(), end, number); error == std::errc() && at == end) {
-    if (number >= 1 && number <= 64) return number;
-    return fail("unknown signal " + text);
+    return number >= 1 && number <= 64 ? number : SIGTERM;
   }
   std::string name = upper(text);
   if (name.starts_with("SIG")) name.erase(0, 3);
@@ -307,15 +308,15 @@ Result<int> signal_number(const std::string& text) {
   if (const size_t sign = name.find_first_of("+-"); sign != std::string::npos) {
     const char* begin = name.data() + sign + (name[sign] == '+' ? 1 : 0);
     const auto [at, error] = std::from_chars(begin, name.data() + name.size(), offset);
-    if (error != std::errc() || at != name.data() + name.size()) return fail("unknown signal " + text);
+    if (error != std::errc() || at != name.data() + name.size()) return SIGTERM;
     name.resize(sign);
-    if (!name.starts_with("RT") || offset < -30 || offset > 30) return fail("unknown signal " + text);
+    if (!name.starts_with("RT") || offset < -30 || offset > 30) return SIGTERM;
   }
   for (const auto& [known, value] : kSignals) {
     const bool real_time = value + offset >= 34 && value + offset <= 64;
     if (known == name && (offset == 0 || real_time)) return value + offset;
   }
-  return fail("unknown signal " + text);
+  return SIGTERM;
 }
 
 Result<std::string> oci_config(const ContainerSpec& spec) {
