@@ -91,6 +91,8 @@ TEST_F(ImagesHost, AnAbsolutePathIsTheLayersOwn) {
   EXPECT_EQ(text(*layer + "/abs/x/y"), "1");
 }
 
+TEST_F(ImagesHost, ALayerMayBeNothing) { ASSERT_OK(unpack("")); }
+
 TEST_F(ImagesHost, NoNameAndNoLinkLeadsOutOfALayer) {
   const std::string victim = put("victim", "untouched");
   const std::string outside = directory_ + "/outside";
@@ -179,7 +181,7 @@ TEST_F(ImagesHost, CompressedLayersAreReadAndDamagedOnesRefused) {
   const auto lie = unpacker.unpack(other, put("lie.tar", tar));
   ASSERT_FALSE(lie);
   EXPECT_THAT(lie.error().context, HasSubstr("not " + other));
-  EXPECT_FALSE(unpack(""));
+  EXPECT_FALSE(unpacker.unpack(other, put("nothing.tar", "")));
   EXPECT_FALSE(unpack("this is no archive"));
   EXPECT_EQ(files_in(layers()), 0u);
 }

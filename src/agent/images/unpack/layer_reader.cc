@@ -33,6 +33,7 @@ struct Stream {
   const Limits* limits = nullptr;
   sha256_ctx hash{};
   uint64_t bytes = 0;
+  bool ended = false;
   bool too_large = false;
   bool padded = false;
 
@@ -48,6 +49,7 @@ struct Stream {
     return static_cast<la_ssize_t>(kTarBlockBytes - over);
   }
   la_ssize_t read(const void** block) {
+    if (ended) return 0;
     size_t size = 0;
     la_int64_t offset = 0;
     const int status = archive_read_data_block(compressed, block, &size, &offset);
@@ -170,8 +172,8 @@ Result<LayerSummary> read_opened(ArchivePtr compressed, const Limits& limits, co
   sha256_init(&stream.hash);
   archive_entry* raw = nullptr;
   const int opened = archive_read_next_header(compressed.get(), &raw);
-  if (opened == ARCHIVE_EOF) return fail("the layer is empty");
-  if (opened < ARCHIVE_WARN) return archive_error(compressed.get(), "decompress the layer");
+  stream.ended = opened == ARCHIVE_EOF;  // nothing at all, which some builders make of an empty layer
+  if (!stream.ended && opened < ARCHIVE_WARN) return archive_error(compressed.get(), "decompress the layer");
 
   const ArchivePtr tar(archive_read_new());
   archive_read_support_format_tar(tar.get());
