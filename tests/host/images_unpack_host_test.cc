@@ -91,6 +91,25 @@ TEST_F(ImagesHost, AnAbsolutePathIsTheLayersOwn) {
   EXPECT_EQ(text(*layer + "/abs/x/y"), "1");
 }
 
+TEST_F(ImagesHost, OfTwoEntriesOfOneNameTheLaterCounts) {
+  auto layer = unpack(Tar()
+                          .directory("lib")
+                          .file("lib/deep/er", "gone")
+                          .symlink("lib", "usr/lib")
+                          .directory("usr/lib")
+                          .file("file", "gone")
+                          .directory("file")
+                          .file("file/in", "1")
+                          .directory("was")
+                          .file("was", "2")
+                          .bytes());
+  ASSERT_OK(layer);
+  EXPECT_EQ(fs::read_symlink(*layer + "/lib"), "usr/lib");
+  EXPECT_TRUE(fs::is_empty(*layer + "/usr/lib")) << "what replaced a directory is not gone through";
+  EXPECT_EQ(text(*layer + "/file/in"), "1");
+  EXPECT_EQ(text(*layer + "/was"), "2");
+}
+
 TEST_F(ImagesHost, ALayerMayBeNothing) { ASSERT_OK(unpack("")); }
 
 TEST_F(ImagesHost, NoNameAndNoLinkLeadsOutOfALayer) {

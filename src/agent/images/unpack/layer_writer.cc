@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <filesystem>
 
 #include "base/fd.h"
 
@@ -81,7 +82,11 @@ Result<bool> LayerWriter::make_room(const Entry& entry) {
   }
   if (S_ISDIR(info.st_mode)) {
     if (entry.kind == Kind::directory) return true;
-    return fail("the layer has " + entry.path + " as a directory and as something else");
+    // As Docker: of two entries of one name the later counts. Merged archives of packages have "lib" as a directory, then as a link.
+    std::error_code error;
+    std::filesystem::remove_all(entry.path, error);
+    if (error) return fail(error.value(), "replace directory " + entry.path);
+    return false;
   }
   if (entry.kind == Kind::hardlink && entry.path == entry.target) return fail("a link to itself: " + entry.path);
   if (::unlink(entry.path.c_str()) != 0) return fail(errno, "replace " + entry.path);
@@ -155,10 +160,12 @@ Result<void> LayerWriter::set_metadata(const Entry& entry) {
 }
 
 Result<void> LayerWriter::finish() {
-  for (auto directory = directories_.rbegin(); directory != directories_.rend(); ++directory) {
-    const timespec times[] = {{directory->mtime_s, directory->mtime_ns}, {directory->mtime_s, directory->mtime_ns}};
-    if (::utimensat(AT_FDCWD, here(directory->path), times, AT_SYMLINK_NOFOLLOW) != 0) {
-      return fail(errno, "set time of " + directory->path);
+  for (const Entry& directory : directories_) {
+    struct stat info {};
+    if (::lstat(here(directory.path), &info) != 0 || !S_ISDIR(info.st_mode)) continue;  // replaced since
+    const timespec times[] = {{directory.mtime_s, directory.mtime_ns}, {directory.mtime_s, directory.mtime_ns}};
+    if (::utimensat(AT_FDCWD, here(directory.path), times, AT_SYMLINK_NOFOLLOW) != 0) {
+      return fail(errno, "set time of " + directory.path);
     }
   }
   // One flush for all: after the directory has its final name, a power cut must not find files without content.
