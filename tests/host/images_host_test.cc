@@ -56,6 +56,14 @@ TEST_F(ImagesHost, ALayerThatStandsInAnImageTwiceIsStackedOnce) {
   EXPECT_EQ(text(layers[2] + "/f"), "top");
 }
 
+TEST_F(ImagesHost, VolumesThatTheLayersDoNotHaveAreKnown) {
+  const std::string tar = Tar().directory("there").symlink("var/run", "/run").directory("run/x").bytes();
+  const std::string config = R"({"Volumes":{"/there":{},"/data":{},"/var/run/x":{}}})";
+  auto images = store();
+  ASSERT_OK(images->load("oci:" + oci("image", {tar}, config) + ":t", "declaring"));
+  EXPECT_EQ(images->resolve("declaring")->volumes_missing, std::vector<std::string>{"/data"});
+}
+
 TEST_F(ImagesHost, DockerArchivesAreLoadedFromAFileAndAStream) {
   const std::string layout = oci("image", {Tar().file("f", "1").bytes()}, R"({"Cmd":["/f"]})");
   const std::string archive = directory_ + "/saved.tar";

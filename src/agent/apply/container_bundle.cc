@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "agent/images/layers.h"
 #include "agent/runtime/users.h"
 #include "taskdir/paths.h"
 
@@ -74,8 +75,8 @@ Result<runtime::ContainerSpec> container_spec(const TaskOrder& order,
   spec.environment = environment_of(order, container, place);
   spec.working_directory = container.working_directory;
   auto user = runtime::resolve_user(container.user.empty() ? image.config.user : container.user,
-                                    runtime::read_from_layers(image.layers, "etc/passwd"),
-                                    runtime::read_from_layers(image.layers, "etc/group"));
+                                    images::read_from_layers(image.layers, "etc/passwd"),
+                                    images::read_from_layers(image.layers, "etc/group"));
   if (!user) return tl::unexpected(user.error());
   spec.user = std::move(*user);
   for (const records::Ulimit& limit : container.ulimits)

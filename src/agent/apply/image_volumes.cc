@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <string_view>
 
 namespace berth::agent {
 
@@ -18,6 +19,13 @@ std::string plain(const std::string& path) {
   return out;
 }
 
+// What every container is given anyway, whatever its image has there: /sys/fs/cgroup stands in many that are made for systemd.
+bool is_given(const std::string& path) {
+  for (const std::string_view mounted : {"/proc", "/sys", "/dev", "/etc/hosts", "/etc/hostname", "/etc/resolv.conf"})
+    if (path.starts_with(mounted) && (path.size() == mounted.size() || path[mounted.size()] == '/')) return true;
+  return false;
+}
+
 }  // namespace
 
 std::vector<ImageVolume> image_volumes(const std::vector<ContainerDefinition>& containers,
@@ -26,6 +34,7 @@ std::vector<ImageVolume> image_volumes(const std::vector<ContainerDefinition>& c
   for (uint32_t i = 0; i < containers.size(); ++i) {
     const ContainerDefinition& container = containers[i];
     const std::vector<std::string>& paths = images[i].config.volumes;
+    const std::vector<std::string>& missing = images[i].volumes_missing;
     if (paths.empty()) continue;
     const bool lends = std::any_of(containers.begin(), containers.end(), [&](const ContainerDefinition& other) {
       return std::any_of(other.volumes_from.begin(), other.volumes_from.end(),
@@ -42,7 +51,8 @@ std::vector<ImageVolume> image_volumes(const std::vector<ContainerDefinition>& c
           return !other.unnamed && other.plan.name == mount->volume;
         });
         if (!begun) out.push_back({{mount->volume, i, path}, false});
-      } else if (container.readonly_root || lends) {
+      } else if (!is_given(path) && (container.readonly_root || lends ||
+                                     std::find(missing.begin(), missing.end(), paths[k]) != missing.end())) {
         // With a dot, which no volume of a task definition has in its name.
         out.push_back({{fmt::format("image.{}.{}", i, k), i, path}, true});
       }

@@ -47,5 +47,13 @@ TEST(ImageVolumes, StayInTheRootUnlessItIsReadOnlyOrLent) {
   EXPECT_THAT(image_volumes(two, images), ElementsAre(made));
 }
 
+TEST(ImageVolumes, AreMadeWhereTheImageHasNothing) {
+  const std::vector<ContainerDefinition> one = {container("a")};
+  std::vector<images::ResolvedImage> images = {image({"/data", "/there", "/sys/fs/cgroup"})};
+  images[0].volumes_missing = {"/data", "/sys/fs/cgroup"};
+  const ImageVolume made{{"image.0.0", 0, "/data"}, true};
+  EXPECT_THAT(image_volumes(one, images), ElementsAre(made)) << "what every container has is left to it";
+}
+
 }  // namespace
 }  // namespace berth::agent

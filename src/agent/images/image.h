@@ -29,7 +29,8 @@ struct ResolvedImage {
   std::string name;    // canonical
   std::string digest;  // of the manifest: imageDigest
   ImageConfig config;
-  std::vector<std::string> layers;  // directories, top to bottom, as overlayfs's lowerdir has them
+  std::vector<std::string> layers;           // directories, top to bottom, as overlayfs's lowerdir has them
+  std::vector<std::string> volumes_missing;  // of config.volumes, those that the layers lack (layers.h)
   // While a copy of this lives, the layers stay. Keep it until the task directory names them.
   std::shared_ptr<const void> lease;
 };

@@ -14,6 +14,7 @@
 #include <mutex>
 #include <thread>
 
+#include "agent/images/layers.h"
 #include "agent/images/layout.h"
 #include "agent/images/oci.h"
 #include "agent/images/program.h"
@@ -142,7 +143,8 @@ class ImageStore::Impl {
     auto lease = image->lease.lock();
     if (!lease) image->lease = lease = std::make_shared<const std::vector<std::string>>(image->layers);
     leases_.push_back(lease);
-    return ResolvedImage{name->canonical(), image->manifest.digest, image->config, image->layers, lease};
+    return ResolvedImage{name->canonical(), image->manifest.digest, image->config,
+                         image->layers,     image->volumes_missing, lease};
   }
 
   std::vector<ImageSummary> list() const {
@@ -203,7 +205,8 @@ class ImageStore::Impl {
     Descriptor manifest;
     ImageConfig config;
     std::vector<std::string> layers;  // top to bottom
-    std::vector<std::string> blobs;   // digests, its manifest's among them
+    std::vector<std::string> volumes_missing;
+    std::vector<std::string> blobs;  // digests, its manifest's among them
     int64_t size_bytes = 0;
     mutable std::weak_ptr<const std::vector<std::string>> lease;
   };
@@ -217,6 +220,8 @@ class ImageStore::Impl {
       if (std::find(image.layers.begin(), image.layers.end(), directory) == image.layers.end())
         image.layers.push_back(std::move(directory));
     }
+    for (const std::string& volume : image.config.volumes)
+      if (layers_lack(image.layers, volume)) image.volumes_missing.push_back(volume);
     image.blobs = {manifest.digest, stored.manifest.config.digest};
     image.size_bytes = manifest.size + stored.manifest.config.size;
     for (const Descriptor& layer : stored.manifest.layers) {

@@ -1,5 +1,8 @@
+#include <fmt/core.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -7,6 +10,7 @@
 #include <tuple>
 
 #include "agent/images/image_name.h"
+#include "agent/images/layers.h"
 #include "agent/images/layout.h"
 #include "agent/images/oci.h"
 #include "agent/images/registry.h"
@@ -14,6 +18,8 @@
 
 namespace berth::images {
 namespace {
+
+namespace fs = std::filesystem;
 
 const std::string kHex(64, 'a');
 const std::string kDigest = "sha256:" + kHex;
@@ -110,6 +116,10 @@ TEST(Oci, BoundsWhatItReads) {
   std::string ids;
   for (size_t i = 0; i <= kLayersMax; ++i) ids += (i ? ",\"" : "\"") + kDigest + "\"";
   EXPECT_FALSE(parse_configuration("{\"rootfs\":{\"diff_ids\":[" + ids + "]}}"));
+  std::string volumes;
+  for (size_t i = 0; i <= kVolumesMax; ++i) volumes += fmt::format("{}\"/{}\":{{}}", i ? "," : "", i);
+  EXPECT_EQ(parse_configuration("{\"config\":{\"Volumes\":{" + volumes + "}}}").error().context,
+            "the image declares more volumes than 256");
   EXPECT_FALSE(parse_manifest(std::string(kManifestBytesMax + 1, ' ')));
   EXPECT_FALSE(parse_manifest("{\"schemaVersion\":1}"));
   EXPECT_FALSE(parse_index("["));
@@ -124,6 +134,63 @@ TEST(Oci, ReadsTheIndexItWrites) {
   EXPECT_EQ(read->front().digest, kDigest);
   EXPECT_EQ(read->front().size, 7);
   EXPECT_EQ(read->front().annotations.at(kRefName), "docker.io/a/b:c");
+}
+
+// Files of layers; a name's first part is its layer.
+class LayerTree {
+ public:
+  LayerTree() { EXPECT_NE(mkdtemp(root_), nullptr); }
+  ~LayerTree() {
+    std::error_code ignored;
+    fs::remove_all(root_, ignored);
+  }
+  std::string operator/(const std::string& name) const { return std::string(root_) + "/" + name; }
+  void file(const std::string& name) const { std::ofstream(parent_of(name)) << name; }
+  void link(const std::string& name, const std::string& target) const { fs::create_symlink(target, parent_of(name)); }
+  void whiteout(const std::string& name) const { EXPECT_EQ(mknod(parent_of(name).c_str(), S_IFCHR, makedev(0, 0)), 0); }
+
+ private:
+  std::string parent_of(const std::string& name) const {
+    const fs::path path = *this / name;
+    fs::create_directories(path.parent_path());
+    return path;
+  }
+  char root_[32] = "/tmp/berth-layers-XXXXXX";
+};
+
+TEST(StackedLayers, AreReadThroughLinksFromOneToAnother) {
+  const LayerTree tree;
+  tree.link("1/etc/passwd", "/nix/store/nss/etc/passwd");
+  tree.link("1/etc/around", "around");
+  tree.link("1/etc/out", "../../../../../../../../../../../../etc/group");
+  tree.whiteout("1/etc/gone");
+  tree.file("2/nix/store/nss/etc/passwd");
+  tree.file("2/etc/group");
+  tree.file("2/etc/gone");
+  tree.file("3/etc/group");
+  tree.file("3/etc/shadow/of/old");
+  tree.file("2/etc/shadow");
+  std::vector<std::string> layers = {tree / "1", tree / "2", tree / "3"};
+  EXPECT_EQ(read_from_layers(layers, "etc/passwd"), "2/nix/store/nss/etc/passwd") << "a link may lead to another layer";
+  EXPECT_EQ(read_from_layers(layers, "etc/group"), "2/etc/group") << "the topmost counts";
+  EXPECT_EQ(read_from_layers(layers, "etc/out"), "2/etc/group") << "above the root is the root";
+  for (const char* nothing : {"etc", "etc/around", "etc/gone", "etc/shadow/of/old", "etc/passwd/x", "nowhere"})
+    EXPECT_EQ(read_from_layers(layers, nothing), "") << nothing;
+  for (const char* missing : {"etc/gone", "etc/gone/x", "nix/store/nss/var/lib", "nix/../none", "new/"})
+    EXPECT_TRUE(layers_lack(layers, missing)) << missing;
+  tree.link("1/etc/dangling", "../nowhere");
+  std::string long_way;
+  for (int i = 0; i < 100; ++i) long_way += "../etc/";
+  EXPECT_EQ(read_from_layers(layers, long_way.substr(0, 210) + "group"), "2/etc/group");
+  EXPECT_EQ(read_from_layers(layers, long_way + "group"), "") << "no reader is kept busy by an image";
+  for (const char* not_missing : {"etc", "/etc/", "nix/store/./nss/..", "/etc/passwd", "etc/out", "etc/passwd/x",
+                                  "etc/around", "etc/dangling", "etc/dangling/x", "/"})
+    EXPECT_FALSE(layers_lack(layers, not_missing)) << not_missing;
+  tree.link("0/etc", "usr/etc");
+  tree.file("0/usr/etc/group");
+  layers.insert(layers.begin(), tree / "0");
+  EXPECT_EQ(read_from_layers(layers, "etc/group"), "0/usr/etc/group");
+  EXPECT_EQ(read_from_layers(layers, "etc/passwd"), "") << "a link hides the directories below it";
 }
 
 TEST(Layout, ADamagedListOfImagesIsNamedAndNotTakenForAnEmptyOne) {

@@ -76,6 +76,7 @@ Result<Configuration> parse_configuration(std::string_view text) {
   config.working_dir = run["WorkingDir"].string_or("");
   config.stop_signal = run["StopSignal"].string_or("");
   config.volumes = names(run["Volumes"]);
+  if (config.volumes.size() > kVolumesMax) return fail("the image declares more volumes than 256");
   config.exposed_ports = names(run["ExposedPorts"]);
   for (const auto& [name, label] : run["Labels"].object_or_empty())
     config.labels.emplace_back(name, label.string_or(""));

@@ -13,6 +13,7 @@
 namespace berth::images {
 
 inline constexpr size_t kLayersMax = 127;             // Docker's own bound; overlayfs takes 500
+inline constexpr size_t kVolumesMax = 256;            // each may become a mount of each of its containers
 inline constexpr size_t kManifestBytesMax = 4 << 20;  // registries accept no larger ones
 
 struct Descriptor {

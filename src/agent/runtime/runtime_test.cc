@@ -2,16 +2,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <spawn.h>
-#include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <filesystem>
-#include <fstream>
 
 #include "agent/runtime/oci_config.h"
 #include "agent/runtime/probe.h"
@@ -24,8 +19,6 @@
 
 namespace berth::runtime {
 namespace {
-
-namespace fs = std::filesystem;
 
 using testing::Contains;
 using testing::ElementsAre;
@@ -44,28 +37,6 @@ json::Value config_of(const ContainerSpec& spec) {
   EXPECT_TRUE(value) << value.error().context;
   return *value;
 }
-
-// Files of layers; a name's first part is its layer.
-class Layers {
- public:
-  Layers() { EXPECT_NE(mkdtemp(root_), nullptr); }
-  ~Layers() {
-    std::error_code ignored;
-    fs::remove_all(root_, ignored);
-  }
-  std::string operator/(const std::string& name) const { return std::string(root_) + "/" + name; }
-  void file(const std::string& name) const { std::ofstream(parent_of(name)) << name; }
-  void link(const std::string& name, const std::string& target) const { fs::create_symlink(target, parent_of(name)); }
-  void whiteout(const std::string& name) const { EXPECT_EQ(mknod(parent_of(name).c_str(), S_IFCHR, makedev(0, 0)), 0); }
-
- private:
-  std::string parent_of(const std::string& name) const {
-    const fs::path path = *this / name;
-    fs::create_directories(path.parent_path());
-    return path;
-  }
-  char root_[32] = "/tmp/berth-layers-XXXXXX";
-};
 
 ContainerSpec sample() {
   ContainerSpec spec;
@@ -208,31 +179,6 @@ TEST(Users, AsDocker) {
             "unable to find user mallory: no matching entries in passwd file");
   EXPECT_FALSE(resolve_user("alice:nobody", kPasswd, kGroup));
   EXPECT_FALSE(resolve_user("4294967295", kPasswd, kGroup)) << "-1 would change nothing";
-}
-
-TEST(Users, TheirFilesAreReadThroughLinksFromLayerToLayer) {
-  const Layers tree;
-  tree.link("1/etc/passwd", "/nix/store/nss/etc/passwd");
-  tree.link("1/etc/around", "around");
-  tree.link("1/etc/out", "../../../../../../../../../../../../etc/group");
-  tree.whiteout("1/etc/gone");
-  tree.file("2/nix/store/nss/etc/passwd");
-  tree.file("2/etc/group");
-  tree.file("2/etc/gone");
-  tree.file("3/etc/group");
-  tree.file("3/etc/shadow/of/old");
-  tree.file("2/etc/shadow");
-  std::vector<std::string> layers = {tree / "1", tree / "2", tree / "3"};
-  EXPECT_EQ(read_from_layers(layers, "etc/passwd"), "2/nix/store/nss/etc/passwd") << "a link may lead to another layer";
-  EXPECT_EQ(read_from_layers(layers, "etc/group"), "2/etc/group") << "the topmost counts";
-  EXPECT_EQ(read_from_layers(layers, "etc/out"), "2/etc/group") << "above the root is the root";
-  for (const char* nothing : {"etc", "etc/around", "etc/gone", "etc/shadow/of/old", "etc/passwd/x", "nowhere"})
-    EXPECT_EQ(read_from_layers(layers, nothing), "") << nothing;
-  tree.link("0/etc", "usr/etc");
-  tree.file("0/usr/etc/group");
-  layers.insert(layers.begin(), tree / "0");
-  EXPECT_EQ(read_from_layers(layers, "etc/group"), "0/usr/etc/group");
-  EXPECT_EQ(read_from_layers(layers, "etc/passwd"), "") << "a link hides the directories below it";
 }
 
 TEST(Probe, TellsTheModeFromTheMounts) {

@@ -1,22 +1,11 @@
 #include "agent/runtime/users.h"
 
-#include <fcntl.h>
-#include <limits.h>
-#include <sys/stat.h>
-#include <sys/xattr.h>
-#include <unistd.h>
-
 #include <array>
 #include <charconv>
 #include <optional>
 
-#include "base/fd.h"
-
 namespace berth::runtime {
 namespace {
-
-constexpr size_t kFileBytesMax = 1024 * 1024;
-constexpr int kLinksMax = 40;  // the kernel's own bound
 
 std::optional<uint32_t> number(std::string_view text) {
   uint32_t value = 0;
@@ -50,61 +39,6 @@ bool lists(std::string_view members, std::string_view name) {
     members = comma == std::string_view::npos ? std::string_view() : members.substr(comma + 1);
   }
   return false;
-}
-
-// A directory as the overlay shows it: where each layer has it, topmost first, as far down as is seen.
-using Stack = std::vector<std::string>;
-
-// What the overlay shows of a name in a directory. One of the three, or nothing.
-struct Shown {
-  Stack directory;
-  std::string link;  // where a symbolic link leads
-  std::string file;  // where a regular file lies
-};
-
-bool is_opaque(const std::string& directory) {
-  char value = 0;
-  return lgetxattr(directory.c_str(), "trusted.overlay.opaque", &value, 1) == 1 && value == 'y';
-}
-
-Shown look_up(const Stack& directory, std::string_view name) {
-  Shown shown;
-  for (const std::string& layer : directory) {
-    std::string path = layer;
-    path += '/';
-    path += name;
-    struct stat status {};
-    if (lstat(path.c_str(), &status) != 0) continue;
-    if (S_ISDIR(status.st_mode)) {
-      const bool hides = is_opaque(path);
-      shown.directory.push_back(std::move(path));
-      if (hides) break;
-      continue;
-    }
-    // A whiteout, or what the directories above replace, hides all below.
-    if (!shown.directory.empty()) break;
-    if (S_ISREG(status.st_mode)) shown.file = std::move(path);
-    if (S_ISLNK(status.st_mode)) {
-      char target[PATH_MAX];
-      const ssize_t size = readlink(path.c_str(), target, sizeof target);
-      if (size > 0) shown.link.assign(target, static_cast<size_t>(size));
-    }
-    break;
-  }
-  return shown;
-}
-
-std::string read_regular(const std::string& path) {
-  std::string text;
-  const Fd file(open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
-  struct stat status {};
-  if (!file || fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode)) return text;
-  char buffer[4096];
-  ssize_t got;
-  while (text.size() < kFileBytesMax && (got = read(file.get(), buffer, sizeof buffer)) > 0) {
-    text.append(buffer, static_cast<size_t>(got));
-  }
-  return text;
 }
 
 }  // namespace
@@ -161,32 +95,6 @@ Result<ProcessUser> resolve_user(std::string_view user, std::string_view passwd,
     });
   }
   return result;
-}
-
-std::string read_from_layers(const std::vector<std::string>& layers, const std::string& relative_path) {
-  std::vector<Stack> way = {layers};  // the directories from the root to where the walk has come
-  std::string rest = relative_path;
-  for (int links = 0; !rest.empty();) {
-    const size_t slash = rest.find('/');
-    const std::string name = rest.substr(0, slash);
-    rest.erase(0, slash == std::string::npos ? slash : slash + 1);
-    if (name.empty() || name == ".") continue;
-    if (name == "..") {
-      if (way.size() > 1) way.pop_back();
-      continue;
-    }
-    Shown shown = look_up(way.back(), name);
-    if (!shown.directory.empty()) {
-      way.push_back(std::move(shown.directory));
-    } else if (!shown.link.empty()) {
-      if (++links > kLinksMax || rest.size() > PATH_MAX) return {};
-      if (shown.link.starts_with('/')) way.resize(1);
-      rest = shown.link + "/" + rest;
-    } else {
-      return rest.find_first_not_of('/') == std::string::npos ? read_regular(shown.file) : std::string();
-    }
-  }
-  return {};
 }
 
 }  // namespace berth::runtime

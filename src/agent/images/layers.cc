@@ -1,0 +1,119 @@
+#include "agent/images/layers.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <string_view>
+
+#include "base/fd.h"
+
+namespace berth::images {
+namespace {
+
+constexpr size_t kFileBytesMax = 1024 * 1024;
+constexpr int kStepsMax = 128;  // names on a way, those of links among them: an image must not keep its reader busy
+
+// A directory as the overlay shows it: where each layer has it, topmost first, as far down as is seen.
+using Stack = std::vector<std::string>;
+
+// What the overlay shows of a name in a directory: one of the three, or nothing, or something else.
+struct Shown {
+  Stack directory;
+  std::string link;  // where a symbolic link leads
+  std::string file;  // where a regular file lies
+  bool nothing = false;
+};
+
+bool is_opaque(const std::string& directory) {
+  char value = 0;
+  return lgetxattr(directory.c_str(), "trusted.overlay.opaque", &value, 1) == 1 && value == 'y';
+}
+
+Shown look_up(const Stack& directory, std::string_view name) {
+  Shown shown;
+  shown.nothing = true;
+  for (const std::string& layer : directory) {
+    std::string path = layer;
+    path += '/';
+    path += name;
+    struct stat status {};
+    if (lstat(path.c_str(), &status) != 0) continue;
+    shown.nothing = shown.nothing && S_ISCHR(status.st_mode) && status.st_rdev == makedev(0, 0);
+    if (S_ISDIR(status.st_mode)) {
+      const bool hides = is_opaque(path);
+      shown.directory.push_back(std::move(path));
+      if (hides) break;
+      continue;
+    }
+    // A whiteout, or what the directories above replace, hides all below.
+    if (!shown.directory.empty()) break;
+    if (S_ISREG(status.st_mode)) shown.file = std::move(path);
+    if (S_ISLNK(status.st_mode)) {
+      char target[PATH_MAX];
+      const ssize_t size = readlink(path.c_str(), target, sizeof target);
+      if (size > 0) shown.link.assign(target, static_cast<size_t>(size));
+    }
+    break;
+  }
+  return shown;
+}
+
+std::string read_regular(const std::string& path) {
+  std::string text;
+  const Fd file(open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+  struct stat status {};
+  if (!file || fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode)) return text;
+  char buffer[4096];
+  ssize_t got;
+  while (text.size() < kFileBytesMax && (got = read(file.get(), buffer, sizeof buffer)) > 0) {
+    text.append(buffer, static_cast<size_t>(got));
+  }
+  return text;
+}
+
+// What the layers show at a path, all links followed. Nothing only where the path itself ends: not where a link dangles.
+Shown walk(const std::vector<std::string>& layers, std::string rest) {
+  std::vector<Stack> way = {layers};  // the directories from the root to where the walk has come
+  size_t of_path = rest.size();  // how much of the rest is the path's own; before it stands what links have put there
+  for (int steps = 0; !rest.empty(); ++steps) {
+    if (steps == kStepsMax || rest.size() > PATH_MAX) return {};
+    const size_t slash = rest.find('/');
+    const std::string name = rest.substr(0, slash);
+    const bool of_link = rest.size() > of_path;
+    rest.erase(0, slash == std::string::npos ? slash : slash + 1);
+    of_path = std::min(of_path, rest.size());
+    if (name.empty() || name == ".") continue;
+    if (name == "..") {
+      if (way.size() > 1) way.pop_back();
+      continue;
+    }
+    Shown shown = look_up(way.back(), name);
+    if (!shown.directory.empty()) {
+      way.push_back(std::move(shown.directory));
+    } else if (!shown.link.empty()) {
+      if (shown.link.starts_with('/')) way.resize(1);
+      rest = shown.link + "/" + rest;
+    } else {
+      shown.nothing = shown.nothing && !of_link;
+      const bool last = rest.find_first_not_of('/') == std::string::npos;
+      return last || shown.nothing ? shown : Shown();
+    }
+  }
+  return {way.back(), {}, {}, false};
+}
+
+}  // namespace
+
+std::string read_from_layers(const std::vector<std::string>& layers, const std::string& path) {
+  const Shown shown = walk(layers, path);
+  return shown.file.empty() ? std::string() : read_regular(shown.file);
+}
+
+bool layers_lack(const std::vector<std::string>& layers, const std::string& path) { return walk(layers, path).nothing; }
+
+}  // namespace berth::images
