@@ -55,7 +55,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (!written) return 0;
   const auto parsed = json::parse(*written);
   require(parsed.has_value());
-  require((*parsed)["process"]["args"].array_or_empty().size() >= config.entrypoint.size() + config.cmd.size());
+  const bool no_entry = config.entrypoint == std::vector<std::string>{""};
+  require((*parsed)["process"]["args"].array_or_empty().size() >=
+          (no_entry ? 0 : config.entrypoint.size()) + config.cmd.size());
   require((*parsed)["process"]["user"]["uid"].int_or(-1) == spec.user.uid);
   require((*parsed)["root"]["readonly"].bool_or(true) == false);
   return 0;

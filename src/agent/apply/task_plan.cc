@@ -18,7 +18,7 @@ constexpr uint64_t kQuotaPeriodUs = 100'000;
 constexpr int64_t kProcessesMax = 32'768;
 
 void apply_override(ContainerDefinition& container, const records::ContainerOverride& with) {
-  if (with.command) container.command = with.command;
+  if (with.command && !with.command->empty()) container.command = with.command;
   if (with.cpu_units) container.cpu_units = *with.cpu_units;
   if (with.memory_mib) container.memory_mib = *with.memory_mib;
   if (with.memory_reservation_mib) container.memory_reservation_mib = *with.memory_reservation_mib;

@@ -360,6 +360,10 @@ TEST(TaskPlan, OverridesReplaceCommandsAndAddToTheEnvironment) {
   const auto out = effective_containers(definition, spec);
   EXPECT_EQ(out[0].command->front(), "sleep");
   EXPECT_EQ(out[0].environment, (std::vector<std::pair<std::string, std::string>>{{"B", "2"}, {"A", "3"}}));
+
+  definition.containers[0].command = {{"serve"}};
+  spec.overrides[0].command.emplace();
+  EXPECT_EQ(effective_containers(definition, spec)[0].command->front(), "serve") << "an empty one replaces nothing";
 }
 
 }  // namespace

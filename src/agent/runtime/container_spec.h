@@ -48,7 +48,7 @@ struct ProcessUser {
 struct ContainerSpec {
   ImageConfig image;
 
-  // The definition's and the task's overrides, already merged; absent means the image's.
+  // The definition's and the task's overrides, already merged; absent or empty means the image's.
   std::optional<std::vector<std::string>> entry_point;
   std::optional<std::vector<std::string>> command;
   std::vector<std::pair<std::string, std::string>> environment;  // over the image's; the last of a name counts

@@ -98,12 +98,15 @@ std::string upper(std::string_view text) {
 std::vector<std::string> arguments_of(const ContainerSpec& spec) {
   std::vector<std::string> arguments;
   if (spec.init_process) arguments = {kInitInContainer, "init", "--"};
-  const std::vector<std::string>& entry = spec.entry_point ? *spec.entry_point : spec.image.entry_point;
-  arguments.insert(arguments.end(), entry.begin(), entry.end());
-  // As Docker: an entry point of one's own makes the image's command void.
-  if (spec.command) {
+  // An empty list says nothing: consoles and generators write it into every definition.
+  const bool own_entry = spec.entry_point && !spec.entry_point->empty();
+  const bool own_command = spec.command && !spec.command->empty();
+  const std::vector<std::string>& entry = own_entry ? *spec.entry_point : spec.image.entry_point;
+  // As Docker: one empty word stands for no entry point, and an entry point of one's own makes the image's command void.
+  if (entry != std::vector<std::string>{""}) arguments.insert(arguments.end(), entry.begin(), entry.end());
+  if (own_command) {
     arguments.insert(arguments.end(), spec.command->begin(), spec.command->end());
-  } else if (!spec.entry_point) {
+  } else if (!own_entry) {
     arguments.insert(arguments.end(), spec.image.command.begin(), spec.image.command.end());
   }
   return arguments;

@@ -57,8 +57,22 @@ TEST(OciConfig, CommandAndEntryPointAsDocker) {
   EXPECT_THAT(strings(config_of(spec)["process"]["args"]), ElementsAre("/other"));
   spec.init_process = true;
   EXPECT_THAT(strings(config_of(spec)["process"]["args"]), ElementsAre("/dev/init", "init", "--", "/other"));
-  spec.entry_point = std::vector<std::string>();
-  EXPECT_EQ(oci_config(spec).error().context, "No command specified");
+  spec.entry_point = {""};
+  EXPECT_EQ(oci_config(spec).error().context, "No command specified") << "the image's own is taken away";
+}
+
+TEST(OciConfig, EmptyListsLeaveTheImagesCommandAlone) {
+  ContainerSpec spec = sample();
+  spec.entry_point.emplace();
+  spec.command.emplace();
+  EXPECT_THAT(strings(config_of(spec)["process"]["args"]), ElementsAre("/entry", "default"));
+  spec.command = {"mine"};
+  EXPECT_THAT(strings(config_of(spec)["process"]["args"]), ElementsAre("/entry", "mine"));
+  spec.entry_point = {""};
+  EXPECT_THAT(strings(config_of(spec)["process"]["args"]), ElementsAre("mine"));
+  spec.entry_point = {"/other"};
+  spec.command.emplace();
+  EXPECT_THAT(strings(config_of(spec)["process"]["args"]), ElementsAre("/other"));
 }
 
 TEST(OciConfig, TheLastOfANameCountsInTheEnvironment) {
