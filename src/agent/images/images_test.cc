@@ -215,6 +215,11 @@ TEST(Registry, TellsWhatFailedInEcsWords) {
   EXPECT_EQ(cannot_pull(*parse_image_name("no/such"), 5, "not found"),
             "CannotPullContainerError: pull image manifest has been retried 5 time(s): failed to resolve ref "
             "docker.io/no/such:latest: not found");
+  EXPECT_EQ(cannot_pull(*parse_image_name("no/such"), 0,
+                        "choosing an image from manifest list docker://no/such:latest: no image found in manifest list "
+                        "for architecture amd64, variant \"\", OS linux"),
+            "CannotPullContainerError: pull image manifest has been retried 0 time(s): image Manifest does not contain "
+            "descriptor matching platform 'linux/amd64'");
 }
 
 TEST(Retries, AreFiveWithinTheWindowAndFewerWhereTriesTakeLong) {

@@ -181,9 +181,12 @@ std::string skopeo_message(const std::string& errors) {
 }
 
 std::string cannot_pull(const ImageName& name, int retries, const std::string& cause) {
-  return fmt::format(
-      "CannotPullContainerError: pull image manifest has been retried {} time(s): failed to resolve ref {}: {}",
-      retries, name.canonical(), cause);
+  const std::string retried =
+      fmt::format("CannotPullContainerError: pull image manifest has been retried {} time(s): ", retries);
+  // skopeo's "no image found in manifest list for architecture …", of images that were built on another kind of machine.
+  if (cause.find("no image found in ") != cause.npos)
+    return retried + "image Manifest does not contain descriptor matching platform 'linux/amd64'";
+  return fmt::format("{}failed to resolve ref {}: {}", retried, name.canonical(), cause);
 }
 
 }  // namespace berth::images
