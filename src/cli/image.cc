@@ -23,7 +23,7 @@ The images that tasks start from. Names are Docker's: 'nginx' means
 docker.io/library/nginx:latest. A task takes a local image first and asks the
 registry only for what is not here.
 
-  -             an archive of docker save, from standard input
+  FILE, -       an archive of docker save, gzipped or not; - is standard input
   --name NAME   what to call the loaded image
   --json        the list as JSON
   --state DIR   the daemon's state directory (default: /var/lib/berth)

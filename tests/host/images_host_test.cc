@@ -77,6 +77,22 @@ TEST_F(ImagesHost, DockerArchivesAreLoadedFromAFileAndAStream) {
   ASSERT_OK(images->load("docker-archive:-", "from-stream", stream.get()));
   EXPECT_EQ(images->resolve("from-file")->config.cmd, std::vector<std::string>{"/f"});
   EXPECT_EQ(images->resolve("from-stream")->layers, images->resolve("from-file")->layers);
+  // As `docker save | gzip` makes them, and as they come through a pipe.
+  ASSERT_EQ(run_program({.argv = {"gzip", "-k", archive}})->status, 0);
+  ASSERT_OK(images->load("docker-archive:" + archive + ".gz", "compressed"));
+  ASSERT_OK(images->load("docker-archive:" + archive + ".gz:x/y:z", "compressed-and-named"));
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  const Fd from(ends[0]);
+  std::thread writer([&, to = Fd(ends[1])] {
+    const std::string bytes = text(archive);
+    EXPECT_EQ(::write(to.get(), bytes.data(), bytes.size()), static_cast<ssize_t>(bytes.size()));
+  });
+  const auto piped = images->load("docker-archive:-", "piped", from.get());
+  writer.join();
+  ASSERT_OK(piped);
+  for (const char* name : {"compressed", "compressed-and-named", "piped"})
+    EXPECT_EQ(images->resolve(name)->layers, images->resolve("from-file")->layers) << name;
   for (const char* source :
        {"docker-archive:/does/not/exist", "oci:/does/not/exist", "docker://nginx", "/etc/passwd", "docker-archive:-"}) {
     EXPECT_FALSE(images->load(source, "x")) << source;

@@ -30,6 +30,17 @@ namespace {
 namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
+constexpr std::string_view kDockerArchive = "docker-archive:";
+
+// What skopeo reads as it is. From a pipe or through gzip, which `docker save` is often sent through, it reads the archive's first
+// bytes to tell whether it is compressed, and then the rest for the whole.
+bool is_plain_file(int fd) {
+  struct stat info {};
+  unsigned char magic[2] = {};
+  return ::fstat(fd, &info) == 0 && S_ISREG(info.st_mode) &&
+         !(::pread(fd, magic, sizeof magic, 0) == 2 && magic[0] == 0x1f && magic[1] == 0x8b);
+}
+
 int64_t ms_since(Clock::time_point start) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - start).count();
 }
@@ -101,15 +112,13 @@ class ImageStore::Impl {
     auto parsed = parse_image_name(name);
     if (!parsed) return tl::unexpected(parsed.error());
     if (!parsed->digest.empty()) return fail("an image is loaded under a tag, not under a digest: " + name);
-    std::string from = source;
-    if (source == "docker-archive:-") {
-      if (stdin_fd < 0) return fail("docker-archive:- has no input");
-      from = "docker-archive:/dev/stdin";
-    } else if (!source.starts_with("oci:") && !source.starts_with("docker-archive:")) {
+    if (source.starts_with(kDockerArchive))
+      return load_archive(source.substr(kDockerArchive.size()), *parsed, stdin_fd);
+    if (!source.starts_with("oci:")) {
       return fail(fmt::format(
           "'{}' is no source of an image: it is oci:DIR[:TAG], docker-archive:FILE or docker-archive:-", source));
     }
-    return fetch(from, *parsed, stdin_fd, nullptr);
+    return fetch(source, *parsed, -1, nullptr);
   }
 
   Result<ImageSummary> pull(const std::string& text) {
@@ -270,6 +279,31 @@ class ImageStore::Impl {
       if (!unpacked) return fail("unpack layer " + diff_id + ": " + unpacked.error().context);
     }
     return {};
+  }
+
+  // `where` is FILE[:NAME] or -[:NAME].
+  Result<ImageSummary> load_archive(const std::string& where, const ImageName& name, int stdin_fd) {
+    const size_t colon = std::min(where.find(':'), where.size());
+    std::string file = where.substr(0, colon);
+    Fd opened;
+    if (file == "-") {
+      if (stdin_fd < 0) return fail("docker-archive:- has no input");
+      file = "/dev/stdin";
+    } else {
+      opened.reset(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+      stdin_fd = opened.get();
+    }
+    const Incoming spool = layout_.new_incoming();
+    if (stdin_fd >= 0 && !is_plain_file(stdin_fd)) {
+      if (::mkdir(spool.directory.c_str(), 0700) != 0) return fail(errno, "make directory " + spool.directory);
+      file = spool.directory + "/archive";
+      const auto copied = run_program({.argv = {"sh", "-c", "exec gzip -dcf >\"$1\"", "sh", file},
+                                       .stdin_fd = stdin_fd,
+                                       .timeout_ms = options_.pull_timeout_ms});
+      if (!copied) return tl::unexpected(copied.error());
+      if (copied->status != 0) return fail("read the archive: " + copied->errors);
+    }
+    return fetch(std::string(kDockerArchive) + file + where.substr(colon), name, stdin_fd, nullptr);
   }
 
   // `retries` is null where the source is not a registry: the same archive will not read better a second time.

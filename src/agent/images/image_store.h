@@ -49,8 +49,8 @@ class ImageStore {
   static Result<std::unique_ptr<ImageStore>> open(ImageStoreOptions options);
   ~ImageStore();
 
-  // `source`: oci:DIR[:TAG], docker-archive:FILE, or docker-archive:- which reads `stdin_fd`. Touches no network. An
-  // image of that name is replaced.
+  // `source`: oci:DIR[:TAG], docker-archive:FILE[:NAME], or docker-archive:- which reads `stdin_fd`; gzipped ones too.
+  // Touches no network. An image of that name is replaced.
   Result<ImageSummary> load(const std::string& source, const std::string& name, int stdin_fd = -1);
   // From the registry, replacing what is there. Errors read "CannotPullContainerError: …" as ECS's.
   Result<ImageSummary> pull(const std::string& name);
