@@ -64,6 +64,9 @@ std::string awsvpc_only(const Subject& s, const C& c) {
   if (!s.awsvpc) return "";
   if (!list(c.links).empty()) return "Links are not supported when networkMode=awsvpc.";
   if (!text(c.hostname).empty()) return "Hostname is not supported when networkMode=awsvpc.";
+  if (!list(c.dns_servers).empty()) return "DNS servers are not supported on container when networkMode=awsvpc.";
+  if (!list(c.dns_search_domains).empty())
+    return "DNS search domains are not supported on container when networkMode=awsvpc.";
   return list(c.extra_hosts).empty() ? "" : "Extra hosts are not supported when networkMode=awsvpc.";
 }
 
