@@ -110,6 +110,33 @@ TEST_F(ImagesHost, OfTwoEntriesOfOneNameTheLaterCounts) {
   EXPECT_EQ(text(*layer + "/was"), "2");
 }
 
+TEST_F(ImagesHost, ADirectoryThatALayerOnlyImpliesKeepsItsOwnerAndMode) {
+  const std::string base = Tar().directory("tmp", 01777).directory("home", 0711).directory("home/u", 0700).bytes();
+  const std::string top =
+      Tar().file("tmp/f", "1").file("home/u/f", "1").file("new/f", "1").file("x/f", "1").directory("x", 0750).bytes();
+  auto images = store();
+  ASSERT_OK(images->load("oci:" + oci("image", {base, top}) + ":t", "appended"));
+  auto layers = images->resolve("appended")->layers;
+  ASSERT_EQ(layers.size(), 3u);
+  const auto looks = [](const std::string& path) {
+    struct stat info {};
+    EXPECT_EQ(::lstat(path.c_str(), &info), 0) << path;
+    return fmt::format("{} {:o}", info.st_uid, info.st_mode & 07777);
+  };
+  EXPECT_EQ(looks(layers[0] + "/tmp"), "1234 1777");
+  EXPECT_EQ(looks(layers[0] + "/home"), "1234 711");
+  EXPECT_EQ(looks(layers[0] + "/home/u"), "1234 700");
+  EXPECT_EQ(files_in(layers[0]), 2u);
+  EXPECT_EQ(looks(layers[1] + "/x"), "1234 750");
+  images = store();
+  EXPECT_EQ(images->resolve("appended")->layers, layers);
+  ASSERT_OK(images->load("oci:" + oci("whole", {base, Tar().directory("tmp", 01777).file("tmp/f", "1").bytes()}) + ":t",
+                         "whole"));
+  EXPECT_EQ(images->resolve("whole")->layers.size(), 2u) << "it says itself what its directories look like";
+  ASSERT_OK(images->remove("appended"));
+  EXPECT_FALSE(fs::exists(layers[0]));
+}
+
 TEST_F(ImagesHost, ALayerMayBeNothing) { ASSERT_OK(unpack("")); }
 
 TEST_F(ImagesHost, NoNameAndNoLinkLeadsOutOfALayer) {

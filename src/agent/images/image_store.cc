@@ -229,6 +229,7 @@ class ImageStore::Impl {
       if (std::find(image.layers.begin(), image.layers.end(), directory) == image.layers.end())
         image.layers.push_back(std::move(directory));
     }
+    stack_attributes(manifest, image.layers);
     for (const std::string& volume : image.config.volumes)
       if (layers_lack(image.layers, volume)) image.volumes_missing.push_back(volume);
     image.blobs = {manifest.digest, stored.manifest.config.digest};
@@ -238,6 +239,21 @@ class ImageStore::Impl {
       image.size_bytes += layer.size;
     }
     return image;
+  }
+
+  // The image is the better for it, but runs without.
+  void stack_attributes(const Descriptor& manifest, std::vector<std::string>& layers) const {
+    const std::string directory = layout_.layers_directory() + "/attributes-" + manifest.digest.substr(7);
+    if (::access(directory.c_str(), F_OK) != 0) {
+      const auto covered = covered_attributes(layers);
+      if (covered.empty()) return;
+      if (auto written = write_attributes(directory, covered); !written) {
+        log_warning("image {}: some directories have not their owners and modes: {}", manifest.digest,
+                    written.error().context);
+        return;
+      }
+    }
+    layers.insert(layers.begin(), directory);
   }
 
   static ImageSummary summary(const std::string& name, const Image& image) {

@@ -4,6 +4,7 @@
 //   ├── oci/                            OCI image layout: oci-layout, index.json, blobs/sha256/…; index.json names each image
 //   │                                   by its canonical name (annotation org.opencontainers.image.ref.name)
 //   ├── layers/<diff id's hex>/         complete, on the disk, verified against the diff id; never changed
+//   ├── layers/attributes-<digest>/     of an image's manifest: owners and modes of directories (layers.h)
 //   ├── layers/.incoming-…, .gone-…     being filled or removed; collected at start
 //   └── incoming/<random>/              skopeo's own layout while it copies; collected at start
 //

@@ -8,6 +8,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <filesystem>
+#include <set>
 #include <string_view>
 
 #include "base/fd.h"
@@ -16,6 +19,7 @@ namespace berth::images {
 namespace {
 
 constexpr size_t kFileBytesMax = 1024 * 1024;
+constexpr size_t kSharedDirectoriesMax = 10'000;
 constexpr int kStepsMax = 128;  // names on a way, those of links among them: an image must not keep its reader busy
 
 // A directory as the overlay shows it: where each layer has it, topmost first, as far down as is seen.
@@ -61,6 +65,23 @@ Shown look_up(const Stack& directory, std::string_view name) {
     break;
   }
   return shown;
+}
+
+bool is_implied(const std::string& directory) {
+  char value = 0;
+  return lgetxattr(directory.c_str(), "trusted.berth.implied", &value, 1) == 1;
+}
+
+// The names of directories in any of them but the last: what only one layer has is as that layer has it.
+std::set<std::string> directories_in(const Stack& stack) {
+  std::set<std::string> names;
+  for (size_t i = 0; i + 1 < stack.size(); ++i) {
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator(stack[i], error))
+      if (entry.symlink_status(error).type() == std::filesystem::file_type::directory)
+        names.insert(entry.path().filename().string());
+  }
+  return names;
 }
 
 std::string read_regular(const std::string& path) {
@@ -112,6 +133,55 @@ Shown walk(const std::vector<std::string>& layers, std::string rest) {
 std::string read_from_layers(const std::vector<std::string>& layers, const std::string& path) {
   const Shown shown = walk(layers, path);
   return shown.file.empty() ? std::string() : read_regular(shown.file);
+}
+
+std::map<std::string, DirectoryAttributes> covered_attributes(const std::vector<std::string>& layers) {
+  std::map<std::string, DirectoryAttributes> seen, covered;
+  std::vector<std::pair<std::string, Stack>> left;
+  if (std::any_of(layers.begin(), layers.end(), is_implied)) left.push_back({"", layers});
+  while (!left.empty() && seen.size() < kSharedDirectoriesMax) {
+    const auto [path, stack] = std::move(left.back());
+    left.pop_back();
+    for (const std::string& name : directories_in(stack)) {
+      const std::string child = path.empty() ? name : path + "/" + name;
+      Shown shown = look_up(stack, name);
+      if (shown.directory.size() < 2) continue;
+      const auto first = std::find_if_not(shown.directory.begin(), shown.directory.end(), is_implied);
+      struct stat status {};
+      const bool is_covered = first != shown.directory.begin() && first != shown.directory.end();
+      if (lstat((is_covered ? *first : shown.directory.front()).c_str(), &status) != 0) continue;
+      seen[child] = {status.st_uid, status.st_gid, status.st_mode & 07777, status.st_mtim};
+      if (is_covered) {
+        for (size_t end = child.find('/'); end != std::string::npos; end = child.find('/', end + 1))
+          covered[child.substr(0, end)] = seen[child.substr(0, end)];
+        covered[child] = seen[child];
+      }
+      left.push_back({child, std::move(shown.directory)});
+    }
+  }
+  return covered;
+}
+
+Result<void> write_attributes(const std::string& directory,
+                              const std::map<std::string, DirectoryAttributes>& attributes) {
+  const std::string aside =
+      directory.substr(0, directory.rfind('/') + 1) + ".new" + directory.substr(directory.rfind('/') + 1);
+  std::error_code ignored;
+  std::filesystem::remove_all(aside, ignored);
+  if (mkdir(aside.c_str(), 0755) != 0) return fail(errno, "make directory " + aside);
+  for (const auto& [path, wanted] : attributes) {  // a directory comes before what lies in it
+    const std::string made = aside + "/" + path;
+    if (mkdir(made.c_str(), 0700) != 0 || lchown(made.c_str(), wanted.uid, wanted.gid) != 0 ||
+        chmod(made.c_str(), wanted.mode) != 0)
+      return fail(errno, "make directory " + made);
+  }
+  for (const auto& [path, wanted] : attributes) {
+    const timespec times[] = {wanted.mtime, wanted.mtime};
+    if (utimensat(AT_FDCWD, (aside + "/" + path).c_str(), times, AT_SYMLINK_NOFOLLOW) != 0)
+      return fail(errno, "set time of " + path);
+  }
+  if (rename(aside.c_str(), directory.c_str()) != 0) return fail(errno, "rename to " + directory);
+  return {};
 }
 
 bool layers_lack(const std::vector<std::string>& layers, const std::string& path) { return walk(layers, path).nothing; }

@@ -96,6 +96,7 @@ Result<void> limit_system_calls() {
            SCMP_SYS(setxattr),
            SCMP_SYS(lsetxattr),
            SCMP_SYS(fsetxattr),
+           SCMP_SYS(lremovexattr),
            SCMP_SYS(syncfs),
        }) {
     // Negative numbers are calls that this architecture does not have.

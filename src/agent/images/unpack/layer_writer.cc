@@ -18,6 +18,9 @@ const char* here(const std::string& path) { return path.empty() ? "." : path.c_s
 
 bool whiteout_at(const struct stat& info) { return S_ISCHR(info.st_mode) && info.st_rdev == makedev(0, 0); }
 
+// agent/images/layers.h reads it.
+constexpr const char* kImplied = "trusted.berth.implied";
+
 Result<void> set_opaque(const std::string& path) {
   if (::setxattr(here(path), "trusted.overlay.opaque", "y", 1, 0) != 0) return fail(errno, "make opaque " + path);
   return {};
@@ -69,6 +72,10 @@ Result<void> LayerWriter::make_parents(const std::string& path) {
       if (auto opaque = set_opaque(parent); !opaque) return opaque;
     } else if (::mkdir(parent.c_str(), 0755) != 0) {
       return fail(errno, "make directory " + parent);
+    } else if (::setxattr(parent.c_str(), kImplied, "y", 1, 0) != 0) {
+      return fail(errno, "mark " + parent);
+    } else {
+      has_implied_ = true;
     }
   }
   return {};
@@ -102,6 +109,8 @@ Result<void> LayerWriter::write_directory(const Entry& entry) {
   if (hid) {
     if (auto opaque = set_opaque(entry.path); !opaque) return opaque;
   }
+  if (*present && has_implied_ && ::lremovexattr(here(entry.path), kImplied) != 0 && errno != ENODATA)
+    return fail(errno, "unmark " + entry.path);
   Entry times{Kind::directory, entry.path, {}};
   times.mtime_s = entry.mtime_s;
   times.mtime_ns = entry.mtime_ns;
@@ -168,6 +177,8 @@ Result<void> LayerWriter::finish() {
       return fail(errno, "set time of " + directory.path);
     }
   }
+  // On the root it says that there are some below.
+  if (has_implied_ && ::setxattr(".", kImplied, "y", 1, 0) != 0) return fail(errno, "mark the layer");
   // One flush for all: after the directory has its final name, a power cut must not find files without content.
   const Fd root(::open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!root || ::syncfs(root.get()) != 0) return fail(errno, "write the layer to the disk");

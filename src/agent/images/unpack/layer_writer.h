@@ -25,6 +25,7 @@ class LayerWriter {
   Result<void> set_metadata(const Entry& entry);
 
   std::vector<Entry> directories_;  // for their times; only path and mtime are kept
+  bool has_implied_ = false;        // a directory that the archive only has things in
 };
 
 }  // namespace berth::unpack
