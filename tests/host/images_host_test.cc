@@ -98,6 +98,17 @@ TEST_F(ImagesHost, DockerArchivesAreLoadedFromAFileAndAStream) {
     EXPECT_FALSE(images->load(source, "x")) << source;
   }
   EXPECT_FALSE(images->load("docker-archive:" + archive, "UPPER"));
+  // One of several images.
+  ASSERT_EQ(run_program(
+                {.argv = {"sh", "-c",
+                          "cd \"$1\" && mkdir a && cd a && tar xf ../saved.tar && "
+                          "sed -i 's|^.\\(.*\\).$|[\\1,\\1]|; s|x/y:z|x/y:other|' manifest.json && tar cf ../two.tar *",
+                          "sh", directory_}})
+                ->status,
+            0);
+  EXPECT_EQ(images->load("docker-archive:" + directory_ + "/two.tar", "two").error().context,
+            "the archive has several images: name one of them, as in docker-archive:FILE:nginx:latest");
+  ASSERT_OK(images->load("docker-archive:" + directory_ + "/two.tar:x/y:z", "two"));
   EXPECT_EQ(files_in(state() + "/images/incoming"), 0u);
 }
 

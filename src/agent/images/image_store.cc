@@ -319,7 +319,10 @@ class ImageStore::Impl {
       if (!copied) return tl::unexpected(copied.error());
       if (copied->status != 0) return fail("read the archive: " + copied->errors);
     }
-    return fetch(std::string(kDockerArchive) + file + where.substr(colon), name, stdin_fd, nullptr);
+    auto loaded = fetch(std::string(kDockerArchive) + file + where.substr(colon), name, stdin_fd, nullptr);
+    if (!loaded && loaded.error().context.find("expected 1 item, got") != std::string::npos)
+      return fail("the archive has several images: name one of them, as in docker-archive:FILE:nginx:latest");
+    return loaded;
   }
 
   // `retries` is null where the source is not a registry: the same archive will not read better a second time.
