@@ -1,6 +1,7 @@
 // Images loaded, found, replaced and removed.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <malloc.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -156,6 +157,18 @@ TEST_F(ImagesHost, RemovingTakesWhatNobodyNeeds) {
   ASSERT_OK(images->remove("two"));
   EXPECT_EQ(files_in(state() + "/images/layers"), 0u);
   EXPECT_EQ(files_in(state() + "/images/oci/blobs/sha256"), 0u);
+}
+
+TEST_F(ImagesHost, StartingTasksForEverTakesNoMemory) {
+  auto images = store();
+  ASSERT_OK(images->load("oci:" + oci("one", {Tar().file("f", "1").bytes()}) + ":t", "app"));
+  const auto before = ::mallinfo2().uordblks;
+  for (int tasks = 0; tasks < 20'000; ++tasks) {
+    const auto first = images->resolve("app");
+    const auto beside_it = images->resolve("app");
+    ASSERT_TRUE(first && beside_it);
+  }
+  EXPECT_LT(::mallinfo2().uordblks, before + 64 * 1024);
 }
 
 TEST_F(ImagesHost, ANameIsMovedToANewerImage) {

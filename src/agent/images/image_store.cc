@@ -150,8 +150,11 @@ class ImageStore::Impl {
     const Image* image = find(*name);
     if (!image) return std::nullopt;
     auto lease = image->lease.lock();
-    if (!lease) image->lease = lease = std::make_shared<const std::vector<std::string>>(image->layers);
-    leases_.push_back(lease);
+    if (!lease) {
+      image->lease = lease = std::make_shared<const std::vector<std::string>>(image->layers);
+      std::erase_if(leases_, [](const auto& other) { return other.expired(); });
+      leases_.push_back(lease);
+    }
     return ResolvedImage{name->canonical(), image->manifest.digest, image->config,
                          image->layers,     image->volumes_missing, lease};
   }
