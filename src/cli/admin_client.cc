@@ -97,10 +97,11 @@ Result<json::Value> ask_daemon(const std::string& state_directory, const std::st
 }
 
 Result<json::Value> end_daemon(const std::string& state_directory, const std::string& path, const json::Value& body) {
-  const auto connection = connect_to(state_directory);
+  auto connection = connect_to(state_directory);
   if (!connection) return tl::unexpected(connection.error());
   const Fd process = process_behind(*connection);
   auto answer = ask(*connection, "POST", path, body);
+  connection->reset();  // a server that ends waits until its clients have read their answers
   if (!answer || !process) return answer;
   pollfd ended{process.get(), POLLIN, 0};
   while (::poll(&ended, 1, -1) < 0 && errno == EINTR) {

@@ -8,11 +8,12 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 
 import pytest
 
-from berth_world import SERVE, World, awslogs, eventually, process_alive, program, shell
+from berth_world import SERVE, World, awslogs, eventually, process_alive, program, reading, shell
 from conftest import furnish
 
 
@@ -156,6 +157,33 @@ def test_everybody_who_stops_the_tasks_is_answered(new_berth):
              for _ in range(2)]
     assert [stop.communicate(timeout=30)[0] for stop in stops] == ["Stopped.\n", "Stopped.\n"]
     assert world.reap() == 0
+
+
+# Answers one request as the daemon does, and ends when the client has closed its connection: 0, or 1 where that takes too long.
+DAEMON_THAT_ENDS = """
+import socket, sys
+with socket.socket(socket.AF_UNIX) as listener:
+    listener.bind("admin.sock")
+    listener.listen()
+    print("listens", flush=True)
+    client = listener.accept()[0]
+client.settimeout(5)
+client.recv(65536)
+client.sendall(b'HTTP/1.1 200 OK\\r\\nConnection: close\\r\\nContent-Length: 18\\r\\n\\r\\n{"tasksRunning":0}')
+client.shutdown(socket.SHUT_WR)
+try:
+    client.recv(1)
+except TimeoutError:
+    sys.exit(1)
+"""
+
+
+def test_stop_and_the_daemon_do_not_wait_for_each_other(new_directory):
+    with reading([sys.executable, "-c", DAEMON_THAT_ENDS], cwd=new_directory) as daemon:
+        assert daemon.stdout.readline() == "listens\n"
+        stopped = subprocess.run([program(), "stop", "--state", new_directory], capture_output=True, text=True, timeout=20)
+        assert (stopped.returncode, stopped.stdout) == (0, "Stopped.\n")
+        assert daemon.wait(timeout=10) == 0
 
 
 def test_a_plain_stop_leaves_tasks(new_berth):
