@@ -301,9 +301,10 @@ int Daemon::run(const ServiceManager& manager) {
   sigwait(&signals, &signal);
   manager.tell("STOPPING=1");
 
+  // The server waits for the requests that it has taken: first goes what would keep them.
+  if (agent_) agent_->stop();
   server_->stop();
   io.join();
-  if (agent_) agent_->stop();
   state_thread_.end();
   state.join();
   workers_.reset();

@@ -218,6 +218,30 @@ TEST_F(ImagesHost, AKillAtAnyMomentLeavesAWholeImageOrNone) {
   EXPECT_LT(whole, 15) << "no kill came before the end: the rounds are too slow to mean anything";
 }
 
+TEST_F(ImagesHost, AnEndBreaksOffWhatIsCopiedAndUnpacked) {
+  const std::string fifo = directory_ + "/fifo";
+  ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
+  const std::string unpacks = put("unpacks", "#!/bin/sh\necho > " + fifo + "\nsleep 60\n");
+  ::chmod(unpacks.c_str(), 0755);
+  const std::string layout = oci("image", {Tar().file("f", "1").bytes()});
+  // Each opens the pipe at its other end once it is in the middle of its work: skopeo to read, the unpacker to write.
+  for (const auto& [source, other_end] :
+       {std::pair{"docker-archive:" + fifo, O_WRONLY}, {"oci:" + layout + ":t", O_RDONLY}}) {
+    auto images = *ImageStore::open({state(), unpacks});
+    Result<ImageSummary> loaded;
+    std::thread loads([&, source = source] { loaded = images->load(source, "app"); });
+    const Fd under_way(::open(fifo.c_str(), other_end));
+    images->end();
+    loads.join();
+    ASSERT_FALSE(loaded);
+    EXPECT_TRUE(loaded.error().context.ends_with("the daemon is ending")) << loaded.error().context;
+    EXPECT_FALSE(images->load("oci:" + layout + ":t", "app"));
+    EXPECT_FALSE(images->pull("127.0.0.1:9/app"));
+    EXPECT_EQ(files_in(state() + "/images/incoming"), 0u);
+    EXPECT_EQ(files_in(state() + "/images/layers"), 0u);
+  }
+}
+
 TEST_F(ImagesHost, ALostLayerIsUnpackedAgainAtStart) {
   auto images = store();
   ASSERT_OK(images->load("oci:" + oci("one", {Tar().file("f", "1").bytes()}) + ":t", "app"));

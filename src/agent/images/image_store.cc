@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 #include <fmt/core.h>
+#include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -12,7 +14,6 @@
 #include <future>
 #include <map>
 #include <mutex>
-#include <thread>
 
 #include "agent/images/layers.h"
 #include "agent/images/layout.h"
@@ -80,9 +81,11 @@ class ImageStore::Impl {
   explicit Impl(ImageStoreOptions options)
       : options_(std::move(options)),
         layout_(options_.state_directory + "/images"),
-        unpacker_(layout_.layers_directory(), options_.unpack_program) {}
+        ended_(::eventfd(0, EFD_CLOEXEC)),
+        unpacker_(layout_.layers_directory(), options_.unpack_program, ended_.get()) {}
 
   Result<void> start() {
+    if (!ended_) return fail(errno, "eventfd");
     if (auto prepared = layout_.prepare(); !prepared) return prepared;
     auto index = layout_.read_index();
     if (!index) return tl::unexpected(index.error());
@@ -125,6 +128,7 @@ class ImageStore::Impl {
     auto name = parse_image_name(text);
     if (!name) return fail("CannotPullContainerError: " + name.error().context);
     return pulls_.run(name->canonical(), [&]() -> Result<ImageSummary> {
+      if (ends_within(0)) return fail(cannot_pull(*name, 0, kCancelled));
       Retries asks(options_.connect_timeout_ms);
       const auto start = Clock::now();
       while (true) {
@@ -209,6 +213,11 @@ class ImageStore::Impl {
       if (error) log_warning("cannot remove {}: {}", directory, error.message());
     }
     return {};
+  }
+
+  void end() {
+    const uint64_t one = 1;
+    (void)!::write(ended_.get(), &one, sizeof one);  // nobody reads it: it stays readable
   }
 
  private:
@@ -355,12 +364,16 @@ class ImageStore::Impl {
     return take_in(incoming, name);
   }
 
-  static bool wait_to_retry(Retries& retries, Clock::time_point start, const std::string& cause) {
+  bool wait_to_retry(Retries& retries, Clock::time_point start, const std::string& cause) const {
     if (!may_pass(cause)) return false;
     const auto wait_ms = retries.next_wait_ms(ms_since(start));
     // No event: that a registry is back is told by asking it.
-    if (wait_ms) std::this_thread::sleep_for(std::chrono::milliseconds(*wait_ms));
-    return wait_ms.has_value();
+    return wait_ms && !ends_within(*wait_ms);
+  }
+
+  bool ends_within(int ms) const {
+    pollfd wait{ended_.get(), POLLIN, 0};
+    return ::poll(&wait, 1, ms) > 0;
   }
 
   Result<void> copy(const std::string& source, const ImageName& name, int stdin_fd,
@@ -371,11 +384,15 @@ class ImageStore::Impl {
     if (source.starts_with("docker://") && on_loopback(name)) argv.push_back("--src-tls-verify=false");
     argv.push_back(source);
     argv.push_back("oci:" + directory + ":image");
-    auto copied = run_program({.argv = std::move(argv), .stdin_fd = stdin_fd, .timeout_ms = options_.pull_timeout_ms});
+    auto copied = run_program({.argv = std::move(argv),
+                               .stdin_fd = stdin_fd,
+                               .timeout_ms = options_.pull_timeout_ms,
+                               .cancel_fd = ended_.get()});
     if (!copied && copied.error().errno_value == ENOENT) {
       return fail("the program skopeo is not installed; install Debian's package skopeo");
     }
     if (!copied) return tl::unexpected(copied.error());
+    if (copied->cancelled) return fail(kCancelled);
     if (copied->timed_out)
       return fail(fmt::format("copying the image took longer than {} s", options_.pull_timeout_ms / 1000));
     if (copied->status != 0) return fail(skopeo_message(copied->errors));
@@ -411,6 +428,7 @@ class ImageStore::Impl {
 
   const ImageStoreOptions options_;
   Layout layout_;
+  const Fd ended_;  // readable from end() on
   Unpacker unpacker_;
   Together<ImageSummary> pulls_;
   Together<bool> unpacks_;
@@ -443,6 +461,7 @@ Result<ResolvedImage> ImageStore::obtain(const std::string& name) {
 std::vector<ImageSummary> ImageStore::list() const { return impl_->list(); }
 Result<void> ImageStore::remove(const std::string& name) { return impl_->remove(name); }
 Result<void> ImageStore::collect_garbage() { return impl_->collect_garbage(); }
+void ImageStore::end() { impl_->end(); }
 
 std::string default_unpack_program() {
   std::error_code error;

@@ -66,6 +66,9 @@ class ImageStore {
   Result<void> remove(const std::string& name);
   Result<void> collect_garbage();
 
+  // What is being copied and unpacked is broken off and fails, as does what is asked for from now on.
+  void end();
+
  private:
   class Impl;
   explicit ImageStore(std::unique_ptr<Impl> impl);

@@ -1,6 +1,7 @@
 #include <fmt/core.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -13,8 +14,10 @@
 #include "agent/images/layers.h"
 #include "agent/images/layout.h"
 #include "agent/images/oci.h"
+#include "agent/images/program.h"
 #include "agent/images/registry.h"
 #include "agent/images/retries.h"
+#include "base/fd.h"
 
 namespace berth::images {
 namespace {
@@ -251,6 +254,14 @@ TEST(Retries, AreForWhatMayPass) {
                             "invalid status code from registry 404 (Not Found)", "no space left on device"}) {
     EXPECT_FALSE(may_pass(cause)) << cause;
   }
+}
+
+TEST(Program, EndsWithItsChildrenWhenItIsCancelled) {
+  const Fd cancelled(::eventfd(1, EFD_CLOEXEC));
+  const auto ran = run_program({.argv = {"sh", "-c", "sleep 60 & wait"}, .cancel_fd = cancelled.get()});
+  ASSERT_TRUE(ran) << ran.error().context;
+  EXPECT_TRUE(ran->cancelled);
+  EXPECT_EQ(ran->status, 128 + SIGKILL);
 }
 
 TEST(Registry, SaysWhenNobodyListens) {

@@ -80,14 +80,13 @@ Result<ProgramOutcome> run_program(const ProgramSpec& spec) {
 
   ProgramOutcome outcome;
   const Fd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
-  pollfd wait{pidfd.get(), POLLIN, 0};
+  pollfd wait[] = {{pidfd.get(), POLLIN, 0}, {spec.cancel_fd, POLLIN, 0}};
   int ready;
-  while ((ready = ::poll(&wait, 1, pidfd ? spec.timeout_ms : 0)) < 0 && errno == EINTR) {
+  while ((ready = ::poll(wait, 2, pidfd ? spec.timeout_ms : 0)) < 0 && errno == EINTR) {
   }
-  if (pidfd && ready == 0) {
-    outcome.timed_out = true;
-    ::kill(-pid, SIGKILL);
-  }
+  outcome.timed_out = pidfd && ready == 0;
+  outcome.cancelled = ready > 0 && wait[0].revents == 0;
+  if (outcome.timed_out || outcome.cancelled) ::kill(-pid, SIGKILL);
   int status = 0;
   while (::waitpid(pid, &status, 0) < 0) {
     if (errno != EINTR) return fail(errno, "wait for " + spec.argv[0]);

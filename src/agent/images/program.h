@@ -14,6 +14,7 @@ struct ProgramSpec {
   int stdin_fd = -1;                          // borrowed; -1 is /dev/null
   int inherited_fd = -1;                      // borrowed; becomes descriptor 3
   int timeout_ms = -1;
+  int cancel_fd = -1;  // borrowed; readable means: no longer wanted
 };
 
 // What the program said on standard output and error, at most 16 KiB of its end each. A status other than 0 is no error
@@ -21,10 +22,12 @@ struct ProgramSpec {
 struct ProgramOutcome {
   int status = 0;  // exit status; 128 + signal
   bool timed_out = false;
+  bool cancelled = false;
   std::string output;
   std::string errors;
 };
-// Blocks; at the timeout the program and its children get SIGKILL.
+inline constexpr const char* kCancelled = "the daemon is ending";  // the only reason to cancel
+// Blocks; at the timeout and when it is cancelled, the program and its children get SIGKILL.
 Result<ProgramOutcome> run_program(const ProgramSpec& spec);
 
 }  // namespace berth::images

@@ -33,8 +33,12 @@ Result<void> Unpacker::unpack(const std::string& diff_id, const std::string& blo
   const Fd directory_fd(::open(incoming.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   const Fd blob(::open(blob_path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!directory_fd || !blob) return fail(errno, "open " + blob_path);
-  auto ran = run_program({.argv = {program_, diff_id}, .stdin_fd = blob.get(), .inherited_fd = directory_fd.get()});
+  auto ran = run_program({.argv = {program_, diff_id},
+                          .stdin_fd = blob.get(),
+                          .inherited_fd = directory_fd.get(),
+                          .cancel_fd = cancel_fd_});
   if (!ran) return tl::unexpected(ran.error());
+  if (ran->cancelled) return fail(kCancelled);
   if (ran->status > 128) {
     return fail(fmt::format("berth-unpack was ended by signal {}{}", ran->status - 128,
                             ran->status - 128 == 31 ? ": the layer made it do what it may not" : ""));

@@ -125,6 +125,8 @@ void RealAgent::stop() {
   if (!parts_->thread.joinable()) return;
   parts_->loop.stop();
   parts_->thread.join();
+  // Only now: a task whose image was being copied has not failed, the next daemon copies it.
+  parts_->images->end();
 }
 
 images::ImageStore& RealAgent::images() { return *parts_->images; }

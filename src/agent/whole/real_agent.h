@@ -32,7 +32,7 @@ class RealAgent {
 
   // On the state thread, once: takes over what is there and follows the state.
   void start();
-  void stop();  // ends the agent's thread; tasks go on
+  void stop();  // ends the agent's thread and what it copies; tasks go on
 
   images::ImageStore& images();  // any thread
   // After stop(): everything on the host that is ours, where no task is left to need it.
