@@ -19,6 +19,9 @@ using namespace records;  // NOLINT: everything here is read from records
 
 namespace {
 
+constexpr const char* kEnding = "the daemon is ending";
+constexpr const char* kEndingBeforeTasks = "the daemon is ending, before all tasks have stopped";
+
 void answer(wire::AdminCall& call, const json::Value& value) { call.respond(200, json::to_string(value)); }
 
 }  // namespace
@@ -156,6 +159,7 @@ void Admin::task_logs(CallPtr call, const keys::TaskPath& path) {
       return follower.call->respond_error(400, "beyond= takes a number of log streams");
   }
   if (told(follower)) return;
+  if (ending_) return follower.call->respond_error(503, kEnding);
   if (followers_.size() >= limits::kFollowersMax)
     return follower.call->respond_error(503, "too many follow tasks' logs already");
   followers_.push_back(std::move(follower));
@@ -220,6 +224,7 @@ Result<json::Value> Admin::remove_image(const json::Value& body) {
 void Admin::stop(CallPtr call) {
   const auto body = json::parse(call->body);
   if (body && (*body)["stopTasks"].bool_or(false)) {
+    if (ending_) return call->respond_error(503, kEndingBeforeTasks);
     needs_.hold_services();
     const TimeMs now = needs_.world.clock.now_ms();
     for (const auto& [key, spec] : range<TaskSpec>(needs_.world.store, keys::kTaskSpec)) {
@@ -246,6 +251,12 @@ void Admin::answer_those_who_wait() {
   out.set("tasksRunning", 0);
   for (const CallPtr& stop : std::exchange(stops_, {})) answer(*stop, out);
   needs_.end();
+}
+
+void Admin::end() {
+  ending_ = true;
+  for (const Follower& follower : std::exchange(followers_, {})) follower.call->respond_error(503, kEnding);
+  for (const CallPtr& stop : std::exchange(stops_, {})) stop->respond_error(503, kEndingBeforeTasks);
 }
 
 }  // namespace berth::admin

@@ -39,6 +39,8 @@ class Admin {
   void serve(wire::AdminEndpoint& endpoint);
   // State thread, after each round: answers those who follow a task, and `stop --stop-tasks` when all have stopped.
   void answer_those_who_wait();
+  // State thread, once, when the daemon ends: answers whoever waits for what the next daemon will see.
+  void end();
 
  private:
   using CallPtr = std::shared_ptr<wire::AdminCall>;
@@ -68,6 +70,7 @@ class Admin {
   Needs needs_;
   std::vector<CallPtr> stops_;  // wait for all tasks to stop
   std::vector<Follower> followers_;
+  bool ending_ = false;
 };
 
 }  // namespace berth::admin

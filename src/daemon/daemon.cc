@@ -302,6 +302,7 @@ int Daemon::run(const ServiceManager& manager) {
   manager.tell("STOPPING=1");
 
   // The server waits for the requests that it has taken: first goes what would keep them.
+  state_thread_.post([this] { admin_->end(); });
   if (agent_) agent_->stop();
   server_->stop();
   io.join();

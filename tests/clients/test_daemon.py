@@ -549,6 +549,26 @@ def test_a_log_can_be_followed_before_it_begins(new_berth):
     assert (other.returncode, other.stderr) == (1, "berth: the task has no container other\n")
 
 
+def test_the_end_waits_for_nobody(new_berth):
+    world = new_berth()
+    arn = world.run_task(world.define("stubborn", shell("trap '' TERM; sleep 100000", stopTimeout=30)))
+    world.wait_task(arn, "RUNNING")
+    pipe = world.directory / "archive"
+    os.mkfifo(pipe)
+    commands = [("image", "load", f"docker-archive:{pipe}", "--name", "slow"), ("stop", "--stop-tasks")]
+    waiting = [subprocess.Popen(world.command(*words, "--state", world.state), stderr=subprocess.PIPE, text=True) for words in commands]
+    with reading(world.command("logs", "--follow", arn, "--state", world.state)):
+        with open(pipe, "wb"):  # once the daemon reads it
+            eventually(lambda: world.task(arn)["desiredStatus"] == "STOPPED", "the stop of all tasks is under way")
+            began = time.monotonic()
+            assert world.end(signal.SIGTERM) == 0
+            took = time.monotonic() - began
+    said = [process.communicate(timeout=10)[1] for process in waiting]
+    assert said == ["berth: the daemon is ending\n", "berth: the daemon is ending, before all tasks have stopped\n"]
+    assert [process.returncode for process in waiting] == [1, 1]
+    assert took < 2, "nothing of that is waited for"
+
+
 def test_logs_says_what_is_wrong_with_its_operands(own_simulated):
     for task, text in (("a b", "'a b' is no task's id"), ("", "'' is no task's id"), ("..", "'..' is no task's id"),
                        ("0", "no task's id begins with 0")):

@@ -1,0 +1,68 @@
+#include "admin/admin.h"
+
+#include <gtest/gtest.h>
+
+#include "records/read.h"
+#include "records/task.h"
+#include "state/memory_store.h"
+
+namespace berth::admin {
+namespace {
+
+class Answers final : public wire::ReplySink {
+ public:
+  void post(uint64_t, std::unique_ptr<wire::Answer> answer) override {
+    wire::HttpResponse response;
+    answer->render(response);
+    texts.push_back(std::to_string(response.status) + " " + response.body);
+  }
+  std::vector<std::string> texts;
+};
+
+// A daemon with one task that never stops; every request is answered, or waits, before the next is made.
+class AdminTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    state::Transaction transaction;
+    put(transaction, records::keys::task(records::keys::kTaskSpec, {{"0", "r"}, "c", "abc"}), records::TaskSpec{});
+    ASSERT_TRUE(store.apply(std::move(transaction)));
+    admin.serve(endpoint);
+  }
+  void ask(const std::string& method, const std::string& path, const std::string& query, const std::string& body) {
+    endpoint.handle({method, path, query, {}, body}, wire::Reply(answers, 1));
+    run_posted();
+  }
+  void run_posted() {
+    state_thread.end();
+    state_thread.run({[] {}, [](TimeMs) { return std::nullopt; }});
+  }
+
+  SystemClock clock;
+  SystemRandom random;
+  state::MemoryStore store{[] {}};
+  records::TaskIndex tasks{store};
+  front::World world{store, tasks, clock, random, {}, {}, true};
+  front::StateThread state_thread{clock};
+  Workers workers{"worker", 1};
+  wire::AdminEndpoint endpoint;
+  std::shared_ptr<Answers> answers = std::make_shared<Answers>();
+  int ends = 0;
+  Admin admin{{world, "", "", "", "", nullptr, state_thread, workers, [] {}, [this] { ++ends; }}};
+};
+
+TEST_F(AdminTest, WhoeverWaitsIsAnsweredWhenTheDaemonEnds) {
+  ask("GET", "/tasks/abc/logs", "beyond=10", "");
+  ask("POST", "/stop", "", R"({"stopTasks":true})");
+  admin.answer_those_who_wait();
+  EXPECT_EQ(answers->texts.size(), 0u);
+  admin.end();
+  ask("GET", "/tasks/abc/logs", "beyond=10", "");  // taken by the server before it stopped
+  ask("POST", "/stop", "", R"({"stopTasks":true})");
+  ASSERT_EQ(answers->texts.size(), 4u);
+  for (const std::string& text : answers->texts)
+    EXPECT_TRUE(text.starts_with("503 {\"message\":\"the daemon is ending"));
+  EXPECT_EQ(ends, 0);
+}
+
+}  // namespace
+}  // namespace berth::admin
