@@ -15,6 +15,8 @@
 namespace berth::cli {
 namespace {
 
+constexpr int kEndingPatienceMs = 10'000;  // of a daemon that closes its connections, until it has ended
+
 Result<Fd> connect_to(const std::string& state_directory) {
   const std::string path = state_directory + "/admin.sock";
   sockaddr_un address{};
@@ -75,7 +77,7 @@ Result<json::Value> read_answer(const Fd& connection) {
   }
   const size_t end = answer.find("\r\n\r\n");
   if (!answer.starts_with("HTTP/1.1 ") || end == std::string::npos)
-    return fail("the daemon went away before it answered");
+    return tl::unexpected(Error{ECONNRESET, "the daemon went away before it answered"});
   auto value = json::parse(std::string_view(answer).substr(end + 4));
   if (!value) return fail("the daemon's answer is cut off: " + value.error().context);
   if (answer[9] != '2') return fail((*value)["message"].string_or("the daemon refused without a word"));
@@ -102,10 +104,14 @@ Result<json::Value> end_daemon(const std::string& state_directory, const std::st
   const Fd process = process_behind(*connection);
   auto answer = ask(*connection, "POST", path, body);
   connection->reset();  // a server that ends waits until its clients have read their answers
-  if (!answer || !process) return answer;
+  // A daemon that somebody else ends at the same time closes its connections, whatever it has been asked.
+  const bool lost = !answer && answer.error().errno_value != 0;
+  if (!process || (!answer && !lost)) return answer;
   pollfd ended{process.get(), POLLIN, 0};
-  while (::poll(&ended, 1, -1) < 0 && errno == EINTR) {
+  int ready;
+  while ((ready = ::poll(&ended, 1, lost ? kEndingPatienceMs : -1)) < 0 && errno == EINTR) {
   }
+  if (lost && ready > 0) return json::Value();
   return answer;
 }
 

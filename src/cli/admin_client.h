@@ -20,7 +20,7 @@ Result<Fd> begin_to_ask(const std::string& state_directory, const std::string& p
 Result<json::Value> read_answer(const Fd& connection);
 
 // The same for a request that makes the daemon end: waits until its process is gone, and with it whatever it takes away
-// at its end.
+// at its end. The answer is null where somebody else ended it before it had one.
 Result<json::Value> end_daemon(const std::string& state_directory, const std::string& path, const json::Value& body);
 
 }  // namespace berth::cli

@@ -30,6 +30,11 @@ int stop(const std::vector<std::string>& argv) {
   body.set("stopTasks", arguments->has("stop-tasks"));
   const auto answer = end_daemon(arguments->value("state", kDefaultStateDirectory), "/stop", body);
   if (!answer) return complain(answer.error().context);
+  if (answer->is_null()) {
+    if (arguments->has("stop-tasks"))
+      return complain("the daemon was ended by somebody else, before all tasks had stopped");
+    return fmt::print("Stopped, by somebody else at the same time.\n"), 0;
+  }
   const int64_t left = (*answer)["tasksRunning"].int_or(0);
   if (left == 0)
     fmt::print("Stopped.\n");

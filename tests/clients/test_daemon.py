@@ -159,7 +159,8 @@ def test_everybody_who_stops_the_tasks_is_answered(new_berth):
     assert world.reap() == 0
 
 
-# Answers one request as the daemon does, and ends when the client has closed its connection: 0, or 1 where that takes too long.
+# Take one request and end: the one answers it, as the daemon does, and ends when the client has closed its connection (0, or 1
+# where that takes too long); the other has been told to end already.
 DAEMON_THAT_ENDS = """
 import socket, sys
 with socket.socket(socket.AF_UNIX) as listener:
@@ -176,6 +177,7 @@ try:
 except TimeoutError:
     sys.exit(1)
 """
+DAEMON_THAT_ENDS_ALREADY = DAEMON_THAT_ENDS.split("client.sendall")[0]
 
 
 def test_stop_and_the_daemon_do_not_wait_for_each_other(new_directory):
@@ -184,6 +186,16 @@ def test_stop_and_the_daemon_do_not_wait_for_each_other(new_directory):
         stopped = subprocess.run([program(), "stop", "--state", new_directory], capture_output=True, text=True, timeout=20)
         assert (stopped.returncode, stopped.stdout) == (0, "Stopped.\n")
         assert daemon.wait(timeout=10) == 0
+
+
+@pytest.mark.parametrize("words, status, said", [
+    (["stop"], 0, "Stopped, by somebody else at the same time.\n"),
+    (["stop", "--stop-tasks"], 1, "berth: the daemon was ended by somebody else, before all tasks had stopped\n")])
+def test_two_stop_at_the_same_time(new_directory, words, status, said):
+    with reading([sys.executable, "-c", DAEMON_THAT_ENDS_ALREADY], cwd=new_directory) as daemon:
+        assert daemon.stdout.readline() == "listens\n"
+        stopped = subprocess.run([program(), *words, "--state", new_directory], capture_output=True, text=True, timeout=20)
+        assert (stopped.returncode, stopped.stdout + stopped.stderr) == (status, said)
 
 
 def test_a_plain_stop_leaves_tasks(new_berth):
