@@ -15,12 +15,20 @@ Workers::~Workers() {
 
 void Workers::post(Job job) {
   std::lock_guard lock(mutex_);
+  if (dropping_) return;
   queue_.push_back(std::move(job));
   if (queue_.size() > idle_ && threads_.size() < threads_max_) {
     threads_.emplace_back([this] { run(); });
     pthread_setname_np(threads_.back().native_handle(), name_.c_str());
   }
   wake_.notify_one();
+}
+
+void Workers::drop() {
+  std::deque<Job> dropped;  // destroyed when the lock is released: a job may hold anything
+  std::lock_guard lock(mutex_);
+  dropping_ = true;
+  dropped.swap(queue_);
 }
 
 void Workers::run() {

@@ -22,6 +22,8 @@ class Workers {
   Workers& operator=(const Workers&) = delete;
 
   void post(Job job);  // any thread
+  // What has not begun is destroyed without being run, and so is what is posted from now on. Any thread.
+  void drop();
 
  private:
   void run();
@@ -33,6 +35,7 @@ class Workers {
   std::deque<Job> queue_;
   std::vector<std::thread> threads_;
   size_t idle_ = 0;
+  bool dropping_ = false;
   bool ending_ = false;
 };
 

@@ -306,6 +306,7 @@ int Daemon::run(const ServiceManager& manager) {
   if (agent_) agent_->stop();
   server_->stop();
   io.join();
+  workers_->drop();  // nobody hears these answers any more
   state_thread_.end();
   state.join();
   workers_.reset();

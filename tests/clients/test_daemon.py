@@ -1,5 +1,6 @@
 """What the daemon promises to who runs it: its end, its restart, and what it says when something is in its way."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -15,6 +16,7 @@ import pytest
 
 from berth_world import SERVE, World, awslogs, eventually, process_alive, program, reading, shell
 from conftest import furnish
+from harness import Berth
 
 
 def refused(world, *arguments, **options):
@@ -579,6 +581,26 @@ def test_the_end_waits_for_nobody(new_berth):
     assert said == ["berth: the daemon is ending\n", "berth: the daemon is ending, before all tasks have stopped\n"]
     assert [process.returncode for process in waiting] == [1, 1]
     assert took < 2, "nothing of that is waited for"
+
+
+def test_the_end_does_not_read_logs_for_clients_that_are_gone():
+    with Berth("--auth", "off", agent="simulated") as world:
+        logs = world.client("logs")
+        logs.create_log_group(logGroupName="g")
+        logs.create_log_stream(logGroupName="g", logStreamName="s")
+        for page in range(20):
+            events = [{"timestamp": int(time.time() * 1000), "message": "y" * 9000} for _ in range(100)]
+            logs.put_log_events(logGroupName="g", logStreamName="s", logEvents=events)
+        body = json.dumps({"logGroupName": "g", "filterPattern": "not there"})
+        request = (f"POST / HTTP/1.1\r\nHost: berth\r\nX-Amz-Target: Logs_20140328.FilterLogEvents\r\n"
+                   f"Content-Type: application/x-amz-json-1.1\r\nContent-Length: {len(body)}\r\n\r\n{body}").encode()
+        host, port = world.address.split(":")
+        with contextlib.ExitStack() as stack:
+            for _ in range(450):
+                stack.enter_context(socket.create_connection((host, int(port)))).sendall(request)
+            began = time.monotonic()
+            assert world.end(signal.SIGTERM) == 0
+            assert time.monotonic() - began < 4.5, "the server's patience, and no more"
 
 
 def test_logs_says_what_is_wrong_with_its_operands(own_simulated):
