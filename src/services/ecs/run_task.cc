@@ -208,8 +208,8 @@ ApiResult<Plan> plan_of(Work& work, const m::RunTaskRequest& in) {
   if (!plan.launch.fargate()) return invalid_parameter("No Container Instances were found in your cluster.");
   if (flag(in.enable_execute_command, false) && !has_task_role(in, **definition))
     return invalid_parameter(
-        "The service couldn't be updated because a valid taskRoleArn is not being used. Specify a valid task role in "
-        "your task definition and try again.");
+        "The execute command failed because a valid task role is not being used. Specify a valid task role in your task "
+        "definition or as a task override and try again.");
   const auto sizes = sizes_of(in, **definition);
   if (!sizes) return tl::unexpected(sizes.error());
 
