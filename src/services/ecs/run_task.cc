@@ -69,6 +69,13 @@ ApiResult<Sizes> sizes_of(const m::RunTaskRequest& in, const records::TaskDefini
   return sizes;
 }
 
+// A number that is 0 overrides nothing: Terraform sends every member of an override.
+std::optional<int> overriding(const std::optional<int>& number) {
+  return number && *number != 0 ? number : std::nullopt;
+}
+
+bool too_little(const std::optional<int>& memory_mib) { return overriding(memory_mib).value_or(6) < 6; }
+
 ApiResult<void> check_overrides(const m::RunTaskRequest& in, const records::TaskDefinition& definition) {
   if (!in.overrides) return {};
   const auto& overrides = *in.overrides;
@@ -91,7 +98,7 @@ ApiResult<void> check_overrides(const m::RunTaskRequest& in, const records::Task
     if (!known)
       return invalid_parameter(
           fmt::format("Override for container named {} is not a container in the TaskDefinition.", name));
-    if (number(container.cpu, 0) < 0 || number(container.memory, 6) < 6 || number(container.memory_reservation, 6) < 6)
+    if (number(container.cpu, 0) < 0 || too_little(container.memory) || too_little(container.memory_reservation))
       return invalid_parameter(fmt::format("Invalid override for container '{}': cpu and memory are too small.", name));
   }
   return {};
@@ -123,9 +130,9 @@ std::vector<records::ContainerOverride> override_records(const m::RunTaskRequest
     to.command = from.command;
     for (const auto& variable : list(from.environment))
       to.environment.emplace_back(text(variable.name), text(variable.value));
-    to.cpu_units = from.cpu;
-    to.memory_mib = from.memory;
-    to.memory_reservation_mib = from.memory_reservation;
+    to.cpu_units = overriding(from.cpu);
+    to.memory_mib = overriding(from.memory);
+    to.memory_reservation_mib = overriding(from.memory_reservation);
   }
   return out;
 }
