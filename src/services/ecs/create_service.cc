@@ -85,8 +85,7 @@ ApiResult<m::Service> kept_of(const m::CreateServiceRequest& in, const std::stri
   kept.placement_constraints = list(in.placement_constraints);
   kept.placement_strategy = list(in.placement_strategy);
   if (const std::string role = text(in.role); !role.empty()) {
-    // A name stands for the role of that name.
-    kept.role_arn = role.starts_with("arn:") ? role : fmt::format("arn:aws:iam::{}:role/{}", account, role);
+    kept.role_arn = role_arn(role, account);
     if (!is_role_arn(*kept.role_arn)) return invalid_parameter("Role is not valid");
   }
   return kept;

@@ -8,6 +8,7 @@
 #include "services/ecs/awslogs.h"
 #include "services/ecs/definition_rules.h"
 #include "services/ecs/fargate.h"
+#include "services/ecs/identifiers.h"
 
 namespace berth::services::ecs {
 namespace {
@@ -199,8 +200,8 @@ m::TaskDefinition definition_document(const m::RegisterTaskDefinitionRequest& in
   const bool awsvpc = text(in.network_mode) == "awsvpc";
   for (auto& container : *out.container_definitions) fill_container(container, awsvpc, text(in.network_mode) == "host");
   out.family = in.family;
-  out.task_role_arn = in.task_role_arn;
-  out.execution_role_arn = in.execution_role_arn;
+  if (in.task_role_arn) out.task_role_arn = role_arn(*in.task_role_arn, how.scope.account);
+  if (in.execution_role_arn) out.execution_role_arn = role_arn(*in.execution_role_arn, how.scope.account);
   out.network_mode = in.network_mode;
   out.revision = static_cast<int>(how.revision);
   out.volumes = list(in.volumes);

@@ -39,7 +39,7 @@ std::string containers_count(const Subject& s) {
 
 std::string roles(const Subject& s) {
   for (const std::string& role : {text(s.in.task_role_arn), text(s.in.execution_role_arn)})
-    if (!role.empty() && !is_role_arn(role)) return "Role is not valid";
+    if (!role.empty() && !is_role_arn(role) && !is_role_name(role)) return "Role is not valid";
   return "";
 }
 

@@ -9,6 +9,8 @@
 namespace berth::services::ecs {
 namespace {
 
+constexpr size_t kRoleNameBytesMax = 64;  // of IAM
+
 std::vector<std::string_view> split(std::string_view text, char separator) {
   std::vector<std::string_view> parts;
   for (;;) {
@@ -155,6 +157,18 @@ bool is_role_arn(std::string_view text) {
   if (!arn || arn->service != "iam" || !arn->region.empty() || arn->account.size() != 12) return false;
   if (!std::all_of(arn->account.begin(), arn->account.end(), [](char c) { return c >= '0' && c <= '9'; })) return false;
   return arn->resource.starts_with("role/") && arn->resource.size() > 5 && arn->resource.back() != '/';
+}
+
+bool is_role_name(std::string_view text) {
+  return !text.empty() && text.size() <= kRoleNameBytesMax && std::all_of(text.begin(), text.end(), [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+           std::string_view("_+=,.@-").find(c) != std::string_view::npos;
+  });
+}
+
+std::string role_arn(std::string_view name_or_arn, const std::string& account) {
+  if (!is_role_name(name_or_arn)) return std::string(name_or_arn);
+  return fmt::format("arn:aws:iam::{}:role/{}", account, name_or_arn);
 }
 
 }  // namespace berth::services::ecs

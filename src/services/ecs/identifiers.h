@@ -47,5 +47,8 @@ ApiResult<Taggable> parse_taggable(const records::Scope& scope, std::string_view
 
 // arn:aws:iam::<account>:role/<path and name>. Only the form is looked at until IAM is served.
 bool is_role_arn(std::string_view text);
+bool is_role_name(std::string_view text);
+// AWS completes a role's name to the account's role of that name; anything else stays as it is.
+std::string role_arn(std::string_view name_or_arn, const std::string& account);
 
 }  // namespace berth::services::ecs

@@ -62,6 +62,11 @@ TEST(Identifiers, Roles) {
   EXPECT_TRUE(is_role_arn("arn:aws:iam::123456789012:role/service-role/x"));
   EXPECT_FALSE(is_role_arn("arn:aws:iam::123456789012:user/x"));
   EXPECT_FALSE(is_role_arn("ecsTaskExecutionRole"));
+  EXPECT_TRUE(is_role_name("ecsTaskExecutionRole"));
+  EXPECT_TRUE(is_role_name(std::string(64, 'r')));
+  EXPECT_FALSE(is_role_name(std::string(65, 'r')));
+  EXPECT_FALSE(is_role_name("path/x"));
+  EXPECT_FALSE(is_role_name(""));
   EXPECT_FALSE(is_role_arn("arn:aws:iam::12:role/x"));
 }
 
