@@ -34,7 +34,7 @@ std::string family_name(const Subject& s) {
 std::string containers_count(const Subject& s) {
   const size_t count = list(s.in.container_definitions).size();
   if (count == 0) return "Container list cannot be empty.";
-  return count <= kContainersMax ? "" : "Container list can have at most 10 items.";
+  return count <= kContainersMax ? "" : "Too many containers.";
 }
 
 std::string roles(const Subject& s) {
