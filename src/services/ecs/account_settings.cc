@@ -31,11 +31,10 @@ ApiResult<void> check(const std::string& name, const std::string& value) {
   if (rule == nullptr) return unknown_name();
   if (rule->type == "aws_managed")
     return invalid_parameter(fmt::format("{} is managed by AWS and cannot be changed.", name));
-  if (!is_one_of(rule->values, value)) {
-    std::string values(rule->values);
-    std::replace(values.begin(), values.end(), '|', ',');
-    return invalid_parameter(fmt::format("value should be one of [{}]", values));
-  }
+  // Terraform disables what it has enabled when it destroys, and takes these words for done.
+  if (rule->values == "enabled" && value == "disabled")
+    return invalid_parameter("You can no longer disable Long Arn settings");
+  if (!is_one_of(rule->values, value)) return invalid_parameter("Invalid setting 'value'");
   return {};
 }
 
