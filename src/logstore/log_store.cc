@@ -363,6 +363,17 @@ std::set<std::string> LogStore::group_uids() const {
   return uids;
 }
 
+namespace {
+
+Result<void> remove_all(const std::string& path) {
+  std::error_code error;
+  std::filesystem::remove_all(path, error);
+  if (error) return fail(error.value(), "remove " + path);
+  return {};
+}
+
+}  // namespace
+
 Result<void> LogStore::remove_group(const std::string& group_uid) {
   {
     std::lock_guard guard(mutex_);
@@ -370,10 +381,17 @@ Result<void> LogStore::remove_group(const std::string& group_uid) {
     std::erase_if(put_streams_, [&](const auto& entry) { return entry.first.starts_with(group_uid + "/"); });
     std::erase_if(open_put_streams_, [&](const auto& stream) { return stream->key.starts_with(group_uid + "/"); });
   }
-  std::error_code error;
-  std::filesystem::remove_all(root_ + "/" + group_uid, error);
-  if (error) return fail(error.value(), "remove " + root_ + "/" + group_uid);
-  return {};
+  return remove_all(root_ + "/" + group_uid);
+}
+
+Result<void> LogStore::remove_stream(const std::string& group_uid, const std::string& stream_uid) {
+  const std::string key = group_uid + "/" + stream_uid;
+  {
+    std::lock_guard guard(mutex_);
+    put_streams_.erase(key);
+    std::erase_if(open_put_streams_, [&](const auto& stream) { return stream->key == key; });
+  }
+  return remove_all(root_ + "/" + key);
 }
 
 }  // namespace berth::logstore

@@ -74,6 +74,7 @@ class LogStore {
   // Deletes whole segments whose events are all older and whose writers have gone.
   size_t expire(const std::string& group_uid, TimeMs older_than_ms);
   Result<void> remove_group(const std::string& group_uid);
+  Result<void> remove_stream(const std::string& group_uid, const std::string& stream_uid);
   // Those that have a directory.
   std::set<std::string> group_uids() const;
 

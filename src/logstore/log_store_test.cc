@@ -496,6 +496,16 @@ TEST_F(Logs, RemovedGroupsAreGone) {
   EXPECT_THAT(store_.group_uids(), ElementsAre("00000000000000bb", "00000000000000cc"));
 }
 
+TEST_F(Logs, RemovedStreamsAreGone) {
+  ASSERT_TRUE(store_.put(kGroup, kStream, {{10, "a"}}, 50));
+  ASSERT_TRUE(store_.put(kGroup, stream_uid(2), {{20, "b"}}, 50));
+  ASSERT_TRUE(store_.remove_stream(kGroup, kStream));
+  EXPECT_THAT(messages(read_all(store_)), ElementsAre("b"));
+  EXPECT_FALSE(store_.facts(kGroup, {kStream})[0].last_event_ms);
+  ASSERT_TRUE(store_.put(kGroup, kStream, {{30, "c"}}, 50));
+  EXPECT_THAT(messages(read_all(store_)), ElementsAre("b", "c"));
+}
+
 // Figures, not thresholds: BERTH_BENCH_SECONDS=20 for those worth quoting.
 TEST(LogFigures, WriterThroughput) {
   Root root;

@@ -167,6 +167,8 @@ def test_every_member_and_a_restart(own_simulated):
     logs.untag_log_group(logGroupName="/g", tags=["d"])
     logs.tag_resource(resourceArn=arn, tags={"e": "5", "f": "6"})
     logs.untag_resource(resourceArn=arn, tagKeys=["f"])
+    logs.create_log_stream(logGroupName="/g", logStreamName="s3")
+    logs.delete_log_stream(logGroupName="/g", logStreamName="s3")
     logs.create_log_group(logGroupName="/other")
     logs.put_retention_policy(logGroupName="/other", retentionInDays=1)
     logs.delete_retention_policy(logGroupName="/other")

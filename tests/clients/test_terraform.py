@@ -40,6 +40,16 @@ resource "aws_cloudwatch_log_group" "logs" {
   tags              = { purpose = "test" }
 }
 
+resource "aws_cloudwatch_log_stream" "stream" {
+  name           = "first"
+  log_group_name = aws_cloudwatch_log_group.logs.name
+}
+
+resource "aws_ecs_account_setting_default" "long" {
+  name  = "taskLongArnFormat"
+  value = "enabled"
+}
+
 resource "aws_ecs_cluster" "cluster" {
   name = "terraform"
   setting {

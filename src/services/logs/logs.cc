@@ -36,6 +36,7 @@ void add_handlers(RegistryOf& registry, logstore::LogStore& store) {
   add(registry, m::kPutRetentionPolicy, put_retention_policy);
   add(registry, m::kDeleteRetentionPolicy, delete_retention_policy);
   add(registry, m::kCreateLogStream, create_log_stream);
+  add(registry, m::kDeleteLogStream, store, delete_log_stream);
   add(registry, m::kDescribeLogStreams, store, describe_log_streams);
   add(registry, m::kPutLogEvents, store, put_log_events);
   add(registry, m::kGetLogEvents, store, get_log_events);

@@ -165,6 +165,27 @@ TEST_F(LogsService, ADeletedGroupLeavesNothingBehind) {
   EXPECT_THAT(filtered(), ElementsAre("new"));
 }
 
+TEST_F(LogsService, ADeletedStreamLeavesTheOthers) {
+  for (const char* name : {"kept", "gone"}) make("g", name);
+  ASSERT_TRUE(put({{now() - 2, "kept"}}, "kept"));
+  ASSERT_TRUE(put({{now() - 1, "gone"}}, "gone"));
+  EXPECT_THAT(filtered(), ElementsAre("kept", "gone"));
+  m::DeleteLogStreamRequest in;
+  in.log_group_name = "g";
+  in.log_stream_name = "gone";
+  ASSERT_TRUE(call(m::kDeleteLogStream, in));
+  EXPECT_THAT(filtered(), ElementsAre("kept"));
+  EXPECT_EQ(call(m::kDeleteLogStream, in).error(),
+            (ApiError{"ResourceNotFoundException", "The specified log stream does not exist."}));
+  make("g", "gone");  // empty, though its name is the same
+  EXPECT_THAT(filtered(), ElementsAre("kept"));
+  ASSERT_TRUE(put({{now(), "new"}}, "gone"));
+  EXPECT_THAT(filtered(), ElementsAre("kept", "new"));
+  in.log_group_name = "nope";
+  EXPECT_EQ(call(m::kDeleteLogStream, in).error(),
+            (ApiError{"ResourceNotFoundException", "The specified log group does not exist."}));
+}
+
 TEST_F(LogsService, StreamsByNameAndByTime) {
   for (const char* name : {"b", "a/1", "c"}) make("g", name);
   ASSERT_TRUE(put({{now() - 1000, "1"}, {now() - 500, "2"}}, "b"));

@@ -104,6 +104,24 @@ Handled<Nothing> create_log_stream(const Context& context, const m::CreateLogStr
   return {Nothing{}, std::move(transaction)};
 }
 
+Handled<Nothing> delete_log_stream(logstore::LogStore& store, const Context& context,
+                                   const m::DeleteLogStreamRequest& in) {
+  const auto group = find_group(context, in.log_group_name);
+  if (!group) return tl::unexpected(group.error());
+  const auto stream = find_stream(context, **group, in.log_stream_name);
+  if (!stream) return tl::unexpected(stream.error());
+  state::Transaction transaction;
+  transaction.durability = state::Durability::acknowledged;
+  transaction.erase(records::keys::log_stream(context.scope(), (*group)->uid, in.log_stream_name));
+  return Handled<Nothing>::deferred(
+      [&store, group_uid = (*group)->uid, uid = (*stream)->uid]() -> Answer<Nothing> {
+        // Nobody reads a stream without a record. What cannot be removed now goes with its group.
+        (void)store.remove_stream(group_uid, uid);
+        return std::make_shared<const Nothing>();
+      },
+      std::move(transaction));
+}
+
 Handled<m::DescribeLogStreamsResponse> describe_log_streams(logstore::LogStore& store, const Context& context,
                                                             const m::DescribeLogStreamsRequest& in) {
   const auto group = find_group(context, in.log_group_name, in.log_group_identifier);

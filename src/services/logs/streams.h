@@ -9,6 +9,8 @@
 namespace berth::services::logs {
 
 Handled<Nothing> create_log_stream(const Context& context, const m::CreateLogStreamRequest& in);
+Handled<Nothing> delete_log_stream(logstore::LogStore& store, const Context& context,
+                                   const m::DeleteLogStreamRequest& in);
 Handled<m::DescribeLogStreamsResponse> describe_log_streams(logstore::LogStore& store, const Context& context,
                                                             const m::DescribeLogStreamsRequest& in);
 
