@@ -313,23 +313,26 @@ class ImageStore::Impl {
   Result<ImageSummary> load_archive(const std::string& where, const ImageName& name, int stdin_fd) {
     const size_t colon = std::min(where.find(':'), where.size());
     std::string file = where.substr(0, colon);
+    std::string pipe;  // opened by who reads it: that may have to wait, and we do not
     Fd opened;
+    std::error_code error;
     if (file == "-") {
       if (stdin_fd < 0) return fail("docker-archive:- has no input");
       file = "/dev/stdin";
+    } else if (fs::is_fifo(file, error)) {
+      pipe = file;
     } else {
-      opened.reset(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+      opened.reset(::open(file.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
       stdin_fd = opened.get();
     }
     const Incoming spool = layout_.new_incoming();
-    if (stdin_fd >= 0 && !is_plain_file(stdin_fd)) {
+    if (!pipe.empty() || (stdin_fd >= 0 && !is_plain_file(stdin_fd))) {
       if (::mkdir(spool.directory.c_str(), 0700) != 0) return fail(errno, "make directory " + spool.directory);
       file = spool.directory + "/archive";
-      const auto copied = run_program({.argv = {"sh", "-c", "exec gzip -dcf >\"$1\"", "sh", file},
-                                       .stdin_fd = stdin_fd,
-                                       .timeout_ms = options_.pull_timeout_ms});
-      if (!copied) return tl::unexpected(copied.error());
-      if (copied->status != 0) return fail("read the archive: " + copied->errors);
+      const char* script = "[ -z \"$2\" ] || exec <\"$2\"; exec gzip -dcf >\"$1\"";
+      const auto read = run_to_end({.argv = {"sh", "-c", script, "sh", file, pipe}, .stdin_fd = stdin_fd});
+      if (!read) return tl::unexpected(read.error());
+      if (read->status != 0) return fail("read the archive: " + read->errors);
     }
     auto loaded = fetch(std::string(kDockerArchive) + file + where.substr(colon), name, stdin_fd, nullptr);
     if (!loaded && loaded.error().context.find("expected 1 item, got") != std::string::npos)
@@ -376,6 +379,17 @@ class ImageStore::Impl {
     return ::poll(&wait, 1, ms) > 0;
   }
 
+  // Neither longer than a pull may take nor than this store lives.
+  Result<ProgramOutcome> run_to_end(ProgramSpec program) const {
+    program.timeout_ms = options_.pull_timeout_ms;
+    program.cancel_fd = ended_.get();
+    auto ran = run_program(program);
+    if (ran && ran->cancelled) return fail(kCancelled);
+    if (ran && ran->timed_out)
+      return fail(fmt::format("copying the image took longer than {} s", options_.pull_timeout_ms / 1000));
+    return ran;
+  }
+
   Result<void> copy(const std::string& source, const ImageName& name, int stdin_fd,
                     const std::string& directory) const {
     // Layers stay as they are: compressing them again would cost more than all the rest.
@@ -384,17 +398,11 @@ class ImageStore::Impl {
     if (source.starts_with("docker://") && on_loopback(name)) argv.push_back("--src-tls-verify=false");
     argv.push_back(source);
     argv.push_back("oci:" + directory + ":image");
-    auto copied = run_program({.argv = std::move(argv),
-                               .stdin_fd = stdin_fd,
-                               .timeout_ms = options_.pull_timeout_ms,
-                               .cancel_fd = ended_.get()});
+    auto copied = run_to_end({.argv = std::move(argv), .stdin_fd = stdin_fd});
     if (!copied && copied.error().errno_value == ENOENT) {
       return fail("the program skopeo is not installed; install Debian's package skopeo");
     }
     if (!copied) return tl::unexpected(copied.error());
-    if (copied->cancelled) return fail(kCancelled);
-    if (copied->timed_out)
-      return fail(fmt::format("copying the image took longer than {} s", options_.pull_timeout_ms / 1000));
     if (copied->status != 0) return fail(skopeo_message(copied->errors));
     return {};
   }
