@@ -36,7 +36,7 @@ int64_t tasks_left(const state::Store& store) {
 }
 
 void Admin::on_state_thread(wire::AdminEndpoint& endpoint, const char* method, const char* path,
-                            void (Admin::*handler)(CallPtr)) {
+                            void (Admin::*handler)(const CallPtr&)) {
   endpoint.on(method, path, [this, handler](std::unique_ptr<wire::AdminCall> call) {
     needs_.state_thread.post([this, handler, shared = CallPtr(std::move(call))] { (this->*handler)(shared); });
   });
@@ -69,7 +69,7 @@ void Admin::serve(wire::AdminEndpoint& endpoint) {
   on_worker(endpoint, "/images/remove", &Admin::remove_image);
 }
 
-void Admin::about(CallPtr call) {
+void Admin::about(const CallPtr& call) {
   json::Value out;
   out.set("endpoint", needs_.endpoint);
   out.set("account", needs_.account);
@@ -80,7 +80,7 @@ void Admin::about(CallPtr call) {
   answer(*call, out);
 }
 
-void Admin::tasks(CallPtr call) {
+void Admin::tasks(const CallPtr& call) {
   const bool all = call->query.find("all=1") != std::string::npos;
   std::string out = fmt::format(R"({{"agent":"{}","tasks":[)", needs_.world.simulated_agent ? "simulated" : "real");
   // The oldest first. Keys, which decide between tasks of one millisecond, come in order already.
@@ -101,7 +101,7 @@ void Admin::tasks(CallPtr call) {
 }
 
 // /tasks/<beginning of an id>/logs, and with ?beyond=N when there are more than N log streams or the task has stopped
-void Admin::task(CallPtr call) {
+void Admin::task(const CallPtr& call) {
   const std::string_view rest = std::string_view(call->path).substr(std::string_view("/tasks/").size());
   const size_t slash = rest.find('/');
   const std::string beginning(rest.substr(0, slash));
@@ -114,7 +114,7 @@ void Admin::task(CallPtr call) {
     found = path;
   }
   if (!found) return call->respond_error(404, fmt::format("no task's id begins with {}", beginning));
-  if (what == "logs") return task_logs(std::move(call), *found);
+  if (what == "logs") return task_logs(call, *found);
   call->respond_error(404, fmt::format("nothing is known of a task's {}", what));
 }
 
@@ -182,7 +182,7 @@ bool Admin::told(const Follower& follower) const {
   return true;
 }
 
-void Admin::images(CallPtr call) {
+void Admin::images(const CallPtr& call) {
   json::Array list;
   if (needs_.images)
     for (const auto& image : needs_.images->list()) {
@@ -221,7 +221,7 @@ Result<json::Value> Admin::remove_image(const json::Value& body) {
   return out;
 }
 
-void Admin::stop(CallPtr call) {
+void Admin::stop(const CallPtr& call) {
   const auto body = json::parse(call->body);
   if (body && (*body)["stopTasks"].bool_or(false)) {
     if (ending_) return call->respond_error(503, kEndingBeforeTasks);
@@ -235,7 +235,7 @@ void Admin::stop(CallPtr call) {
       if (!needs_.world.store.apply(std::move(transaction)))
         return call->respond_error(500, "the tasks' stop could not be recorded");
     }
-    stops_.push_back(std::move(call));
+    stops_.push_back(call);
     return;
   }
   json::Value out;

@@ -45,13 +45,13 @@ class Admin {
  private:
   using CallPtr = std::shared_ptr<wire::AdminCall>;
   void on_state_thread(wire::AdminEndpoint& endpoint, const char* method, const char* path,
-                       void (Admin::*handler)(CallPtr));
+                       void (Admin::*handler)(const CallPtr&));
   void on_worker(wire::AdminEndpoint& endpoint, const char* path,
                  Result<json::Value> (Admin::*handler)(const json::Value&));
 
-  void about(CallPtr call);
-  void tasks(CallPtr call);
-  void task(CallPtr call);
+  void about(const CallPtr& call);
+  void tasks(const CallPtr& call);
+  void task(const CallPtr& call);
   // Someone who follows a task's logs: answered when it has more than `beyond` log streams, or has stopped.
   struct Follower {
     records::keys::TaskPath path;
@@ -61,8 +61,8 @@ class Admin {
   bool told(const Follower& follower) const;
   json::Array log_streams(const records::keys::TaskPath& path) const;
   void task_logs(CallPtr call, const records::keys::TaskPath& path);
-  void images(CallPtr call);
-  void stop(CallPtr call);
+  void images(const CallPtr& call);
+  void stop(const CallPtr& call);
   Result<json::Value> load_image(const json::Value& body);
   Result<json::Value> pull_image(const json::Value& body);
   Result<json::Value> remove_image(const json::Value& body);

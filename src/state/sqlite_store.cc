@@ -77,8 +77,10 @@ Result<std::vector<int64_t>> query_integers(sqlite3* database, const char* sql) 
   if (code != SQLITE_ROW) {
     return code == SQLITE_DONE ? fail(std::string(sql) + ": no row") : sqlite_failure(database, sql);
   }
+  const int count = sqlite3_column_count(statement->get());
   std::vector<int64_t> columns;
-  for (int i = 0; i < sqlite3_column_count(statement->get()); ++i) {
+  columns.reserve(static_cast<size_t>(count));
+  for (int i = 0; i < count; ++i) {
     columns.push_back(sqlite3_column_int64(statement->get(), i));
   }
   return columns;
@@ -512,7 +514,7 @@ Result<void> SqliteStore::Committer::checkpoint(int mode) {
 }
 
 Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::string& directory, std::function<void()> wake,
-                                                       SqliteStoreOptions options) {
+                                                       const SqliteStoreOptions& options) {
   auto lock = lock_directory(directory);
   if (!lock) return tl::unexpected(lock.error());
   const std::string path = directory + "/state.db";

@@ -38,7 +38,7 @@ class SqliteStore final : public HeadStore {
   // another process, not a file of ours, corrupt, written by a newer version. `wake` is called on the commit
   // thread, and on the state thread when a new watch has something to catch up with.
   static Result<std::unique_ptr<SqliteStore>> open(const std::string& directory, std::function<void()> wake,
-                                                   SqliteStoreOptions options = {});
+                                                   const SqliteStoreOptions& options = {});
   // Commits what is still queued, moves the log into the main file and closes. Callbacks are not called any
   // more.
   ~SqliteStore() override;

@@ -27,6 +27,7 @@ void operator delete[](void* memory) noexcept { free(memory); }
 void operator delete(void* memory, size_t) noexcept { free(memory); }
 void operator delete[](void* memory, size_t) noexcept { free(memory); }
 
+// NOLINTBEGIN(bugprone-reserved-identifier): the names that the compiler and libstdc++'s headers call
 namespace std {
 void __throw_length_error(const char* what) { end(what); }
 void __throw_logic_error(const char* what) { end(what); }
@@ -43,3 +44,4 @@ void* __dso_handle = nullptr;
 int __cxa_atexit(void (*)(void*), void*, void*) { return 0; }
 void __cxa_pure_virtual() { end("berth-supervisor: a pure virtual function was called"); }
 }
+// NOLINTEND(bugprone-reserved-identifier)
