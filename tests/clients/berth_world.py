@@ -93,8 +93,9 @@ class World:
         with open(self.directory / "daemon.log", "ab") as log:
             log.write(f"--- start {self.starts} {kill_at or ''}\n".encode())
             log.flush()
+            # What these tests were started with, by nohup or by a shell in the background, is nothing to the daemon.
             self.process = subprocess.Popen(
-                self.command("serve", "--listen", self.address, "--state", self.state, *self.arguments),
+                ["env", "--default-signal=HUP,INT"] + self.command("serve", "--listen", self.address, "--state", self.state, *self.arguments),
                 stdout=subprocess.PIPE, stderr=log, stdin=subprocess.DEVNULL, env=environment, cwd=self.directory)
         line = self._ready_line()
         if line is None:

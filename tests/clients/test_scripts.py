@@ -20,6 +20,7 @@ step "Working" sh -c 'echo $$ >{new_directory}/pid; exec sleep 1000'
     pid = None
     shell, terminal = pty.fork()
     if shell == 0:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # ignored where these tests run in a shell's background
         os.execvp("bash", ["bash", "--norc", "-i"])
     try:
         os.write(terminal, f"{script}\n".encode())
