@@ -41,8 +41,8 @@ bool Reconcile::stop_unhealthy(Task& task) {
 
 namespace {
 
-// Where a service's live tasks are: by capacity provider and by zone. DescribeServices says what AWS keeps in balance when
-// it stops tasks: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateService.html
+// Where a service's live tasks are: by capacity provider and by zone. What AWS keeps in balance when it stops tasks is
+// said of UpdateService: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateService.html
 struct Spread {
   const std::vector<records::StrategyItem>& strategy;
   placement::ProviderCounts providers;
