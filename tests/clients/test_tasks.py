@@ -202,6 +202,38 @@ def test_a_chain_of_healthy_dependencies_does_not_wait_for_intervals(berth, uniq
     assert [name for name in "abc" if berth.lines(arn, name)] == list("abc")
 
 
+def test_a_failed_health_check_counts_once_an_interval_has_passed(berth, unique):
+    check = {"command": ["CMD-SHELL", "test -e /tmp/ready"], "interval": 5, "timeout": 2, "retries": 3}
+    arn = berth.run_task(berth.define(unique, shell("sleep 12; touch /tmp/ready; " + SERVE, healthCheck=check)))
+    seen = []
+
+    def is_healthy():
+        seen.append(berth.task(arn)["healthStatus"])
+        return seen[-1] == "HEALTHY"
+
+    eventually(is_healthy, "it is healthy", seconds=25)
+    assert "UNHEALTHY" not in seen
+
+
+def test_a_health_check_of_one_word_needs_no_shell(berth, busybox_layout, tmp_path, unique):
+    layout = tmp_path / "layout"
+    shutil.copytree(busybox_layout, layout)
+    subprocess.run(["umoci", "insert", "--image", f"{layout}:latest", "--whiteout", "/bin/sh"], check=True, capture_output=True,
+                   timeout=60)
+    berth.run("image", "load", f"oci:{layout}:latest", "--name", "without-shell")
+    check = {"command": ["/bin/true"], "interval": 5, "timeout": 2, "retries": 1}
+    shells = {"command": ["/bin/true || exit 1"], "interval": 5, "timeout": 2, "retries": 1}
+    definition = berth.define(unique, {"name": "main", "image": "without-shell", "command": ["sleep", "1000"], "healthCheck": check},
+                              {"name": "other", "image": "without-shell", "command": ["sleep", "1000"], "healthCheck": shells,
+                               "essential": False})
+    arn = berth.run_task(definition)
+    task = eventually(lambda: (t := berth.task(arn)) and container(t, "other")["healthStatus"] == "UNHEALTHY" and t, "no shell")
+    assert container(task)["healthStatus"] == "HEALTHY"
+    berth.client("ecs").stop_task(task=arn)
+    berth.wait_task(arn, "STOPPED", seconds=40)
+    berth.run("image", "rm", "without-shell")
+
+
 def test_success_and_complete_come_before_start(berth, unique):
     mount = {"mountPoints": [{"sourceVolume": "shared", "containerPath": "/shared"}]}
     definition = berth.define(

@@ -249,7 +249,7 @@ void Task::probe(uint32_t index) {
     machine_.wake_at(*due, [self = shared_from_this(), index] { self->probe(index); });
     return;
   }
-  watch->second.probe_begun();
+  watch->second.probe_begun(machine_.now_ms());
   const records::HealthCheck& check = *containers_[index].health_check;
   std::vector<std::string> command(check.command.begin() + 1, check.command.end());
   if (check.command.front() == "CMD-SHELL") command = {"/bin/sh", "-c", command.empty() ? "" : command.front()};

@@ -11,11 +11,19 @@ HealthWatch::HealthWatch(const records::HealthCheck& check, TimeMs started_at_ms
       retries_(check.retries),
       start_period_ms_(check.start_period_s * 1000),
       start_period_ends_ms_(started_at_ms + start_period_ms_),
+      failures_count_from_ms_(started_at_ms + interval_ms_),
       next_ms_(started_at_ms) {}
 
 std::optional<TimeMs> HealthWatch::next_probe_at_ms(TimeMs now_ms) const {
   if (under_way_) return std::nullopt;
   return std::min(next_ms_, now_ms + interval_ms_);
+}
+
+void HealthWatch::probe_begun(TimeMs now_ms) {
+  under_way_ = true;
+  // As for a clock that was set back.
+  failures_count_from_ms_ = std::min(failures_count_from_ms_, now_ms + interval_ms_);
+  failure_counts_ = now_ms >= failures_count_from_ms_;
 }
 
 std::optional<Health> HealthWatch::probed(bool passed, TimeMs now_ms) {
@@ -28,7 +36,7 @@ std::optional<Health> HealthWatch::probed(bool passed, TimeMs now_ms) {
     failures_ = 0;
     health_ = Health::healthy;
     start_period_ends_ms_ = 0;
-  } else if (!in_start_period && ++failures_ >= retries_) {
+  } else if (!in_start_period && failure_counts_ && ++failures_ >= retries_) {
     health_ = Health::unhealthy;
   }
   next_ms_ = now_ms + (in_start_period && !passed ? 1000 : interval_ms_);

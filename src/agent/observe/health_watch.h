@@ -1,8 +1,8 @@
 // From probes of one container to its health, after the ECS Developer Guide ("healthCheck"): pure, the time an argument.
 // The first probe comes at once; within the start period one follows every second, failures do not count, and the first
 // success ends the period; afterwards one every interval. `retries` failures in a row make it UNHEALTHY, one success
-// HEALTHY again. (That the start period is probed by the second is ours: chains of HEALTHY dependencies then wait for the
-// servers and not for intervals.)
+// HEALTHY again. On AWS the first probe comes after one interval. Ours comes earlier so that what depends on HEALTHY starts
+// sooner, so a probe that began within the first interval may succeed, but its failure does not count.
 #pragma once
 
 #include <optional>
@@ -21,11 +21,12 @@ class HealthWatch {
   void resume(records::Health health) {
     health_ = health;
     start_period_ends_ms_ = 0;
+    failures_count_from_ms_ = 0;
   }
 
   // When the next probe is due; nothing while one is under way. A clock that was set back puts it off by an interval at most.
   std::optional<TimeMs> next_probe_at_ms(TimeMs now_ms) const;
-  void probe_begun() { under_way_ = true; }
+  void probe_begun(TimeMs now_ms);
   // The verdict where it changes.
   std::optional<records::Health> probed(bool passed, TimeMs now_ms);
 
@@ -36,8 +37,10 @@ class HealthWatch {
   int retries_;
   int start_period_ms_;
   TimeMs start_period_ends_ms_;
+  TimeMs failures_count_from_ms_;  // of probes that began then or later
   TimeMs next_ms_;
   int failures_ = 0;
+  bool failure_counts_ = false;  // of the probe that is under way
   bool under_way_ = false;
   records::Health health_ = records::Health::unknown;
 };

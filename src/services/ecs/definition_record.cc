@@ -145,11 +145,20 @@ void take_process(const m::ContainerDefinition& from, records::ContainerDefiniti
   if (from.linux_parameters) take_linux_parameters(*from.linux_parameters, to);
 }
 
-// What is to be run, beginning with CMD or CMD-SHELL. A command without either is taken as people mean it: one string is a shell's
-// line, several are a program and its arguments.
+// A program's name or path, with nothing in it that a shell would read otherwise.
+bool is_plain_word(std::string_view text) {
+  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) || std::string_view("/._-+").find(c) != std::string_view::npos;
+  });
+}
+
+// What is to be run, beginning with CMD or CMD-SHELL. A command without either is taken as people mean it: several strings
+// are a program and its arguments, as one plain word is, which then runs in an image without a shell too; any other single
+// string is a shell's line.
 std::vector<std::string> health_command(std::vector<std::string> command) {
   if (command.empty() || command.front() == "CMD" || command.front() == "CMD-SHELL") return command;
-  command.insert(command.begin(), command.size() == 1 ? "CMD-SHELL" : "CMD");
+  const bool is_line = command.size() == 1 && !is_plain_word(command.front());
+  command.insert(command.begin(), is_line ? "CMD-SHELL" : "CMD");
   return command;
 }
 

@@ -172,6 +172,10 @@ TEST(HealthCheck, RunsWhatItsCommandMeans) {
   EXPECT_EQ(recorded({"CMD", "curl", "-f"})->command, (Words{"CMD", "curl", "-f"}));
   EXPECT_EQ(recorded({"curl -f localhost || exit 1"})->command, (Words{"CMD-SHELL", "curl -f localhost || exit 1"}));
   EXPECT_EQ(recorded({"curl", "-f", "localhost"})->command, (Words{"CMD", "curl", "-f", "localhost"}));
+  for (const char* word : {"/healthcheck", "pg_isready", "/opt/c++/check-1.2"})
+    EXPECT_EQ(recorded({word})->command, (Words{"CMD", word})) << "no shell is needed";
+  for (const char* line : {"true;", "a|b", "$CHECK", "~/check", "!", "a=b", "a\tb", "check*", ""})
+    EXPECT_EQ(recorded({line})->command, (Words{"CMD-SHELL", line}));
   EXPECT_FALSE(recorded({"NONE"}));
 }
 
