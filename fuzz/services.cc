@@ -48,14 +48,15 @@ struct World {
   state::MemoryStore::Image begin;
 };
 
-void call(const World& world, state::MemoryStore& store, records::TaskIndex& tasks, Random& random, TimeMs now_ms,
+void call(const World& world, state::MemoryStore& store, records::TaskIndex& tasks,
+          records::NetworkIndex& networks, Random& random, TimeMs now_ms,
           const model::Operation& operation, std::string_view body) {
   const auto input = operation.make_input();
   std::vector<model::Path> missing;
   if (!model::read_json(body, *operation.input, input.get(), &missing)) return;
   if (model::validate(operation, input.get(), missing)) return;
   static const services::Capacity capacity{1 << 16, 1 << 16};
-  const services::Context context{store, tasks, world.caller, now_ms, random, capacity};
+  const services::Context context{store, tasks, networks, world.caller, now_ms, random, capacity};
   services::ErasedHandled handled = (*world.handlers.at(&operation))(context, input.get());
   if (handled.answer) {
     require(store.apply(std::move(handled.transaction)).has_value());
@@ -78,6 +79,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static const World world;
   state::MemoryStore store(world.begin);
   records::TaskIndex tasks(store);
+  records::NetworkIndex networks(store);
   Prng random = world.random;
   TimeMs now_ms = 1'700'000'000'000;
   std::string_view rest(reinterpret_cast<const char*>(data), size);
@@ -89,7 +91,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const model::Service* service = model::find_service(line.substr(0, colon));
     const auto* operation =
         service ? model::find_operation(*service, line.substr(colon + 1, blank - colon - 1)) : nullptr;
-    if (operation) call(world, store, tasks, random, now_ms, *operation, line.substr(blank));
+    if (operation) call(world, store, tasks, networks, random, now_ms, *operation, line.substr(blank));
   }
   return 0;
 }

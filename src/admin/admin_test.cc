@@ -41,7 +41,8 @@ class AdminTest : public ::testing::Test {
   SystemRandom random;
   state::MemoryStore store{[] {}};
   records::TaskIndex tasks{store};
-  front::World world{store, tasks, clock, random, {}, {}, true};
+  records::NetworkIndex networks{store};
+  front::World world{store, tasks, networks, clock, random, {}, {}, true};
   front::StateThread state_thread{clock};
   Workers workers{"worker", 1};
   wire::AdminEndpoint endpoint;

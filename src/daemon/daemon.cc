@@ -120,6 +120,7 @@ class Daemon {
   front::StateThread state_thread_;
   std::unique_ptr<state::SqliteStore> store_;
   std::unique_ptr<records::TaskIndex> tasks_;
+  std::unique_ptr<records::NetworkIndex> networks_;
   std::unique_ptr<control::Loop> loop_;
   RootKeys keys_;
   std::unique_ptr<front::World> world_;
@@ -155,6 +156,7 @@ Result<void> Daemon::prepare_state() {
   if (!keys) return tl::unexpected(keys.error());
   keys_ = std::move(*keys);
   tasks_ = std::make_unique<records::TaskIndex>(*store_);
+  networks_ = std::make_unique<records::NetworkIndex>(*store_);
   // Held from the look at what is taken to the claim, so that two daemons which start together choose different networks.
   std::optional<network::Instance> instance;
   Fd choosing;
@@ -173,7 +175,7 @@ Result<void> Daemon::prepare_state() {
       static_cast<int64_t>(static_cast<double>(machine_memory_mib()) * options_.memory_overcommit),
       int64_t{std::thread::hardware_concurrency()} * 1024};
   world_ = std::make_unique<front::World>(
-      front::World{*store_, *tasks_, clock_, random_, capacity, std::move(*network), options_.simulated_agent});
+      front::World{*store_, *tasks_, *networks_, clock_, random_, capacity, std::move(*network), options_.simulated_agent});
   state::Transaction first;
   first.durability = state::Durability::acknowledged;
   const auto vpc =

@@ -81,7 +81,7 @@ Result<void> take_values(const cli::Arguments& arguments, Options& out) {
   if (error != std::errc() || stopped != end || !(out.memory_overcommit > 0) || out.memory_overcommit > 10000)
     return wrong("memory-overcommit", factor, "a factor above 0, at most 10000");
   out.vpc_cidr = arguments.value("vpc-cidr", "");
-  const auto network = dataplane::parse_network(out.vpc_cidr);
+  const auto network = parse_network(out.vpc_cidr);
   if (arguments.has("vpc-cidr") &&
       (!network || network->prefix < dataplane::kVpcPrefixMin || network->prefix > dataplane::kVpcPrefixMax))
     return wrong("vpc-cidr", out.vpc_cidr,

@@ -23,7 +23,7 @@ Result<std::vector<dataplane::Route>> taken_by_others(const std::optional<networ
     if (seen.instance.name == own->name || seen.state_gone) continue;
     std::ifstream claims(claims_path(seen.instance));
     for (std::string line; std::getline(claims, line);)
-      if (const auto claimed = dataplane::parse_network(line)) routes->push_back({*claimed, true});
+      if (const auto claimed = parse_network(line)) routes->push_back({*claimed, true});
   }
   return routes;
 }
@@ -64,7 +64,7 @@ bool claim(const network::Instance& instance, const std::string& cidr) {
     log_info("a new VPC does not get the network {}: {}", cidr, why);
     return false;
   };
-  const auto wanted = dataplane::parse_network(cidr);
+  const auto wanted = parse_network(cidr);
   if (!wanted) return refused("that is none");
   const auto lock = network::lock_file(std::string(network::kRunRoot) + "/lock", true);
   if (!lock) return refused(lock.error().context);

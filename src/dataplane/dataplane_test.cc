@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "dataplane/addresses.h"
-#include "dataplane/ipv4.h"
+#include "base/ipv4.h"
 #include "dataplane/ruleset.h"
 #include "dataplane/task_files.h"
 #include "dataplane/upstream.h"

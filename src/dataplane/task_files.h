@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "dataplane/ipv4.h"
+#include "base/ipv4.h"
 
 namespace berth::dataplane {
 

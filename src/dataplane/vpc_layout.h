@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "dataplane/ipv4.h"
+#include "base/ipv4.h"
 
 namespace berth::dataplane {
 

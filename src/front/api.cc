@@ -23,7 +23,8 @@ void answer_with(wire::Call& call, std::shared_ptr<const void> output) {
 }  // namespace
 
 services::Context context_of(const World& world, const Caller& caller, TimeMs now_ms) {
-  return {world.store, world.tasks, caller, now_ms, world.random, world.capacity, world.network, world.simulated_agent};
+  return {world.store,    world.tasks,   world.networks,       caller, now_ms, world.random,
+          world.capacity, world.network, world.simulated_agent};
 }
 
 void Api::serve(wire::Dispatcher& dispatcher, const services::Registry<model::Operation>& registry) {

@@ -18,6 +18,7 @@ namespace berth::front {
 struct World {
   state::Store& store;
   records::TaskIndex& tasks;
+  records::NetworkIndex& networks;
   const Clock& clock;
   Random& random;
   services::Capacity capacity;

@@ -14,7 +14,7 @@
 //   ecs/task-intent/<account>/<region>/<cluster>/<id>            TaskIntent      services/ecs (StopTask)
 //   ecs/task-status/<account>/<region>/<cluster>/<id>            TaskStatus      control/loop
 //   ecs/task-observed/<account>/<region>/<cluster>/<id>          TaskObserved    agent
-//   ec2/vpc|subnet|security-group|route-table/<account>/<region>/<id>            services/ec2
+//   ec2/<kind>/<account>/<region>/<id>   network.h lists the kinds      services/ec2; interfaces of tasks: control
 //   logs/group/<account>/<region>/<group name>                   LogGroup        services/logs, or the agent for awslogs-create-group
 //   logs/stream/<account>/<region>/<group uid>/<stream name>     LogStream       its creator (services/logs or agent), once
 //

@@ -18,6 +18,7 @@
 #include "base/random.h"
 #include "base/result.h"
 #include "records/keys.h"
+#include "records/network_index.h"
 #include "records/task_index.h"
 #include "state/store.h"
 
@@ -36,12 +37,15 @@ struct Network {
   std::vector<std::string> taken = {};
   // Takes one for this Berth alone; false where it has become somebody else's since. Absent: there are no others.
   std::function<bool(const std::string& cidr)> claim = {};
+  // What public addresses are taken from (--public-cidr): assignPublicIp and Elastic IPs.
+  Ipv4Network public_pool{{0xC6120000}, 20};  // 198.18.0.0/20 (RFC 2544)
 };
 inline const Network kDefaultNetwork;
 
 struct Context {
   const state::Store& store;
   const records::TaskIndex& tasks;
+  const records::NetworkIndex& networks;
   const Caller& caller;
   TimeMs now_ms;
   Random& random;

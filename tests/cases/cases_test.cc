@@ -264,7 +264,7 @@ class Cases : public testing::TestWithParam<Case> {
     for (const auto& [known, handler] : registry_.handlers()) {
       if (known != &operation) continue;
       const services::Context context{
-          store_, tasks_, caller, clock_.now_ms(), random_, capacity_, services::kDefaultNetwork, simulated_};
+          store_, tasks_, networks_, caller, clock_.now_ms(), random_, capacity_, services::kDefaultNetwork, simulated_};
       auto handled = handler(context, input.get());
       if (handled.answer) {
         EXPECT_TRUE(store_.apply(std::move(handled.transaction)));
@@ -284,6 +284,7 @@ class Cases : public testing::TestWithParam<Case> {
 
   state::MemoryStore store_;
   records::TaskIndex tasks_{store_};
+  records::NetworkIndex networks_{store_};
   FakeClock clock_;
   Prng random_{7};
   services::Capacity capacity_;

@@ -22,9 +22,6 @@
 namespace berth::network {
 namespace {
 
-using dataplane::Ipv4Network;
-using dataplane::parse_ipv4;
-using dataplane::parse_network;
 
 constexpr const char* kVpc = "vpc-0123456789abcdef0";
 constexpr const char* kGroup = "sg-0123456789abcdef0";

@@ -84,8 +84,8 @@ void Bridge::find_network(TaskOrder& order) const {
   const Scope& scope = order.path.scope;
   const auto subnet = get<Subnet>(store_, keys::ec2("subnet", scope, order.status->subnet_id));
   const auto vpc = subnet ? get<Vpc>(store_, keys::ec2("vpc", scope, subnet->vpc_id)) : nullptr;
-  const auto range = vpc ? dataplane::parse_network(subnet->cidr) : std::nullopt;
-  const auto whole = vpc ? dataplane::parse_network(vpc->cidr) : std::nullopt;
+  const auto range = vpc ? parse_network(subnet->cidr) : std::nullopt;
+  const auto whole = vpc ? parse_network(vpc->cidr) : std::nullopt;
   if (!range || !whole) {
     order.failure = fmt::format("ResourceInitializationError: subnet '{}' does not exist", order.status->subnet_id);
     return;
@@ -97,7 +97,7 @@ void Bridge::find_network(TaskOrder& order) const {
   order.vpc.network = *whole;
   for (const auto& [key, other] : records::range<Subnet>(store_, keys::ec2("subnet", scope, "")))
     if (other->vpc_id == vpc->id)
-      if (const auto parsed = dataplane::parse_network(other->cidr)) order.vpc.subnets.push_back(*parsed);
+      if (const auto parsed = parse_network(other->cidr)) order.vpc.subnets.push_back(*parsed);
   for (const auto& [key, group] : records::range<SecurityGroup>(store_, keys::ec2("security-group", scope, "")))
     if (group->vpc_id == vpc->id) order.vpc.groups.push_back({group->id, true});
 }

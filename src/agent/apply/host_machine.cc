@@ -73,8 +73,8 @@ Result<void> HostMachine::ensure_vpc(const network::VpcSpec& vpc) {
   return ensured;
 }
 
-void HostMachine::attach(const TaskOrder& order, std::optional<dataplane::Ipv4> address,
-                         std::function<void(Result<std::pair<network::TaskNet, dataplane::Ipv4>>)> done) {
+void HostMachine::attach(const TaskOrder& order, std::optional<Ipv4> address,
+                         std::function<void(Result<std::pair<network::TaskNet, Ipv4>>)> done) {
   if (!address) parts_.cgroups.prepare(order.path.id);
   dataplane::AddressAllocator& addresses = addresses_of(order);
   if (address) {  // of a task that ran before this daemon did: those that were given back just before its start stay unused longest
@@ -107,7 +107,7 @@ void HostMachine::attach(const TaskOrder& order, std::optional<dataplane::Ipv4> 
   });
 }
 
-void HostMachine::detach(const TaskOrder& order, std::optional<dataplane::Ipv4> address, std::function<void()> done) {
+void HostMachine::detach(const TaskOrder& order, std::optional<Ipv4> address, std::function<void()> done) {
   network_worker_.post([this, id = order.path.id, address, done = std::move(done),
                         addresses = address ? &addresses_of(order) : nullptr]() mutable {
     const auto detached = parts_.network.detach_task(id);

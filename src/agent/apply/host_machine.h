@@ -44,9 +44,9 @@ class HostMachine final : public Machine {
   explicit HostMachine(Parts parts);
 
   void prepare_images(std::vector<std::string> names, std::function<void(Prepared)> done) override;
-  void attach(const TaskOrder& order, std::optional<dataplane::Ipv4> address,
-              std::function<void(Result<std::pair<network::TaskNet, dataplane::Ipv4>>)> done) override;
-  void detach(const TaskOrder& order, std::optional<dataplane::Ipv4> address, std::function<void()> done) override;
+  void attach(const TaskOrder& order, std::optional<Ipv4> address,
+              std::function<void(Result<std::pair<network::TaskNet, Ipv4>>)> done) override;
+  void detach(const TaskOrder& order, std::optional<Ipv4> address, std::function<void()> done) override;
   Result<void> supervise(const Launch& launch) override;
   void start(const std::string& task_id, uint32_t container) override;
   void stop(const std::string& task_id, const std::string& why) override;

@@ -22,7 +22,7 @@ struct Launch {
   const std::vector<records::ContainerDefinition>& containers;
   const std::vector<images::ResolvedImage>& images;
   const network::TaskNet& net;
-  dataplane::Ipv4 address;
+  Ipv4 address;
   std::string observed;  // encoded TaskObserved: kept beside the plan, from where an adopted task goes on
 };
 
@@ -43,9 +43,9 @@ class Machine {
   };
   virtual void prepare_images(std::vector<std::string> names, std::function<void(Prepared)> done) = 0;
   // Picks an address in the order's subnet, or takes `address` where the task has one already.
-  virtual void attach(const TaskOrder& order, std::optional<dataplane::Ipv4> address,
-                      std::function<void(Result<std::pair<network::TaskNet, dataplane::Ipv4>>)> done) = 0;
-  virtual void detach(const TaskOrder& order, std::optional<dataplane::Ipv4> address, std::function<void()> done) = 0;
+  virtual void attach(const TaskOrder& order, std::optional<Ipv4> address,
+                      std::function<void(Result<std::pair<network::TaskNet, Ipv4>>)> done) = 0;
+  virtual void detach(const TaskOrder& order, std::optional<Ipv4> address, std::function<void()> done) = 0;
 
   // Its facts arrive at Agent::fact. On an error nothing runs.
   virtual Result<void> supervise(const Launch& launch) = 0;

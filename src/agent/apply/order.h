@@ -20,7 +20,7 @@ struct TaskOrder {
   std::shared_ptr<const records::TaskStatus> status;
   std::shared_ptr<const records::TaskObserved> observed;  // what was written last; null for a task not seen yet
   network::VpcSpec vpc;
-  dataplane::Ipv4Network subnet;
+  Ipv4Network subnet;
   std::vector<std::string> security_groups;            // the VPC's default one where the task names none
   std::map<std::string, std::string> log_directories;  // container → its stream's directory, where it has logs
   std::string failure;                                 // not empty: it cannot start, and this is its reason

@@ -68,7 +68,7 @@ void Task::images_there(Machine::Prepared prepared) {
   launch_when_ready();
 }
 
-void Task::network_there(Result<std::pair<network::TaskNet, dataplane::Ipv4>> net) {
+void Task::network_there(Result<std::pair<network::TaskNet, Ipv4>> net) {
   --preparing_;
   if (!net) return fail("ResourceInitializationError: unable to create the task's network: " + net.error().context);
   net_ = std::move(*net);
@@ -138,7 +138,7 @@ void Task::resume(const std::string& observed_at_launch) {
   phase_ = Phase::supervised;
   resuming_ = true;
   const auto is_of_this_task = [&](const records::TaskObserved& kept) {
-    return dataplane::parse_ipv4(kept.address) &&
+    return parse_ipv4(kept.address) &&
            std::equal(kept.containers.begin(), kept.containers.end(), containers_.begin(), containers_.end(),
                       [](const ContainerObserved& a, const auto& b) { return a.name == b.name; });
   };
@@ -325,9 +325,9 @@ void Task::give_back() {
   });
 }
 
-std::optional<dataplane::Ipv4> Task::address() const {
+std::optional<Ipv4> Task::address() const {
   if (observed_.address.empty()) return std::nullopt;
-  return dataplane::parse_ipv4(observed_.address);
+  return parse_ipv4(observed_.address);
 }
 
 void Task::report() {

@@ -44,14 +44,14 @@ class Task : public std::enable_shared_from_this<Task> {
   void report_again() { report_(order_.path, observed_); }
 
   const TaskOrder& order() const { return order_; }
-  std::optional<dataplane::Ipv4> address() const;
+  std::optional<Ipv4> address() const;
   bool released() const { return observed_.released; }
 
  private:
   enum class Phase { preparing, supervised, releasing, released };
 
   void images_there(Machine::Prepared prepared);
-  void network_there(Result<std::pair<network::TaskNet, dataplane::Ipv4>> net);
+  void network_there(Result<std::pair<network::TaskNet, Ipv4>> net);
   void launch_when_ready();
   void start_containers();
   void stop_if_ordered();
@@ -73,7 +73,7 @@ class Task : public std::enable_shared_from_this<Task> {
   records::TaskObserved observed_;
   std::vector<records::ContainerDefinition> containers_;
   std::optional<std::vector<images::ResolvedImage>> images_;
-  std::optional<std::pair<network::TaskNet, dataplane::Ipv4>> net_;
+  std::optional<std::pair<network::TaskNet, Ipv4>> net_;
   int preparing_ = 0;  // answers that are still to come
   bool stop_sent_ = false;
   bool given_back_ = false;

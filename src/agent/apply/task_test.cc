@@ -28,14 +28,14 @@ class FakeMachine final : public Machine {
       done(std::move(out));
     };
   }
-  void attach(const TaskOrder&, std::optional<dataplane::Ipv4>,
-              std::function<void(Result<std::pair<network::TaskNet, dataplane::Ipv4>>)> done) override {
+  void attach(const TaskOrder&, std::optional<Ipv4>,
+              std::function<void(Result<std::pair<network::TaskNet, Ipv4>>)> done) override {
     asked.push_back("attach");
     attach_done = [done = std::move(done)] {
-      done(std::pair{network::TaskNet{"/run/netns", "06:be:00:00:00:09", {}}, *dataplane::parse_ipv4("172.31.0.9")});
+      done(std::pair{network::TaskNet{"/run/netns", "06:be:00:00:00:09", {}}, *parse_ipv4("172.31.0.9")});
     };
   }
-  void detach(const TaskOrder&, std::optional<dataplane::Ipv4>, std::function<void()> done) override {
+  void detach(const TaskOrder&, std::optional<Ipv4>, std::function<void()> done) override {
     asked.push_back("detach");
     detach_done = std::move(done);
   }

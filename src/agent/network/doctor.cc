@@ -63,10 +63,10 @@ std::string try_kernel(Check& nft) {
                         inside->get(), 1500});
     if (auto made = socket->send(batch); !made) missing = "veth links (CONFIG_VETH): " + made.error().context;
     // The very rules that a VPC and the host get.
-    const dataplane::Ipv4Network network = *dataplane::parse_network("172.31.0.0/16");
-    auto vpc = load_ruleset(dataplane::render_vpc_ruleset({network, {}, {{"sg-0", true}}, {dataplane::Ipv4{1}}}));
+    const Ipv4Network network = *parse_network("172.31.0.0/16");
+    auto vpc = load_ruleset(dataplane::render_vpc_ruleset({network, {}, {{"sg-0", true}}, {Ipv4{1}}}));
     auto host = load_ruleset(
-        dataplane::render_host_ruleset({"berth_000000", "be000000v", {network}, {}, dataplane::Ipv4{127u << 24 | 1}}));
+        dataplane::render_host_ruleset({"berth_000000", "be000000v", {network}, {}, Ipv4{127u << 24 | 1}}));
     if (!vpc || !host) {
       nft.health = Health::fail;
       nft.finding = (vpc ? host : vpc).error().context;
@@ -122,7 +122,7 @@ Check check_resolvers(const DoctorOptions& options) {
   const char* purpose = "names that tasks ask for are resolved by this machine's own name servers";
   const dataplane::Upstreams upstreams = read_upstreams(options.resolv_confs);
   std::string named;
-  for (dataplane::Ipv4 server : upstreams.usable) named += (named.empty() ? "" : ", ") + server.to_string();
+  for (Ipv4 server : upstreams.usable) named += (named.empty() ? "" : ", ") + server.to_string();
   if (!upstreams.usable.empty()) return good("name servers", purpose, named);
   // The stub of systemd-resolved, which answers nobody but the host's own programs.
   if (upstreams.loopback && upstreams.loopback->to_string() == "127.0.0.53") {

@@ -20,12 +20,11 @@ namespace berth::network {
 namespace {
 
 namespace fs = std::filesystem;
-using dataplane::Ipv4Network;
 
 constexpr const char* kForwardingMarker = "/ip_forward_was_off";
 constexpr size_t kResolvConfBytesMax = 1 << 20;
 
-bool local_to_host(NetlinkSocket& route, dataplane::Ipv4 address) {
+bool local_to_host(NetlinkSocket& route, Ipv4 address) {
   NetlinkBatch batch;
   rtmsg header{};
   header.rtm_family = AF_INET;
@@ -111,7 +110,7 @@ Result<void> ensure_forwarding(const std::string& run_root) {
 Result<void> load_host_rules(Host& host, const Instance& instance, const dataplane::Upstreams& upstreams) {
   dataplane::HostRules rules{instance.nft_table(), instance.link_prefix(), {}, {}, upstreams.loopback};
   for (const VpcRecord& record : read_vpc_records(instance)) rules.vpcs.push_back(record.network);
-  for (dataplane::Ipv4 upstream : upstreams.usable) {
+  for (Ipv4 upstream : upstreams.usable) {
     if (local_to_host(host.route, upstream)) rules.local_resolvers.push_back(upstream);
   }
   return load_ruleset(dataplane::render_host_ruleset(rules), instance.lock_fd);

@@ -151,7 +151,7 @@ std::vector<VpcRecord> read_vpc_records(const Instance& instance) {
     const std::string id = entry.path().filename();
     const auto text = read_file(entry.path(), kFileBytesMax);
     if (!fit_for_name(id) || !text) continue;
-    if (const auto network = dataplane::parse_network(first_line(*text))) records.push_back({id, *network});
+    if (const auto network = parse_network(first_line(*text))) records.push_back({id, *network});
   }
   return records;
 }

@@ -21,7 +21,7 @@
 
 #include "base/fd.h"
 #include "base/result.h"
-#include "dataplane/ipv4.h"
+#include "base/ipv4.h"
 
 namespace berth::network {
 
@@ -46,7 +46,7 @@ bool is_instance_name(std::string_view name);
 
 struct VpcRecord {
   std::string vpc_id;
-  dataplane::Ipv4Network network;
+  Ipv4Network network;
 };
 
 // Names the instance of a state directory, which keeps a random id in DIR/instance: a directory copied elsewhere, or

@@ -14,8 +14,6 @@
 namespace berth::network {
 namespace {
 
-using dataplane::Ipv4;
-using dataplane::Ipv4Network;
 
 std::array<uint8_t, 6> mac_bytes(std::string_view text) {
   std::array<unsigned, 6> parts{};

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "agent/network/netlink.h"
-#include "dataplane/ipv4.h"
+#include "base/ipv4.h"
 #include "dataplane/vpc_layout.h"
 
 namespace berth::network {
@@ -46,22 +46,22 @@ void set_link_up(NetlinkBatch& batch, int index);
 void set_link_alias(NetlinkBatch& batch, int index, std::string_view alias);
 void delete_link(NetlinkBatch& batch, int index);
 
-void put_address(NetlinkBatch& batch, int index, dataplane::Ipv4 address);                          // as /32
-void put_neighbour(NetlinkBatch& batch, int index, dataplane::Ipv4 address, std::string_view mac);  // permanent
+void put_address(NetlinkBatch& batch, int index, Ipv4 address);                          // as /32
+void put_neighbour(NetlinkBatch& batch, int index, Ipv4 address, std::string_view mac);  // permanent
 
 struct RouteSpec {
-  dataplane::Ipv4Network destination;
+  Ipv4Network destination;
   int device = 0;
-  std::optional<dataplane::Ipv4> gateway = {};
-  std::optional<dataplane::Ipv4> source = {};
+  std::optional<Ipv4> gateway = {};
+  std::optional<Ipv4> source = {};
 };
 void put_route(NetlinkBatch& batch, const RouteSpec& route);
-void put_unreachable(NetlinkBatch& batch, const dataplane::Ipv4Network& destination);
-void delete_unreachable(NetlinkBatch& batch, const dataplane::Ipv4Network& destination);
-void delete_route(NetlinkBatch& batch, const dataplane::Ipv4Network& destination, int device);
+void put_unreachable(NetlinkBatch& batch, const Ipv4Network& destination);
+void delete_unreachable(NetlinkBatch& batch, const Ipv4Network& destination);
+void delete_route(NetlinkBatch& batch, const Ipv4Network& destination, int device);
 
 struct SeenRoute {
-  dataplane::Ipv4Network destination;
+  Ipv4Network destination;
   int device = 0;  // 0: unreachable and its like
   uint8_t protocol = 0;
   uint32_t metric = 0;

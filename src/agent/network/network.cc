@@ -150,7 +150,7 @@ class Network::Impl {
 
  private:
   // As the VPC sees them: what listens on the host's loopback, it asks at the host's end of its link.
-  std::vector<dataplane::Ipv4> upstreams_of(const dataplane::Ipv4Network& vpc) const {
+  std::vector<Ipv4> upstreams_of(const Ipv4Network& vpc) const {
     if (upstreams_.loopback) return {dataplane::host_address(vpc)};
     return upstreams_.usable;
   }

@@ -21,7 +21,7 @@
 
 #include "agent/network/instance.h"
 #include "base/result.h"
-#include "dataplane/ipv4.h"
+#include "base/ipv4.h"
 #include "dataplane/ruleset.h"
 #include "dataplane/vpc_layout.h"
 
@@ -37,16 +37,16 @@ struct NetworkOptions {
 
 struct VpcSpec {
   std::string id;
-  dataplane::Ipv4Network network;
-  std::vector<dataplane::Ipv4Network> subnets;
+  Ipv4Network network;
+  std::vector<Ipv4Network> subnets;
   std::vector<dataplane::SecurityGroupRules> groups;
 };
 
 struct TaskNetSpec {
   std::string task_id;
   std::string vpc_id;
-  dataplane::Ipv4 address;
-  dataplane::Ipv4Network subnet;
+  Ipv4 address;
+  Ipv4Network subnet;
   std::vector<std::string> security_groups;
   bool assign_public_ip = false;
 };
@@ -54,7 +54,7 @@ struct TaskNetSpec {
 struct TaskNet {
   std::string netns_path;  // for the runtime's specification
   std::string mac;
-  std::vector<dataplane::Ipv4> resolvers;  // whom it asks for names: as many as the host has name servers, one at least
+  std::vector<Ipv4> resolvers;  // whom it asks for names: as many as the host has name servers, one at least
   bool operator==(const TaskNet&) const = default;
 };
 

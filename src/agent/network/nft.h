@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "agent/network/netlink.h"
-#include "dataplane/ipv4.h"
+#include "base/ipv4.h"
 
 namespace berth::network {
 
@@ -17,7 +17,7 @@ Result<void> load_ruleset(std::string_view text, int lock_fd = -1);
 
 struct SetElement {
   std::string set;
-  dataplane::Ipv4 address;
+  Ipv4 address;
 };
 
 // All in one transaction, in the socket's namespace, in a table of family ip. Present ones may be added again.

@@ -11,8 +11,6 @@
 namespace berth::network {
 namespace {
 
-using dataplane::Ipv4;
-using dataplane::Ipv4Network;
 
 constexpr const char* kTaskLink = "eth0";
 

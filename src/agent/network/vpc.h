@@ -17,10 +17,10 @@ class Vpc {
  public:
   // Makes what is missing: namespace, link, addresses, routes on both sides; then the rules.
   static Result<std::unique_ptr<Vpc>> ensure(Host& host, const Instance& instance, VpcSpec spec,
-                                             const std::vector<dataplane::Ipv4>& upstreams);
+                                             const std::vector<Ipv4>& upstreams);
 
   const VpcSpec& spec() const { return spec_; }
-  Result<void> load_rules(const VpcSpec& spec, const std::vector<dataplane::Ipv4>& upstreams);
+  Result<void> load_rules(const VpcSpec& spec, const std::vector<Ipv4>& upstreams);
 
   Result<TaskNet> attach(const TaskNetSpec& task);  // but for its resolvers
   Result<void> detach(const std::string& task_id);

@@ -28,16 +28,6 @@ std::vector<FilterSpec> filters_of(const std::optional<std::vector<m::Filter>>& 
   return out;
 }
 
-std::vector<m::Tag> to_tags(const records::Tags& tags) {
-  std::vector<m::Tag> out;
-  for (const auto& [key, value] : tags) {
-    auto& tag = out.emplace_back();
-    tag.key = key;
-    tag.value = value;
-  }
-  return out;
-}
-
 // One request: the region's network, made where it is not there yet, and what the request selects by.
 struct Look {
   DefaultVpc network;
@@ -85,7 +75,6 @@ m::Vpc render(const Context& context, const records::Vpc& vpc) {
   association.cidr_block = vpc.cidr;
   association.cidr_block_state.emplace().state = "associated";
   out.is_default = vpc.is_default;
-  if (!vpc.tags.empty()) out.tags = to_tags(vpc.tags);
   out.vpc_id = vpc.id;
   out.state = "available";
   out.cidr_block = vpc.cidr;
@@ -111,8 +100,7 @@ Handled<m::DescribeVpcsResult> describe_vpcs(const Context& context, const m::De
                          .with("isDefault", vpc.is_default)
                          .with("owner-id", context.caller.account)
                          .with("state", std::string("available"))
-                         .with("vpc-id", vpc.id)
-                         .with_tags(vpc.tags);
+                         .with("vpc-id", vpc.id);
   m::DescribeVpcsResult out;
   out.vpcs.emplace();
   if (shown.matches(found->filters)) out.vpcs->push_back(render(context, vpc));
@@ -160,7 +148,6 @@ m::Subnet render(const Context& context, const records::Subnet& subnet) {
   out.owner_id = scope.account;
   out.assign_ipv6_address_on_creation = false;
   out.ipv6_cidr_block_association_set.emplace();
-  if (!subnet.tags.empty()) out.tags = to_tags(subnet.tags);
   out.subnet_arn = fmt::format("arn:aws:ec2:{}:{}:subnet/{}", scope.region, scope.account, subnet.id);
   out.enable_dns64 = false;
   out.ipv6_native = false;
@@ -198,8 +185,7 @@ Filterable shown(const Context& context, const records::Subnet& subnet) {
       .with("state", std::string("available"))
       .with("subnet-arn", fmt::format("arn:aws:ec2:{}:{}:subnet/{}", scope.region, scope.account, subnet.id))
       .with("subnet-id", subnet.id)
-      .with("vpc-id", subnet.vpc_id)
-      .with_tags(subnet.tags);
+      .with("vpc-id", subnet.vpc_id);
 }
 
 Handled<m::DescribeSubnetsResult> describe_subnets(const Context& context, const m::DescribeSubnetsRequest& in) {
@@ -242,7 +228,6 @@ m::SecurityGroup render(const Context& context, const records::SecurityGroup& gr
   auto& self = ingress.user_id_group_pairs->emplace_back();
   self.user_id = scope.account;
   self.group_id = group.id;
-  if (!group.tags.empty()) out.tags = to_tags(group.tags);
   out.vpc_id = group.vpc_id;
   out.security_group_arn = fmt::format("arn:aws:ec2:{}:{}:security-group/{}", scope.region, scope.account, group.id);
   out.owner_id = scope.account;
@@ -269,8 +254,7 @@ Handled<m::DescribeSecurityGroupsResult> describe_security_groups(const Context&
                            .with("group-id", group.id)
                            .with("group-name", group.name)
                            .with("owner-id", context.caller.account)
-                           .with("vpc-id", group.vpc_id)
-                           .with_tags(group.tags);
+                           .with("vpc-id", group.vpc_id);
   m::DescribeSecurityGroupsResult out;
   out.security_groups.emplace();
   if (visible.matches(found->filters)) out.security_groups->push_back(render(context, group));

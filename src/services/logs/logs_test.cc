@@ -42,7 +42,7 @@ class LogsService : public ::testing::Test {
 
   template <class Out = Nothing, class In>
   ApiResult<Out> call(const model::Operation& operation, const In& in) {
-    const Context context{store_, tasks_, caller_, clock_.now_ms(), random_, capacity_};
+    const Context context{store_, tasks_, networks_, caller_, clock_.now_ms(), random_, capacity_};
     ErasedHandled handled = handlers_.at(&operation)(context, &in);
     if (!handled.answer) return tl::unexpected(handled.answer.error());
     BERTH_ASSERT(store_.apply(std::move(handled.transaction)).has_value());
@@ -90,6 +90,7 @@ class LogsService : public ::testing::Test {
   Prng random_{1};
   state::MemoryStore store_;
   records::TaskIndex tasks_{store_};
+  records::NetworkIndex networks_{store_};
   Caller caller_{"123456789012", "eu-central-1", "arn:aws:iam::123456789012:root", "AKIA"};
   Capacity capacity_;
   std::unique_ptr<logstore::LogStore> logs_ = std::make_unique<logstore::LogStore>(path_ + "/logs");

@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-namespace berth::dataplane {
+namespace berth {
 
 struct Ipv4 {
   uint32_t value = 0;
@@ -31,4 +31,4 @@ struct Ipv4Network {
 std::optional<Ipv4> parse_ipv4(std::string_view text);
 std::optional<Ipv4Network> parse_network(std::string_view text);
 
-}  // namespace berth::dataplane
+}  // namespace berth

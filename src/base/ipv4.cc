@@ -1,8 +1,8 @@
-#include "dataplane/ipv4.h"
+#include "base/ipv4.h"
 
 #include <fmt/core.h>
 
-namespace berth::dataplane {
+namespace berth {
 namespace {
 
 // Takes a decimal number of at most three digits from the front; nothing where there is none or it is beyond `max`.
@@ -56,4 +56,4 @@ std::optional<Ipv4Network> parse_network(std::string_view text) {
   return network;
 }
 
-}  // namespace berth::dataplane
+}  // namespace berth
