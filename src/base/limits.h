@@ -11,10 +11,21 @@ inline constexpr size_t kHttpHeaderBytesMax = 16 * 1024;
 inline constexpr size_t kHttpBodyBytesMax = 4 * 1024 * 1024;
 inline constexpr size_t kHttpHeadersMax = 100;
 inline constexpr size_t kHttpConnectionsMax = 4096;
+// Of all connections together, what has arrived of requests that are not complete and so not authenticated. Four of the
+// largest bodies; on loopback a body is whole after milliseconds.
+inline constexpr size_t kHttpUnauthenticatedBytesMax = 16 * 1024 * 1024;
 inline constexpr int64_t kHttpIdleMaxMs = 120 * 1000;  // between two requests; SDKs keep connections for a minute or so
 inline constexpr int64_t kHttpReceiveMaxMs = 20 * 1000;  // from a request's first byte to its last
 inline constexpr int64_t kHttpSendMaxMs = 20 * 1000;     // without any progress
 inline constexpr size_t kFollowersMax = 1000;  // of tasks' logs, by the admin socket; half of them may be gone
+// Of a body with Content-Encoding: gzip, unpacked: as much as one that is not packed may have.
+inline constexpr size_t kGzipInflatedBytesMax = kHttpBodyBytesMax;
+// Of an answer that is written piece by piece and of what a WebSocket's handler sends: what waits for a slow reader. Its
+// writer is told to stop at this, and told to go on at half of it.
+inline constexpr size_t kStreamBufferBytesMax = 256 * 1024;
+inline constexpr size_t kWebSocketMessageBytesMax = 256 * 1024;  // received, whole: of all its fragments
+// What waits for one pool of workers (log reads, image work, …); over it the request is answered 503 at once.
+inline constexpr size_t kPoolQueueMax = 256;
 inline constexpr int64_t kHttpAcceptPauseMs =
     1000;  // with no descriptor left; connections that close end it sooner, files of others that close tell nobody
 inline constexpr int kJsonDepthMax = 64;

@@ -63,6 +63,11 @@ int64_t machine_memory_mib() {
   return static_cast<int64_t>(::sysconf(_SC_PHYS_PAGES)) * ::sysconf(_SC_PAGESIZE) / (1024 * 1024);
 }
 
+std::string machine_name() {
+  char name[256] = {};
+  return ::gethostname(name, sizeof name - 1) == 0 ? name : "";
+}
+
 Result<void> make_state_directory(const std::string& path) {
   for (size_t slash = path.find('/', 1); slash != std::string::npos; slash = path.find('/', slash + 1))
     if (::mkdir(path.substr(0, slash).c_str(), 0755) != 0 && errno != EEXIST) return fail(errno, "mkdir " + path);
@@ -225,8 +230,8 @@ Result<void> Daemon::prepare_server() {
                 options_.listen_address);
   Caller anonymous{options_.account, options_.region, fmt::format("arn:aws:iam::{}:root", options_.account), ""};
   key_lookup_ = std::make_unique<RootKeyLookup>(keys_, options_.account);
-  endpoint_ = std::make_unique<wire::Endpoint>(dispatcher_, *key_lookup_, clock_, random_,
-                                               wire::EndpointOptions{options_.enforce_signatures, anonymous});
+  wire::EndpointOptions endpoint_options{options_.enforce_signatures, anonymous, machine_name()};
+  endpoint_ = std::make_unique<wire::Endpoint>(dispatcher_, *key_lookup_, clock_, random_, std::move(endpoint_options));
   auto server = wire::Server::create(clock_);
   if (!server) return tl::unexpected(server.error());
   server_ = std::move(*server);

@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "model/validate.h"
+#include "wire/browser_guard.h"
 #include "wire/codec.h"
 #include "wire/query/form.h"
 
@@ -177,6 +178,11 @@ ApiResult<Caller> Endpoint::authenticate(const HttpRequest& request, const model
 
 auto Endpoint::make_call(const HttpRequest& request, const std::string& request_id, Reply& reply)
     -> tl::expected<std::unique_ptr<Call>, Failure> {
+  if (!options_.authenticate) {
+    if (auto why = why_refused_without_signatures(request, options_.machine_name))
+      return tl::unexpected(
+          Failure{{"AccessDeniedException", std::move(*why), 403}, nullptr, nullptr, guess_protocol(request)});
+  }
   auto target = find_target(request);
   if (!target) return tl::unexpected(std::move(target.error()));
   const model::Operation& operation = *target->operation;

@@ -24,6 +24,7 @@ struct EndpointOptions {
   bool authenticate = true;
   // Whom requests come from when nobody asks: --auth off. Its region counts where a request names none.
   Caller anonymous = {};
+  std::string machine_name = {};  // --auth off: one of the hosts that a request may name
 };
 
 class Endpoint final : public HttpHandler {

@@ -148,6 +148,23 @@ TEST_F(EndpointTest, WhatIsNotServedIsNamed) {
   EXPECT_THAT(form("ec2", "Version=2016-11-15").body, HasSubstr("<Code>MissingAction</Code>"));
 }
 
+TEST_F(EndpointTest, WithoutSignaturesPagesOfOthersAreKeptOut) {
+  make({.authenticate = false, .anonymous = {"000000000000", "us-east-1", "arn:aws:iam::000000000000:root", ""}});
+  int calls = 0;
+  dispatcher_.serve(model::ec2::kDescribeVpcs, [&](std::unique_ptr<Call> call) {
+    ++calls;
+    call->respond(std::make_shared<model::ec2::DescribeVpcsResult>());
+  });
+  const std::string body = "Action=DescribeVpcs&Version=2016-11-15";
+  const std::pair<std::string, std::string> type{"Content-Type", "application/x-www-form-urlencoded"};
+  EXPECT_EQ(send_unsigned({{"Host", "data-127.0.0.1:4566"}, type}, body).status, 200);
+  EXPECT_EQ(send_unsigned({{"Host", "evil.example"}, type}, body).status, 403);
+  EXPECT_THAT(sink_->response.body, HasSubstr("<Code>AccessDenied</Code>"));
+  EXPECT_EQ(send_unsigned({{"Host", "127.0.0.1"}, {"Origin", "https://evil.example"}, type}, body).status, 403);
+  EXPECT_EQ(send_unsigned({{"Host", "127.0.0.1"}, {"Sec-Fetch-Site", "cross-site"}}, "", "GET", body).status, 403);
+  EXPECT_EQ(calls, 1);
+}
+
 TEST_F(EndpointTest, ForeignServicesAreNamedInTheirProtocol) {
   EXPECT_EQ(send("s3", {}, "", "GET").status, 400);
   EXPECT_THAT(

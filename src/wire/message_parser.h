@@ -37,10 +37,11 @@ class MessageParser {
   size_t feed(std::string_view buffer, size_t fed);
 
   State state() const { return state_; }
-  int status() const { return status_; }           // 400, 413, 431, 501
-  bool keep_alive() const { return keep_alive_; }  // once complete
-  bool takes_continue();                           // true once, when the client waits for 100 Continue
-  bool started() const { return started_; }        // a byte of the message has come
+  int status() const { return status_; }                       // 400, 413, 431, 501
+  bool keep_alive() const { return keep_alive_; }              // once complete
+  bool takes_continue();                                       // true once, when the client waits for 100 Continue
+  bool started() const { return started_; }                    // a byte of the message has come
+  size_t bytes_held() const { return body_text_.capacity(); }  // beside the caller's buffer
 
   // The complete message. Borrows the buffer and this.
   HttpRequest request(std::string_view buffer);

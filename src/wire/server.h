@@ -7,7 +7,9 @@
 //               └ one time limit each for idle, receiving, sending and draining; handling has none
 //
 // A connection has one request at a time; what a client pipelines waits in the connection's buffer. Idle connections
-// hold no buffers.
+// hold no buffers. What all of them hold of requests that are not yet authenticated has one bound: over it, those that
+// hold most for longest are answered 503 and closed. Waiting instead would let a few clients that never finish keep
+// everybody else out; with 503 every SDK tries again.
 #pragma once
 
 #include <cstdint>
@@ -28,6 +30,7 @@ struct ServerOptions {
   // At most half of what the process may have open, whatever is said here. Beyond it the client that has been idle the
   // longest makes room; 503 where none is idle.
   size_t connections_max = limits::kHttpConnectionsMax;
+  size_t unauthenticated_bytes_max = limits::kHttpUnauthenticatedBytesMax;
   int64_t idle_max_ms = limits::kHttpIdleMaxMs;
   int64_t receive_max_ms = limits::kHttpReceiveMaxMs;
   int64_t send_max_ms = limits::kHttpSendMaxMs;
@@ -49,7 +52,8 @@ class Server {
   virtual void stop() = 0;  // any thread: no new connections; requests being handled get stop_grace_ms
   virtual void wake() = 0;  // any thread: look at the clock again (tests move theirs by hand)
 
-  virtual size_t connections() const = 0;  // any thread; for tests and health
+  virtual size_t connections() const = 0;            // any thread; for tests and health
+  virtual size_t unauthenticated_bytes() const = 0;  // any thread; for tests and health
 };
 
 }  // namespace berth::wire
