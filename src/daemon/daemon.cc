@@ -22,7 +22,7 @@
 #include "base/log.h"
 #include "base/service_manager.h"
 #include "cli/arguments.h"
-#include "control/loop/loop.h"
+#include "control/loop/control.h"
 #include "daemon/credentials.h"
 #include "daemon/vpc_networks.h"
 #include "front/api.h"
@@ -126,7 +126,7 @@ class Daemon {
   std::unique_ptr<state::SqliteStore> store_;
   std::unique_ptr<records::TaskIndex> tasks_;
   std::unique_ptr<records::NetworkIndex> networks_;
-  std::unique_ptr<control::Loop> loop_;
+  std::unique_ptr<control::Control> control_;
   RootKeys keys_;
   std::unique_ptr<front::World> world_;
   std::unique_ptr<logstore::LogStore> log_store_;
@@ -208,7 +208,7 @@ Result<void> Daemon::prepare_agent() {
   }
   control::Settings settings;
   settings.memory_mib = world_->capacity.memory_mib;
-  loop_ = std::make_unique<control::Loop>(*store_, *tasks_, random_, settings);
+  control_ = std::make_unique<control::Control>(*store_, *tasks_, random_, settings);
   return {};
 }
 
@@ -251,7 +251,7 @@ Result<void> Daemon::prepare_server() {
                             agent_ ? &agent_->images() : nullptr,
                             state_thread_,
                             *workers_,
-                            [this] { loop_->hold_services(); },
+                            [this] { control_->hold_services(); },
                             [] { ::kill(::getpid(), SIGTERM); }};
   admin_ = std::make_unique<admin::Admin>(std::move(needs));
   admin_->serve(admin_endpoint_);
@@ -265,7 +265,7 @@ Result<void> Daemon::prepare() {
 }
 
 std::optional<TimeMs> Daemon::decide(TimeMs now_ms) {
-  std::optional<TimeMs> due = loop_->run(now_ms);
+  std::optional<TimeMs> due = control_->run(now_ms);
   if (simulated_agent_) {
     const auto next = simulated_agent_->run(now_ms);
     if (next && (!due || *next < *due)) due = next;

@@ -39,7 +39,7 @@ Simulation::Daemon::Daemon(Simulation& simulation, state::MemoryStore::Image ima
           [this, &simulation](const auto& applied, state::Revision at) { simulation.promise(*this, applied, at); }),
       index(store) {
   simulation.checker_.attach(store);
-  loop = std::make_unique<control::Loop>(for_control, index, simulation.random_, simulation.settings());
+  loop = std::make_unique<control::Control>(for_control, index, simulation.random_, simulation.settings());
   agent =
       std::make_unique<agent_simulated::Agent>(for_agent, simulation.machine_, simulation.random_, simulation.faults());
 }

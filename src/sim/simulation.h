@@ -18,7 +18,7 @@
 #include "agent_simulated/machine.h"
 #include "base/random.h"
 #include "base/rare.h"
-#include "control/loop/loop.h"
+#include "control/loop/control.h"
 #include "records/task_index.h"
 #include "sim/authored_store.h"
 #include "sim/checker.h"
@@ -59,7 +59,7 @@ class Simulation final : private RareBranches {
     state::MemoryStore store;
     AuthoredStore for_control, for_agent, for_user;
     records::TaskIndex index;
-    std::unique_ptr<control::Loop> loop;
+    std::unique_ptr<control::Control> loop;
     std::unique_ptr<agent_simulated::Agent> agent;
   };
 

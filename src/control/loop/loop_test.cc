@@ -1,8 +1,7 @@
-#include "control/loop/loop.h"
-
 #include <gtest/gtest.h>
 
 #include "agent_simulated/agent.h"
+#include "control/loop/control.h"
 #include "records/network.h"
 #include "records/read.h"
 #include "state/memory_store.h"
@@ -113,7 +112,7 @@ class LoopTest : public ::testing::Test {
   records::ServiceSpec spec_;
   agent_simulated::Machine machine{random, {}};
   Settings settings{.memory_mib = 1 << 20};
-  std::unique_ptr<Loop> loop = std::make_unique<Loop>(store, index, random, settings);
+  std::unique_ptr<Control> loop = std::make_unique<Control>(store, index, random, settings);
   std::unique_ptr<agent_simulated::Agent> agent = std::make_unique<agent_simulated::Agent>(store, machine, random);
 };
 
@@ -168,7 +167,7 @@ TEST_F(LoopTest, ARestartChangesNothing) {
   put_service();
   rest();
   const auto head = store.head();
-  loop = std::make_unique<Loop>(store, index, random, settings);
+  loop = std::make_unique<Control>(store, index, random, settings);
   rest();
   EXPECT_EQ(store.head(), head);
 }
@@ -194,7 +193,7 @@ TEST_F(LoopTest, DecidesAServiceOnceAPassHoweverManyTasksChange) {
 
 TEST_F(LoopTest, MemoryGivenBackWakesThoseWhoWaitForIt) {
   settings.memory_mib = 1024;
-  loop = std::make_unique<Loop>(store, index, random, settings);
+  loop = std::make_unique<Control>(store, index, random, settings);
   const auto path = run_task("a");
   rest();
   spec().desired_count = 2;
@@ -215,7 +214,7 @@ TEST_F(LoopTest, MemoryGivenBackWakesThoseWhoWaitForIt) {
 
 TEST_F(LoopTest, MemoryGivenBackWakesAsManyAsItIsEnoughFor) {
   settings.memory_mib = 2 * 512;
-  loop = std::make_unique<Loop>(store, index, random, settings);
+  loop = std::make_unique<Control>(store, index, random, settings);
   const auto first = run_task("a"), second = run_task("b");
   rest();
   for (int i = 0; i < 50; ++i) {
@@ -319,7 +318,7 @@ TEST_F(LoopTest, AnInactiveServiceIsGoneAnHourLaterWithAllThatStoodForIt) {
   put_service();
   rest();
   EXPECT_EQ(service().status, "INACTIVE");
-  loop = std::make_unique<Loop>(store, index, random, settings);  // a restart forgets no timer
+  loop = std::make_unique<Control>(store, index, random, settings);  // a restart forgets no timer
   now += 3'599'999;
   rest();
   EXPECT_EQ(service().status, "INACTIVE");
@@ -356,7 +355,7 @@ TEST_F(LoopTest, CrashingTasksAreCountedOnceEachAndStartsBackOff) {
     rest();
     EXPECT_EQ(service().deployments.front().failed_tasks, i + 1);
     EXPECT_EQ(service().next_start_at_ms - now, 1000 << i);
-    loop = std::make_unique<Loop>(store, index, random, settings);  // a restart counts none again
+    loop = std::make_unique<Control>(store, index, random, settings);  // a restart counts none again
     rest();
     now = service().next_start_at_ms;
   }

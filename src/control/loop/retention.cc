@@ -27,30 +27,19 @@ bool is_of_run_task(std::string_view token_key) {
 
 }  // namespace
 
-Retention::Retention(state::Store& store, const records::TaskIndex& index, RetentionSettings settings)
-    : store_(store), index_(index), settings_(settings) {
-  for (std::string_view kind : kKinds)
-    watches_.push_back(
-        store_.watch(std::string(kind), store_.head(), [this](const state::WatchBatch& batch) { on_change(batch); }));
-}
+std::vector<std::string_view> Retention::prefixes() const { return {kKinds.begin(), kKinds.end()}; }
 
-Retention::~Retention() {
-  for (state::WatchId id : watches_) store_.cancel(id);
-}
-
-void Retention::on_change(const state::WatchBatch& batch) {
-  if (batch.compacted) return sooner(1);
-  for (const state::Change& change : batch.changes)
-    if (change.value) sooner(judge({change.key, change.value}, 0).due_at_ms);
+void Retention::changed(const state::Change& change) {
+  if (change.value) sooner(judge({change.key, change.value}, 0).due_at_ms);
 }
 
 void Retention::sooner(TimeMs at_ms) {
   if (at_ms != 0 && (next_at_ms_ == 0 || at_ms < next_at_ms_)) next_at_ms_ = at_ms;
 }
 
-std::optional<TimeMs> Retention::run(TimeMs now_ms) {
+TimeMs Retention::idle(TimeMs now_ms) {
   if (!walking_) {
-    if (next_at_ms_ == 0) return std::nullopt;
+    if (next_at_ms_ == 0) return 0;
     const TimeMs at = std::max(next_at_ms_, not_before_ms_);
     if (now_ms < at) return at;
     walking_ = true;
@@ -72,7 +61,7 @@ std::optional<TimeMs> Retention::run(TimeMs now_ms) {
   if (++kind_ < kKinds.size()) return now_ms;
   walking_ = false;
   not_before_ms_ = now_ms + settings_.pause_ms;
-  if (next_at_ms_ == 0) return std::nullopt;
+  if (next_at_ms_ == 0) return 0;
   return std::max(next_at_ms_, not_before_ms_);
 }
 

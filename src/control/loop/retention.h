@@ -8,11 +8,11 @@
 #pragma once
 
 #include <array>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/clock.h"
+#include "control/loop/controller.h"
 #include "records/task_index.h"
 #include "state/store.h"
 
@@ -24,16 +24,18 @@ struct RetentionSettings {
   int64_t pause_ms = 10 * 60'000;
 };
 
-class Retention {
+class Retention final : public Controller {
  public:
   // Borrowed; both outlive it. The first walk is due at once.
-  Retention(state::Store& store, const records::TaskIndex& index, RetentionSettings settings);
-  ~Retention();
-  Retention(const Retention&) = delete;
-  Retention& operator=(const Retention&) = delete;
+  Retention(state::Store& store, const records::TaskIndex& index, RetentionSettings settings)
+      : store_(store), index_(index), settings_(settings) {}
 
-  // Goes on with a walk, or begins one that is due. When to be called again: absent for not before something changes.
-  std::optional<TimeMs> run(TimeMs now_ms);
+  std::vector<std::string_view> prefixes() const override;
+  void begin_again() override { sooner(1); }
+  void changed(const state::Change& change) override;
+  void decide(const std::string&, TimeMs) override {}  // it has no objects, only walks
+  // Goes on with a walk, or begins one that is due.
+  TimeMs idle(TimeMs now_ms) override;
 
  private:
   struct Verdict {
@@ -44,14 +46,12 @@ class Retention {
   Verdict judge_token(const state::Entry& entry, TimeMs now_ms) const;
   Verdict judge_definition(const state::Entry& entry, TimeMs now_ms) const;
   bool is_named(const records::keys::DefinitionPath& definition) const;
-  void on_change(const state::WatchBatch& batch);
   void sooner(TimeMs at_ms);
   void erase(const state::Entry& entry, const Verdict& verdict);
 
   state::Store& store_;
   const records::TaskIndex& index_;
   const RetentionSettings settings_;
-  std::vector<state::WatchId> watches_;
   TimeMs next_at_ms_ = 1;  // 0: no walk is due; 1: at once
   TimeMs not_before_ms_ = 0;
   // The walk that is under way.

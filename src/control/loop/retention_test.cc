@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "control/loop/loop.h"
 #include "records/cluster.h"
 #include "records/keys.h"
 #include "records/read.h"
@@ -40,7 +41,12 @@ class RetentionTest : public ::testing::Test {
     } while (next && *next <= now);
     return next.value_or(0);
   }
-  void begin_again() { retention = std::make_unique<Retention>(store, index, RetentionSettings{}); }
+  std::unique_ptr<Loop> make() {
+    std::vector<std::unique_ptr<Controller>> controllers;
+    controllers.push_back(std::make_unique<Retention>(store, index, RetentionSettings{}));
+    return std::make_unique<Loop>(store, Settings{}, std::move(controllers));
+  }
+  void begin_again() { retention = make(); }
   std::string put_token(const char* operation, const std::string& token, std::vector<std::string> arns = {}) {
     const std::string key = keys::token(kScope, operation, token);
     put(key, records::ClientToken{"hash", std::move(arns), now});
@@ -61,7 +67,7 @@ class RetentionTest : public ::testing::Test {
   state::MemoryStore store;
   records::TaskIndex index{store};
   int runs = 0;
-  std::unique_ptr<Retention> retention = std::make_unique<Retention>(store, index, RetentionSettings{});
+  std::unique_ptr<Loop> retention = make();
 };
 
 TEST_F(RetentionTest, NothingToDoIsNoTimer) {

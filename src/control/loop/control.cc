@@ -1,0 +1,22 @@
+#include "control/loop/control.h"
+
+#include "control/loop/retention.h"
+
+namespace berth::control {
+
+Control::Control(state::Store& store, records::TaskIndex& index, Random& random, const Settings& settings) {
+  auto tasks = std::make_unique<TaskController>(store, index, random, settings);
+  auto services = std::make_unique<ServiceController>(store, index, random, *tasks, settings);
+  tasks_ = tasks.get();
+  services_ = services.get();
+  tasks_->tell([services = services_](const auto& path, const auto& service, const auto* before, const auto& after) {
+    services->task_decided(path, service, before, after);
+  });
+  std::vector<std::unique_ptr<Controller>> controllers;
+  controllers.push_back(std::move(tasks));
+  controllers.push_back(std::move(services));
+  controllers.push_back(std::make_unique<Retention>(store, index, settings.retention));
+  loop_ = std::make_unique<Loop>(store, settings, std::move(controllers));
+}
+
+}  // namespace berth::control

@@ -1,0 +1,32 @@
+// The loop with the controllers that Berth has, in their order.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "base/random.h"
+#include "control/loop/loop.h"
+#include "control/loop/service_controller.h"
+#include "control/loop/task_controller.h"
+#include "records/task_index.h"
+#include "state/store.h"
+
+namespace berth::control {
+
+class Control {
+ public:
+  // Everything is borrowed and outlives it.
+  Control(state::Store& store, records::TaskIndex& index, Random& random, const Settings& settings);
+
+  std::optional<TimeMs> run(TimeMs now_ms) { return loop_->run(now_ms); }
+  // Services are not decided any more: the daemon is ending and takes its tasks along. What they want is still kept.
+  void hold_services(bool held = true) { services_->hold(held); }
+  uint64_t decisions() const { return loop_->decisions(); }
+
+ private:
+  TaskController* tasks_;
+  ServiceController* services_;
+  std::unique_ptr<Loop> loop_;
+};
+
+}  // namespace berth::control

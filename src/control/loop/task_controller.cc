@@ -1,0 +1,90 @@
+#include "control/loop/task_controller.h"
+
+#include "base/assert.h"
+#include "control/loop/entries.h"
+#include "records/network.h"
+
+namespace berth::control {
+
+namespace keys = records::keys;
+using records::DesiredStatus;
+using records::TaskSpec;
+using records::TaskStatus;
+
+std::vector<std::string_view> TaskController::prefixes() const {
+  return {keys::kTaskSpec, keys::kTaskIntent, keys::kTaskObserved};
+}
+
+void TaskController::begin_again() {
+  for (const state::Entry& entry : store_.range(keys::kTaskSpec)) agenda().now(path_of(entry.key, keys::kTaskSpec));
+}
+
+void TaskController::changed(const state::Change& change) {
+  for (const std::string_view kind : prefixes()) {
+    if (!change.key.starts_with(kind)) continue;
+    const std::string path = path_of(change.key, kind);
+    // A spec is written once: one that has a status has been decided already, with the service that made it.
+    if (kind == keys::kTaskSpec && (!change.value || store_.get(key_of(keys::kTaskStatus, path)))) return;
+    return agenda().now(path);
+  }
+}
+
+std::vector<placement::SubnetUse> TaskController::subnets_of(const keys::TaskPath& path, const TaskSpec& spec) const {
+  const keys::ServicePath service{path.scope, path.cluster, spec.service};
+  std::vector<placement::SubnetUse> subnets;
+  for (const std::string& id : spec.network.subnets)
+    if (const auto subnet = records::get<records::Subnet>(store_, keys::ec2("subnet", path.scope, id)))
+      subnets.push_back({id, subnet->availability_zone, index_.in_subnet(id),
+                         spec.service.empty() ? 0 : index_.in_subnet(id, service)});
+  return subnets;
+}
+
+void TaskController::decide(const std::string& path_text, TimeMs now_ms) {
+  const std::string spec_key = key_of(keys::kTaskSpec, path_text);
+  const auto spec_entry = store_.get(spec_key);
+  if (!spec_entry) return agenda().at(path_text, 0);
+  const keys::TaskPath path = keys::task_path(spec_key);
+  const auto intent_entry = store_.get(key_of(keys::kTaskIntent, path_text));
+  const auto status_entry = store_.get(key_of(keys::kTaskStatus, path_text));
+  const auto observed_entry = store_.get(key_of(keys::kTaskObserved, path_text));
+  const auto spec = value_of<TaskSpec>(spec_entry);
+  const auto intent = value_of<records::TaskIntent>(intent_entry);
+  const auto status = value_of<TaskStatus>(status_entry);
+  const auto observed = value_of<records::TaskObserved>(observed_entry);
+  const auto task_definition = definition_of(store_, path.scope, spec->family, spec->revision);
+
+  lifecycle::TaskSnapshot snapshot{path, *spec, intent.get(), status.get(), observed.get(), task_definition.get(), {}};
+  if (!status) snapshot.subnets = subnets_of(path, *spec);
+  const lifecycle::TaskPlan plan = lifecycle::decide(snapshot, now_ms, random_, settings_.lifecycle);
+  agenda().at(path_text, plan.wake_at_ms);
+  if (!plan.status && !plan.erase) return;
+
+  state::Transaction transaction;
+  transaction.reads = {read_of(spec_key, spec_entry), read_of(key_of(keys::kTaskIntent, path_text), intent_entry),
+                       read_of(key_of(keys::kTaskStatus, path_text), status_entry),
+                       read_of(key_of(keys::kTaskObserved, path_text), observed_entry)};
+  if (plan.erase) {
+    for (std::string_view kind :
+         {keys::kTaskSpec, keys::kTaskTags, keys::kTaskIntent, keys::kTaskStatus, keys::kTaskObserved})
+      transaction.erase(key_of(kind, path_text));
+  } else {
+    records::put_decoded(transaction, key_of(keys::kTaskStatus, path_text), *plan.status);
+    if (settings_.bug == PlantedBug::writes_what_the_agent_saw && observed && observed->stopped) {
+      records::TaskObserved released = *observed;
+      released.released = true;
+      records::put_decoded(transaction, key_of(keys::kTaskObserved, path_text), released);
+    }
+  }
+  const bool stops = plan.status && plan.status->desired == DesiredStatus::stopped &&
+                     !(status && status->desired == DesiredStatus::stopped);
+  if (stops) transaction.durability = stop_durability(settings_);
+  if (const auto applied = store_.apply(std::move(transaction)); !applied) {
+    BERTH_ASSERT(applied.error().kind == state::Refusal::Kind::conflict);
+    note("task plan met a conflict");
+    return agenda().now(path_text);
+  }
+  if (plan.erase) return agenda().at(path_text, 0);
+  if (!spec->service.empty() && decided_) decided_(path, spec->service, status.get(), *plan.status);
+}
+
+}  // namespace berth::control
