@@ -29,7 +29,7 @@ struct World {
     services::ec2::add_handlers(registry);
     services::sts::add_handlers(registry);
     services::logs::add_handlers(registry, logs);
-    for (const auto& [operation, handler] : registry.handlers()) handlers[operation] = &handler;
+    for (const auto& served : registry.handlers()) handlers[served.operation] = &served;
     state::MemoryStore store;
     state::Transaction transaction;
     const records::Scope scope{caller.account, caller.region};
@@ -43,21 +43,22 @@ struct World {
   const Caller caller{"123456789012", "eu-central-1", "arn:aws:iam::123456789012:root", "AKIDEXAMPLE"};
   logstore::LogStore logs{"/nonexistent/logs"};  // nothing is put: every read finds an empty store
   services::Registry<model::Operation> registry;
-  std::map<const model::Operation*, const services::ErasedHandler*> handlers;
+  std::map<const model::Operation*, const services::Served<model::Operation>*> handlers;
   Prng random{7};
   state::MemoryStore::Image begin;
 };
 
-void call(const World& world, state::MemoryStore& store, records::TaskIndex& tasks,
-          records::NetworkIndex& networks, Random& random, TimeMs now_ms,
-          const model::Operation& operation, std::string_view body) {
+void call(const World& world, state::MemoryStore& store, records::TaskIndex& tasks, records::NetworkIndex& networks,
+          Random& random, TimeMs now_ms, const model::Operation& operation, std::string_view body) {
   const auto input = operation.make_input();
   std::vector<model::Path> missing;
   if (!model::read_json(body, *operation.input, input.get(), &missing)) return;
   if (model::validate(operation, input.get(), missing)) return;
   static const services::Capacity capacity{1 << 16, 1 << 16};
   const services::Context context{store, tasks, networks, world.caller, now_ms, random, capacity};
-  services::ErasedHandled handled = (*world.handlers.at(&operation))(context, input.get());
+  const services::Served<model::Operation>& served = *world.handlers.at(&operation);
+  require(!services::find_access(operation, served.access, context, input.get()).permissions().empty());
+  services::ErasedHandled handled = served.handler(context, input.get());
   if (handled.answer) {
     require(store.apply(std::move(handled.transaction)).has_value());
     if (handled.later && operation.name != "PutLogEvents") handled.answer = handled.later();

@@ -28,10 +28,16 @@ services::Context context_of(const World& world, const Caller& caller, TimeMs no
 }
 
 void Api::serve(wire::Dispatcher& dispatcher, const services::Registry<model::Operation>& registry) {
-  for (const auto& [operation, handler] : registry.handlers())
-    dispatcher.serve(*operation, [this, run_it = &handler](std::unique_ptr<wire::Call> call) {
-      state_thread_.post_quietly([this, run_it, shared = CallPtr(std::move(call))] { run(*run_it, shared); });
+  for (const Gate::Served& served : registry.handlers())
+    dispatcher.serve(*served.operation, [this, &served](std::unique_ptr<wire::Call> call) {
+      state_thread_.post_quietly([this, &served, shared = CallPtr(std::move(call))] { admit(served, shared); });
     });
+}
+
+void Api::admit(const Gate::Served& served, const CallPtr& call) {
+  const services::Context context = context_of(world_, call->caller, call->now_ms);
+  if (auto refused = gate_.admit(served, context, call->raw_input())) return call->respond(std::move(*refused));
+  run(served.handler, call);
 }
 
 void Api::run(const services::ErasedHandler& handler, CallPtr call) {

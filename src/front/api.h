@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "base/workers.h"
+#include "front/gate.h"
 #include "front/state_thread.h"
 #include "model/descriptor.h"
 #include "services/handler.h"
@@ -37,12 +38,14 @@ class Api {
   void serve(wire::Dispatcher& dispatcher, const services::Registry<model::Operation>& registry);
 
  private:
+  void admit(const Gate::Served& served, const std::shared_ptr<wire::Call>& call);
   void run(const services::ErasedHandler& handler, std::shared_ptr<wire::Call> call);
   void finish(std::shared_ptr<wire::Call> call, services::ErasedHandled handled);
 
   World& world_;
   StateThread& state_thread_;
   Workers& workers_;
+  Gate gate_;
 };
 
 }  // namespace berth::front

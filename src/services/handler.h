@@ -20,6 +20,7 @@
 #include "records/keys.h"
 #include "records/network_index.h"
 #include "records/task_index.h"
+#include "services/access.h"
 #include "state/store.h"
 
 namespace berth::services {
@@ -87,13 +88,28 @@ struct ErasedHandled {
 };
 using ErasedHandler = std::function<ErasedHandled(const Context&, const void* input)>;
 
-// Collects a service's handlers; `Operation` is model::Operation, which this header need not know.
+// One operation as it is served.
+template <class Operation>
+struct Served {
+  const Operation* operation;
+  ErasedHandler handler;
+  ErasedAccess access;
+};
+
+// Collects a service's handlers, each with what it asks of IAM; `Operation` is model::Operation, which this header need not
+// know.
 template <class Operation>
 class Registry {
  public:
   template <class In, class Out, class F>
-  void on(const Operation& operation, F function) {
-    handlers_.emplace_back(&operation, [function](const Context& context, const void* input) {
+  void on(const Operation& operation, Access<In> access, F function) {
+    ErasedAccess erased_access{access.kind, access.action, {}};
+    if (access.find)
+      erased_access.find = [find = std::move(access.find)](const Context& context, const void* input,
+                                                           AccessQuery& query) {
+        find(context, *static_cast<const In*>(input), query);
+      };
+    ErasedHandler handler = [function](const Context& context, const void* input) {
       Handled<Out> handled = function(context, *static_cast<const In*>(input));
       ErasedHandled erased{std::move(handled.answer), std::move(handled.transaction), {}};
       if (handled.later)
@@ -101,12 +117,13 @@ class Registry {
           return later();
         };
       return erased;
-    });
+    };
+    handlers_.push_back({&operation, std::move(handler), std::move(erased_access)});
   }
-  const std::vector<std::pair<const Operation*, ErasedHandler>>& handlers() const { return handlers_; }
+  const std::vector<Served<Operation>>& handlers() const { return handlers_; }
 
  private:
-  std::vector<std::pair<const Operation*, ErasedHandler>> handlers_;
+  std::vector<Served<Operation>> handlers_;
 };
 
 }  // namespace berth::services

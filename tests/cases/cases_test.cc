@@ -261,10 +261,11 @@ class Cases : public testing::TestWithParam<Case> {
     caller.region = as["region"].string_or(names_["region"]);
     caller.arn = "arn:aws:iam::" + caller.account + ":root";
     caller.access_key_id = "AKIDEXAMPLE";
-    for (const auto& [known, handler] : registry_.handlers()) {
+    for (const auto& [known, handler, access] : registry_.handlers()) {
       if (known != &operation) continue;
-      const services::Context context{
-          store_, tasks_, networks_, caller, clock_.now_ms(), random_, capacity_, services::kDefaultNetwork, simulated_};
+      const services::Context context{store_,          tasks_,  networks_, caller,
+                                      clock_.now_ms(), random_, capacity_, services::kDefaultNetwork,
+                                      simulated_};
       auto handled = handler(context, input.get());
       if (handled.answer) {
         EXPECT_TRUE(store_.apply(std::move(handled.transaction)));
@@ -320,7 +321,7 @@ TEST(Registry, ServesTheManifest) {
   for (const char* name : {"ecs", "ec2", "sts"})
     for (const auto* operation : model::find_service(name)->operations) {
       const auto count = std::count_if(registry.handlers().begin(), registry.handlers().end(),
-                                       [&](const auto& served) { return served.first == operation; });
+                                       [&](const auto& served) { return served.operation == operation; });
       EXPECT_EQ(count, 1) << operation->name;
     }
 }

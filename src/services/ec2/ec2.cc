@@ -374,8 +374,8 @@ Handled<m::DescribeAvailabilityZonesResult> describe_availability_zones(const Co
 
 template <class In, class Out>
 void add(Registry<model::Operation>& registry, const model::Operation& operation,
-         Handled<Out> (*handler)(const Context&, const In&)) {
-  registry.on<In, Out>(operation, handler);
+         std::type_identity_t<Access<In>> access, Handled<Out> (*handler)(const Context&, const In&)) {
+  registry.on<In, Out>(operation, std::move(access), handler);
 }
 
 }  // namespace
@@ -405,12 +405,12 @@ std::string zone_id(std::string_view region, char letter) {
 }
 
 void add_handlers(Registry<model::Operation>& registry) {
-  add(registry, m::kDescribeVpcs, describe_vpcs);
-  add(registry, m::kDescribeVpcAttribute, describe_vpc_attribute);
-  add(registry, m::kDescribeSubnets, describe_subnets);
-  add(registry, m::kDescribeSecurityGroups, describe_security_groups);
-  add(registry, m::kDescribeRouteTables, describe_route_tables);
-  add(registry, m::kDescribeAvailabilityZones, describe_availability_zones);
+  add(registry, m::kDescribeVpcs, kAnyResource, describe_vpcs);
+  add(registry, m::kDescribeVpcAttribute, kAnyResource, describe_vpc_attribute);
+  add(registry, m::kDescribeSubnets, kAnyResource, describe_subnets);
+  add(registry, m::kDescribeSecurityGroups, kAnyResource, describe_security_groups);
+  add(registry, m::kDescribeRouteTables, kAnyResource, describe_route_tables);
+  add(registry, m::kDescribeAvailabilityZones, kAnyResource, describe_availability_zones);
 }
 
 }  // namespace berth::services::ec2

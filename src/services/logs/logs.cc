@@ -3,6 +3,7 @@
 #include <set>
 
 #include "model/logs/operations.h"
+#include "services/logs/access.h"
 #include "services/logs/events.h"
 #include "services/logs/groups.h"
 #include "services/logs/lookup.h"
@@ -16,41 +17,42 @@ constexpr std::string_view kGroups = "logs/group/";
 using RegistryOf = Registry<model::Operation>;
 
 template <class In, class Out>
-void add(RegistryOf& registry, const model::Operation& operation, Handled<Out> (*handler)(const Context&, const In&)) {
-  registry.on<In, Out>(operation, handler);
+void add(RegistryOf& registry, const model::Operation& operation, std::type_identity_t<Access<In>> access,
+         Handled<Out> (*handler)(const Context&, const In&)) {
+  registry.on<In, Out>(operation, std::move(access), handler);
 }
 
 template <class In, class Out>
-void add(RegistryOf& registry, const model::Operation& operation, logstore::LogStore& store,
-         Handled<Out> (*handler)(logstore::LogStore&, const Context&, const In&)) {
-  registry.on<In, Out>(operation,
+void add(RegistryOf& registry, const model::Operation& operation, std::type_identity_t<Access<In>> access,
+         logstore::LogStore& store, Handled<Out> (*handler)(logstore::LogStore&, const Context&, const In&)) {
+  registry.on<In, Out>(operation, std::move(access),
                        [&store, handler](const Context& context, const In& in) { return handler(store, context, in); });
 }
 
 }  // namespace
 
 void add_handlers(RegistryOf& registry, logstore::LogStore& store) {
-  add(registry, m::kCreateLogGroup, create_log_group);
-  add(registry, m::kDeleteLogGroup, store, delete_log_group);
-  add(registry, m::kDescribeLogGroups, store, describe_log_groups);
-  add(registry, m::kPutRetentionPolicy, put_retention_policy);
-  add(registry, m::kDeleteRetentionPolicy, delete_retention_policy);
-  add(registry, m::kCreateLogStream, create_log_stream);
-  add(registry, m::kDeleteLogStream, store, delete_log_stream);
-  add(registry, m::kDescribeLogStreams, store, describe_log_streams);
-  add(registry, m::kPutLogEvents, store, put_log_events);
-  add(registry, m::kGetLogEvents, store, get_log_events);
+  add(registry, m::kCreateLogGroup, access::create_log_group, create_log_group);
+  add(registry, m::kDeleteLogGroup, access::of_group, store, delete_log_group);
+  add(registry, m::kDescribeLogGroups, access::describe_log_groups, store, describe_log_groups);
+  add(registry, m::kPutRetentionPolicy, access::of_group, put_retention_policy);
+  add(registry, m::kDeleteRetentionPolicy, access::of_group, delete_retention_policy);
+  add(registry, m::kCreateLogStream, access::of_stream, create_log_stream);
+  add(registry, m::kDeleteLogStream, access::of_stream, store, delete_log_stream);
+  add(registry, m::kDescribeLogStreams, access::of_group, store, describe_log_streams);
+  add(registry, m::kPutLogEvents, access::of_stream, store, put_log_events);
+  add(registry, m::kGetLogEvents, access::of_stream, store, get_log_events);
   registry.on<m::FilterLogEventsRequest, m::FilterLogEventsResponse>(
-      m::kFilterLogEvents,
+      m::kFilterLogEvents, access::of_group<m::FilterLogEventsRequest>,
       [&store, names = std::make_shared<StreamNames>()](const Context& context, const m::FilterLogEventsRequest& in) {
         return filter_log_events(store, *names, context, in);
       });
-  add(registry, m::kTagLogGroup, tag_log_group);
-  add(registry, m::kUntagLogGroup, untag_log_group);
-  add(registry, m::kListTagsLogGroup, list_tags_log_group);
-  add(registry, m::kTagResource, tag_resource);
-  add(registry, m::kUntagResource, untag_resource);
-  add(registry, m::kListTagsForResource, list_tags_for_resource);
+  add(registry, m::kTagLogGroup, access::of_group, tag_log_group);
+  add(registry, m::kUntagLogGroup, access::of_group, untag_log_group);
+  add(registry, m::kListTagsLogGroup, access::of_group, list_tags_log_group);
+  add(registry, m::kTagResource, access::of_arn, tag_resource);
+  add(registry, m::kUntagResource, access::of_arn, untag_resource);
+  add(registry, m::kListTagsForResource, access::of_arn, list_tags_for_resource);
 }
 
 Maintenance maintain(const state::Store& state, logstore::LogStore& store, TimeMs now_ms) {

@@ -28,7 +28,7 @@ class LogsService : public ::testing::Test {
  protected:
   LogsService() {
     add_handlers(registry_, *logs_);
-    for (const auto& [operation, handler] : registry_.handlers()) handlers_[operation] = handler;
+    for (const auto& served : registry_.handlers()) handlers_[served.operation] = served.handler;
   }
   ~LogsService() override {
     std::error_code ignored;

@@ -21,7 +21,8 @@ Handled<m::GetCallerIdentityResponse> get_caller_identity(const Context& context
 }  // namespace
 
 void add_handlers(Registry<model::Operation>& registry) {
-  registry.on<m::GetCallerIdentityRequest, m::GetCallerIdentityResponse>(m::kGetCallerIdentity, get_caller_identity);
+  registry.on<m::GetCallerIdentityRequest, m::GetCallerIdentityResponse>(m::kGetCallerIdentity, kNoPermission,
+                                                                         get_caller_identity);
 }
 
 }  // namespace berth::services::sts
