@@ -208,7 +208,9 @@ Result<void> Daemon::prepare_agent() {
   }
   control::Settings settings;
   settings.memory_mib = world_->capacity.memory_mib;
-  control_ = std::make_unique<control::Control>(*store_, *tasks_, random_, settings);
+  settings.public_pool = world_->network.public_pool;
+  control_ = std::make_unique<control::Control>(*store_, *tasks_, *networks_, random_, settings,
+                                                [](dataplane::NetworkChange) {});
   return {};
 }
 

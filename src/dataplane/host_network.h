@@ -115,7 +115,8 @@ struct NetworkChange {
   // The VPC's structure as it is now (everything but `interfaces`, which is empty here); absent: it did not change.
   std::optional<VpcNet> structure;
   std::map<std::string, std::optional<InterfaceNet>> interfaces;  // absent value: it is gone
-  bool removed = false;                                           // the whole VPC; the rest is then empty
+  bool whole = false;    // `interfaces` are all that there are: what is not among them is gone
+  bool removed = false;  // the VPC itself; the rest is then empty
 };
 
 }  // namespace berth::dataplane

@@ -72,6 +72,15 @@ Ids ids_in(std::string_view kind, const state::ValuePtr& value) {
   return {};  // DHCP options, prefix lists and tags name nothing
 }
 
+using Keys = std::set<std::string>;
+
+// Those of a kind stand together: "ec2/<kind>/…".
+std::pair<Keys::const_iterator, Keys::const_iterator> of_kind(const Keys& all, std::string_view kind) {
+  if (kind.empty()) return {all.begin(), all.end()};
+  return {all.lower_bound(fmt::format("ec2/{}/", kind)),
+          all.lower_bound(fmt::format("ec2/{}0", kind))};  // '0' follows '/'
+}
+
 std::vector<Ipv4> private_addresses(const Interface& interface) {
   std::vector<Ipv4> out;
   if (const auto address = parse_ipv4(interface.address)) out.push_back(*address);
@@ -149,17 +158,15 @@ void NetworkIndex::changed(const std::string& key, const state::ValuePtr& before
 std::vector<std::string> NetworkIndex::naming(std::string_view id, std::string_view kind) const {
   const auto found = naming_.find(id);
   if (found == naming_.end()) return {};
-  std::vector<std::string> keys;
-  for (const std::string& key : found->second)
-    if (kind.empty() || kind_of(key) == kind) keys.push_back(key);
-  return keys;
+  const auto [first, last] = of_kind(found->second, kind);
+  return {first, last};
 }
 
 bool NetworkIndex::is_named(std::string_view id, std::string_view kind) const {
   const auto found = naming_.find(id);
   if (found == naming_.end()) return false;
-  return std::any_of(found->second.begin(), found->second.end(),
-                     [&](const std::string& key) { return kind.empty() || kind_of(key) == kind; });
+  const auto [first, last] = of_kind(found->second, kind);
+  return first != last;
 }
 
 int64_t NetworkIndex::used_in_subnet(std::string_view subnet_id) const {

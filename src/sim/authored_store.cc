@@ -15,9 +15,10 @@ bool may_write(Author author, const state::Write& write) {
   const bool of_task = is(keys::kTaskSpec) || is(keys::kTaskTags) || is(keys::kTaskIntent) || is(keys::kTaskStatus) ||
                        is(keys::kTaskObserved);
   switch (author) {
-    case Author::user: return !is(keys::kServiceStatus) && !is(keys::kTaskStatus) && !is(keys::kTaskObserved);
+    case Author::user:
+      return !is(keys::kServiceStatus) && !is(keys::kTaskStatus) && !is(keys::kTaskObserved) && !is("ec2/interface/");
     case Author::control:
-      return is(keys::kServiceStatus) || is(keys::kTaskStatus) || is(keys::kTaskSpec) ||
+      return is(keys::kServiceStatus) || is(keys::kTaskStatus) || is(keys::kTaskSpec) || is("ec2/interface/") ||
              (!write.value && (of_task || is(keys::kServiceSpec) || is(keys::kToken)));
     case Author::agent: return is(keys::kTaskObserved);
   }

@@ -9,6 +9,7 @@
 
 #include "records/keys.h"
 #include "records/names.h"
+#include "records/network.h"
 #include "records/read.h"
 #include "sim/workload.h"
 
@@ -48,7 +49,9 @@ void Checker::attach(state::Store& store) {
   tasks_.clear();
   services_.clear();
   definitions_.clear();
+  interfaces_.clear();
   store.add_index("ecs/", this);
+  store.add_index("ec2/interface/", this);
 }
 
 void Checker::changed(const std::string& key, const state::ValuePtr& before, const state::ValuePtr& after) {
@@ -61,6 +64,7 @@ void Checker::changed(const std::string& key, const state::ValuePtr& before, con
     if (definition) definitions_[definition->revision] = definition;
     return;
   }
+  if (is("ec2/interface/")) return interface_changed(before, after);
   if (is(keys::kServiceSpec) || is(keys::kServiceStatus)) {
     Service& service = services_[key.substr(key.rfind('/') + 1)];
     if (is(keys::kServiceSpec)) {
@@ -98,6 +102,15 @@ void Checker::changed(const std::string& key, const state::ValuePtr& before, con
     }
     if (task.empty()) tasks_.erase(path);
   }
+}
+
+// An address is one task's, from its placement until nothing of the task is left.
+void Checker::interface_changed(const state::ValuePtr& before, const state::ValuePtr& after) {
+  if (before) interfaces_.erase(records::decoded<records::Interface>(before)->address);
+  if (!after) return;
+  const auto interface = records::decoded<records::Interface>(after);
+  const auto [holder, is_new] = interfaces_.emplace(interface->address, interface->owner);
+  if (!is_new) violated(fmt::format("{} has the address of {}", interface->owner, holder->second));
 }
 
 const records::TaskDefinition* Checker::definition(const Task& task) const {

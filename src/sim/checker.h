@@ -56,6 +56,8 @@ class Checker final : public state::Index {
     int desired() const { return spec->scheduling_strategy == "DAEMON" ? 1 : spec->desired_count; }
   };
 
+  void interface_changed(const state::ValuePtr& before, const state::ValuePtr& after);
+  void check_interfaces();
   void status_changed(const std::string& path, const records::TaskStatus* before, const records::TaskStatus& after);
   void check_status(const std::string& path, const records::TaskStatus* before, const records::TaskStatus& after);
   void check_explained(const std::string& path, const Task& task, const records::TaskStatus& status);
@@ -84,6 +86,7 @@ class Checker final : public state::Index {
   std::map<std::string, Task> tasks_;        // by path
   std::map<std::string, Service> services_;  // by name
   std::map<int64_t, std::shared_ptr<const records::TaskDefinition>> definitions_;
+  std::map<std::string, std::string> interfaces_;  // owners by address
   TimeMs now_ = 0;
 
   // Of the pass of control that is under way.

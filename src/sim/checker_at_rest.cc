@@ -113,6 +113,7 @@ void Checker::check_processes(const agent_simulated::Machine& machine) {
 void Checker::at_rest(const agent_simulated::Machine& machine, TimeMs now_ms, int64_t memory_mib) {
   now_ = now_ms;
   check_processes(machine);
+  check_interfaces();
   for (const auto& [name, service] : services_)
     if (service.spec) check_satisfied(name, service, memory_mib);
   for (const auto& [path, task] : tasks_) {
@@ -137,9 +138,23 @@ void Checker::at_rest(const agent_simulated::Machine& machine, TimeMs now_ms, in
     if (machine.running(path) > 0 && !tasks_.contains(path)) violated("it runs and nobody knows of it: " + path);
 }
 
+void Checker::check_interfaces() {
+  size_t placed = 0;
+  for (const auto& [path, task] : tasks_) {
+    if (!task.spec || task.spec->eni_id.empty() || !task.status || task.status->subnet_id.empty()) continue;
+    if (task.status->state == TaskState::stopped) continue;
+    ++placed;
+    const auto has = [&](const auto& one) { return one.second == "task:" + path; };
+    if (std::none_of(interfaces_.begin(), interfaces_.end(), has)) violated(path + " has no network interface");
+  }
+  if (placed != interfaces_.size())
+    violated(fmt::format("{} network interfaces of {} tasks", interfaces_.size(), placed));
+}
+
 void Checker::at_the_end(const agent_simulated::Machine& machine, TimeMs now_ms) {
   now_ = now_ms;
   check_processes(machine);
+  check_interfaces();
   for (const auto& [path, task] : tasks_)
     if (task.status && task.status->state == TaskState::stopped && now_ms - task.status->stopped_at_ms > 3'600'000)
       violated("STOPPED for more than an hour and still there: " + path);

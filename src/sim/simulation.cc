@@ -37,9 +37,11 @@ Simulation::Daemon::Daemon(Simulation& simulation, state::MemoryStore::Image ima
           store, Author::user, [&simulation](const std::string& what) { simulation.violated(what); },
           [] { return false; },
           [this, &simulation](const auto& applied, state::Revision at) { simulation.promise(*this, applied, at); }),
-      index(store) {
+      index(store),
+      addresses(store) {
   simulation.checker_.attach(store);
-  loop = std::make_unique<control::Control>(for_control, index, simulation.random_, simulation.settings());
+  loop = std::make_unique<control::Control>(for_control, index, addresses, simulation.random_, simulation.settings(),
+                                            [](dataplane::NetworkChange) {});
   agent =
       std::make_unique<agent_simulated::Agent>(for_agent, simulation.machine_, simulation.random_, simulation.faults());
 }

@@ -19,6 +19,7 @@
 #include "base/random.h"
 #include "base/rare.h"
 #include "control/loop/control.h"
+#include "records/network_index.h"
 #include "records/task_index.h"
 #include "sim/authored_store.h"
 #include "sim/checker.h"
@@ -59,6 +60,7 @@ class Simulation final : private RareBranches {
     state::MemoryStore store;
     AuthoredStore for_control, for_agent, for_user;
     records::TaskIndex index;
+    records::NetworkIndex addresses;
     std::unique_ptr<control::Control> loop;
     std::unique_ptr<agent_simulated::Agent> agent;
   };

@@ -111,9 +111,16 @@ void Workload::prepare(state::Store& store) {
   for (const char* id : kSubnets) {
     records::Subnet subnet;
     subnet.id = id;
+    subnet.vpc_id = "vpc-1";
+    subnet.cidr = id[7] == 'a' ? "10.0.0.0/20" : "10.0.16.0/20";
     subnet.availability_zone = std::string("eu-central-1") + id[7];
     records::put(transaction, keys::ec2("subnet", kScope, id), subnet);
   }
+  records::Vpc vpc;
+  vpc.id = "vpc-1";
+  vpc.cidr = "10.0.0.0/16";
+  vpc.default_security_group_id = "sg-1";
+  records::put(transaction, keys::ec2("vpc", kScope, vpc.id), vpc);
   for (int64_t revision = 1; revision <= static_cast<int64_t>(App::last); ++revision) {
     TaskDefinition definition;
     definition.family = "app";
@@ -245,6 +252,7 @@ void Workload::run_task(state::Store& store, TimeMs now_ms) {
   spec.memory_mib = kTaskMemoryMib;
   if (!random_.chance(3)) spec.network.subnets = {kSubnets.begin(), kSubnets.end()};  // else: they are gone
   spec.created_at_ms = now_ms;
+  spec.eni_id = "eni-" + new_hex_id(random_, 17);
   const keys::TaskPath path{kScope, kCluster, new_hex_id(random_)};
   say_(fmt::format("user: runs task {} of app:{}", path.id, spec.revision));
   state::Transaction transaction;

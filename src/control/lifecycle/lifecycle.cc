@@ -1,5 +1,7 @@
 #include "control/lifecycle/lifecycle.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "base/limits.h"
@@ -30,6 +32,10 @@ std::string within_bound(std::string reason) {
   while (end > 0 && (static_cast<unsigned char>(reason[end]) & 0xC0) == 0x80) --end;
   reason.resize(end);
   return reason;
+}
+
+std::string no_network(const std::string& why) {
+  return "ResourceInitializationError: unable to create the task's network: " + why;
 }
 
 // One decision, step by step; `status_` is what the plan will say if it differs from what was.
@@ -72,9 +78,14 @@ class Decision {
     if (!task_.definition->not_served.empty())
       return stop(StopCode::task_failed_to_start, "ResourceInitializationError: " + task_.definition->not_served);
     if (task_.intent) return;  // asked to stop before it was placed
+    if (!task_.public_address_free)
+      return stop(StopCode::task_failed_to_start, no_network("no public address is free"));
     if (const placement::SubnetUse* subnet = placement::choose_subnet(task_.subnets, random_)) {
       status_.subnet_id = subnet->id;
       status_.availability_zone = subnet->availability_zone;
+    } else if (!task_.full_subnet.empty()) {
+      return stop(StopCode::task_failed_to_start,
+                  no_network(fmt::format("subnet {} has no free address", task_.full_subnet)));
     } else if (task_.definition->network_mode == "awsvpc") {
       return stop(StopCode::task_failed_to_start, "ResourceInitializationError: none of its subnets exists any more");
     }

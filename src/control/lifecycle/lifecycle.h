@@ -52,7 +52,11 @@ struct TaskSnapshot {
   const records::TaskStatus* status = nullptr;
   const records::TaskObserved* observed = nullptr;
   const records::TaskDefinition* definition = nullptr;
-  std::vector<placement::SubnetUse> subnets;  // to choose from; read only while there is no status
+  // Read only while there is no status: the subnets with free addresses to choose from, one without, and whether there is a
+  // public address where the task asks for one.
+  std::vector<placement::SubnetUse> subnets = {};
+  std::string full_subnet = {};
+  bool public_address_free = true;
 };
 
 struct TaskPlan {

@@ -4,8 +4,10 @@
 
 namespace berth::control {
 
-Control::Control(state::Store& store, records::TaskIndex& index, Random& random, const Settings& settings) {
-  auto tasks = std::make_unique<TaskController>(store, index, random, settings);
+Control::Control(state::Store& store, records::TaskIndex& index, const records::NetworkIndex& addresses, Random& random,
+                 const Settings& settings, NetworkController::Sink sink) {
+  auto networks = std::make_unique<NetworkController>(store, addresses, std::move(sink));
+  auto tasks = std::make_unique<TaskController>(store, index, addresses, *networks, random, settings);
   auto services = std::make_unique<ServiceController>(store, index, random, *tasks, settings);
   tasks_ = tasks.get();
   services_ = services.get();
@@ -13,6 +15,7 @@ Control::Control(state::Store& store, records::TaskIndex& index, Random& random,
     services->task_decided(path, service, before, after);
   });
   std::vector<std::unique_ptr<Controller>> controllers;
+  controllers.push_back(std::move(networks));
   controllers.push_back(std::move(tasks));
   controllers.push_back(std::move(services));
   controllers.push_back(std::make_unique<Retention>(store, index, settings.retention));

@@ -16,7 +16,8 @@ namespace berth::control {
 class Control {
  public:
   // Everything is borrowed and outlives it.
-  Control(state::Store& store, records::TaskIndex& index, Random& random, const Settings& settings);
+  Control(state::Store& store, records::TaskIndex& index, const records::NetworkIndex& addresses, Random& random,
+          const Settings& settings, NetworkController::Sink sink);
 
   std::optional<TimeMs> run(TimeMs now_ms) { return loop_->run(now_ms); }
   // Services are not decided any more: the daemon is ending and takes its tasks along. What they want is still kept.

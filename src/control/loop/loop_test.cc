@@ -27,8 +27,15 @@ class LoopTest : public ::testing::Test {
     records::put(transaction, keys::cluster(kScope, "default"), cluster);
     records::Subnet subnet;
     subnet.id = "subnet-1";
+    subnet.vpc_id = "vpc-1";
+    subnet.cidr = "10.0.0.0/24";
     subnet.availability_zone = "eu-central-1a";
     records::put(transaction, keys::ec2("subnet", kScope, "subnet-1"), subnet);
+    records::Vpc vpc;
+    vpc.id = "vpc-1";
+    vpc.cidr = "10.0.0.0/16";
+    vpc.default_security_group_id = "sg-1";
+    records::put(transaction, keys::ec2("vpc", kScope, "vpc-1"), vpc);
     apply(std::move(transaction));
     define("nginx");
   }
@@ -71,6 +78,7 @@ class LoopTest : public ::testing::Test {
     task.revision = 1;
     task.memory_mib = 512;
     task.network.subnets = {"subnet-1"};
+    task.eni_id = "eni-" + id;
     state::Transaction transaction;
     records::put(transaction, keys::task(keys::kTaskSpec, path), task);
     apply(std::move(transaction));
@@ -108,11 +116,17 @@ class LoopTest : public ::testing::Test {
   TimeMs now = 1'700'000'000'000;
   state::MemoryStore store;
   records::TaskIndex index{store};
+  records::NetworkIndex addresses{store};
   Prng random{3};
   records::ServiceSpec spec_;
   agent_simulated::Machine machine{random, {}};
   Settings settings{.memory_mib = 1 << 20};
-  std::unique_ptr<Control> loop = std::make_unique<Control>(store, index, random, settings);
+  std::vector<dataplane::NetworkChange> network_changes;
+  std::unique_ptr<Control> make() {
+    return std::make_unique<Control>(store, index, addresses, random, settings,
+                                     [this](dataplane::NetworkChange c) { network_changes.push_back(std::move(c)); });
+  }
+  std::unique_ptr<Control> loop = make();
   std::unique_ptr<agent_simulated::Agent> agent = std::make_unique<agent_simulated::Agent>(store, machine, random);
 };
 
@@ -162,12 +176,60 @@ TEST_F(LoopTest, ScalesUpAndDownAndKeepsTheService) {
   EXPECT_EQ(service().events.front().message, "(service web) has reached a steady state.");
 }
 
+TEST_F(LoopTest, ATaskHasItsInterfaceFromItsPlacementUntilItIsStopped) {
+  const auto path = run_task("a");
+  store.settle();
+  loop->run(now);
+  const std::string key = keys::ec2("interface", kScope, "eni-a");
+  const auto interface = records::get<records::Interface>(store, key);
+  ASSERT_TRUE(interface);
+  EXPECT_EQ(interface->address, "10.0.0.4");
+  EXPECT_EQ(interface->groups, std::vector<std::string>{"sg-1"});
+  EXPECT_EQ(interface->owner, "task:" + path.str());
+  EXPECT_EQ(network_changes.size(), 1u) << "the VPC is there before the task's order is";
+  rest();
+  state::Transaction transaction;
+  records::put(transaction, keys::task(keys::kTaskIntent, path), records::TaskIntent{now, "go"});
+  apply(std::move(transaction));
+  rest();
+  EXPECT_FALSE(store.get(key));
+  EXPECT_EQ(addresses.used_in_subnet("subnet-1"), 0);
+}
+
+TEST_F(LoopTest, ATaskOfAnOlderBerthGetsTheRecordOfWhatItHas) {
+  const auto path = run_task("a");
+  rest();
+  state::Transaction transaction;
+  transaction.erase(keys::ec2("interface", kScope, "eni-a"));
+  auto observed = *records::get<records::TaskObserved>(store, keys::task(keys::kTaskObserved, path));
+  observed.address = "10.0.0.77";
+  records::put(transaction, keys::task(keys::kTaskObserved, path), observed);
+  apply(std::move(transaction));
+  rest();
+  ASSERT_TRUE(store.get(keys::ec2("interface", kScope, "eni-a")));
+  EXPECT_TRUE(addresses.is_used("subnet-1", *parse_ipv4("10.0.0.77")));
+}
+
+TEST_F(LoopTest, ASubnetWithoutAFreeAddressIsAReason) {
+  state::Transaction transaction;
+  auto subnet = *records::get<records::Subnet>(store, keys::ec2("subnet", kScope, "subnet-1"));
+  subnet.cidr = "10.0.0.0/28";
+  records::put(transaction, keys::ec2("subnet", kScope, "subnet-1"), subnet);
+  apply(std::move(transaction));
+  for (int i = 0; i < 11; ++i) run_task("t" + std::to_string(i));
+  rest();
+  const auto path = run_task("one-more");
+  rest();
+  EXPECT_EQ(status(path)->stopped_reason,
+            "ResourceInitializationError: unable to create the task's network: subnet subnet-1 has no free address");
+}
+
 TEST_F(LoopTest, ARestartChangesNothing) {
   spec().desired_count = 3;
   put_service();
   rest();
   const auto head = store.head();
-  loop = std::make_unique<Control>(store, index, random, settings);
+  loop = make();
   rest();
   EXPECT_EQ(store.head(), head);
 }
@@ -187,13 +249,13 @@ TEST_F(LoopTest, DecidesAServiceOnceAPassHoweverManyTasksChange) {
   spec().desired_count = 100;
   put_service();
   rest();
-  // 100 specs, 100 statuses, observations and states: some decisions for each task, few for the service.
-  EXPECT_LT(loop->decisions(), 450u);
+  // 100 specs, 100 statuses, observations, interfaces and states: some decisions for each task, few for the service.
+  EXPECT_LT(loop->decisions(), 550u);
 }
 
 TEST_F(LoopTest, MemoryGivenBackWakesThoseWhoWaitForIt) {
   settings.memory_mib = 1024;
-  loop = std::make_unique<Control>(store, index, random, settings);
+  loop = make();
   const auto path = run_task("a");
   rest();
   spec().desired_count = 2;
@@ -214,7 +276,7 @@ TEST_F(LoopTest, MemoryGivenBackWakesThoseWhoWaitForIt) {
 
 TEST_F(LoopTest, MemoryGivenBackWakesAsManyAsItIsEnoughFor) {
   settings.memory_mib = 2 * 512;
-  loop = std::make_unique<Control>(store, index, random, settings);
+  loop = make();
   const auto first = run_task("a"), second = run_task("b");
   rest();
   for (int i = 0; i < 50; ++i) {
@@ -248,7 +310,7 @@ TEST_F(LoopTest, TasksOnTheirWayAreNoneOfTheServicesBusiness) {
   const uint64_t before = loop->decisions();
   store.settle();
   loop->run(now);
-  EXPECT_EQ(loop->decisions() - before, 11u);
+  EXPECT_EQ(loop->decisions() - before, 21u) << "ten tasks, their ten interfaces, one service";
   for (const auto& [id, task] : index.live_of_service(kService)) EXPECT_EQ(task->state, TaskState::running);
 }
 
@@ -256,6 +318,8 @@ TEST_F(LoopTest, TasksOfAServiceAreSpreadOverZonesWhateverOthersDo) {
   state::Transaction transaction;
   records::Subnet subnet;
   subnet.id = "subnet-2";
+  subnet.vpc_id = "vpc-1";
+  subnet.cidr = "10.0.1.0/24";
   subnet.availability_zone = "eu-central-1b";
   records::put(transaction, keys::ec2("subnet", kScope, "subnet-2"), subnet);
   apply(std::move(transaction));
@@ -318,7 +382,7 @@ TEST_F(LoopTest, AnInactiveServiceIsGoneAnHourLaterWithAllThatStoodForIt) {
   put_service();
   rest();
   EXPECT_EQ(service().status, "INACTIVE");
-  loop = std::make_unique<Control>(store, index, random, settings);  // a restart forgets no timer
+  loop = make();  // a restart forgets no timer
   now += 3'599'999;
   rest();
   EXPECT_EQ(service().status, "INACTIVE");
@@ -355,7 +419,7 @@ TEST_F(LoopTest, CrashingTasksAreCountedOnceEachAndStartsBackOff) {
     rest();
     EXPECT_EQ(service().deployments.front().failed_tasks, i + 1);
     EXPECT_EQ(service().next_start_at_ms - now, 1000 << i);
-    loop = std::make_unique<Control>(store, index, random, settings);  // a restart counts none again
+    loop = make();  // a restart counts none again
     rest();
     now = service().next_start_at_ms;
   }

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "base/ipv4.h"
 #include "base/rare.h"
 #include "control/deployment/deployment.h"
 #include "control/lifecycle/lifecycle.h"
@@ -21,6 +22,7 @@ enum class PlantedBug {
 };
 
 struct Settings {
+  Ipv4Network public_pool{{0xC6120000}, 20};  // 198.18.0.0/20: what public addresses of tasks are taken from
   int64_t memory_mib = 0;  // what tasks may reserve: the machine's memory times the overcommit factor
   lifecycle::Settings lifecycle = {};
   deployment::Settings deployment = {};

@@ -2,6 +2,7 @@
 
 #include "base/assert.h"
 #include "control/loop/entries.h"
+#include "control/network/interfaces.h"
 #include "records/network.h"
 
 namespace berth::control {
@@ -29,14 +30,48 @@ void TaskController::changed(const state::Change& change) {
   }
 }
 
-std::vector<placement::SubnetUse> TaskController::subnets_of(const keys::TaskPath& path, const TaskSpec& spec) const {
-  const keys::ServicePath service{path.scope, path.cluster, spec.service};
-  std::vector<placement::SubnetUse> subnets;
-  for (const std::string& id : spec.network.subnets)
-    if (const auto subnet = records::get<records::Subnet>(store_, keys::ec2("subnet", path.scope, id)))
-      subnets.push_back({id, subnet->availability_zone, index_.in_subnet(id),
-                         spec.service.empty() ? 0 : index_.in_subnet(id, service)});
-  return subnets;
+void TaskController::find_subnets(lifecycle::TaskSnapshot& task) const {
+  const keys::ServicePath service{task.path.scope, task.path.cluster, task.spec.service};
+  task.public_address_free =
+      !task.spec.network.assign_public_ip || addresses_.free_public_address(settings_.public_pool).has_value();
+  for (const std::string& id : task.spec.network.subnets) {
+    const auto subnet = records::get<records::Subnet>(store_, keys::ec2("subnet", task.path.scope, id));
+    if (!subnet) continue;
+    const auto cidr = parse_network(subnet->cidr);
+    if (!cidr || addresses_.available(id, *cidr) <= 0) {
+      task.full_subnet = id;
+      continue;
+    }
+    task.subnets.push_back({id, subnet->availability_zone, index_.in_subnet(id),
+                            task.spec.service.empty() ? 0 : index_.in_subnet(id, service)});
+  }
+}
+
+// A task has its interface from its placement until nothing of it is left on its host. One that an older Berth placed gets the
+// record of what it has.
+void TaskController::keep_interface(state::Transaction& transaction, const lifecycle::TaskSnapshot& task,
+                                    const TaskStatus& after, TimeMs now_ms) const {
+  if (task.spec.eni_id.empty() || after.subnet_id.empty()) return;
+  const records::Scope& scope = task.path.scope;
+  const std::string key = keys::ec2(records::ec2_kinds::kInterface, scope, task.spec.eni_id);
+  const bool kept = store_.get(key).has_value();
+  if (after.state == records::TaskState::stopped) {
+    if (kept) transaction.erase(key);
+    return;
+  }
+  if (kept) return;
+  const auto subnet = records::get<records::Subnet>(store_, keys::ec2("subnet", scope, after.subnet_id));
+  const auto vpc = subnet ? records::get<records::Vpc>(store_, keys::ec2("vpc", scope, subnet->vpc_id)) : nullptr;
+  const auto cidr = subnet ? parse_network(subnet->cidr) : std::nullopt;
+  if (!vpc || !cidr) return;
+  auto address = task.observed ? parse_ipv4(task.observed->address) : std::nullopt;
+  if (!address && !task.status) address = addresses_.free_address(subnet->id, *cidr);
+  if (!address) return;  // it was placed by an older Berth and its agent has not chosen one: it never gets further
+  std::optional<Ipv4> public_address;
+  if (task.spec.network.assign_public_ip) public_address = addresses_.free_public_address(settings_.public_pool);
+  records::put_decoded(transaction, key,
+                       network::interface_of({task.path, task.spec, *subnet, *vpc, *address, public_address, now_ms}));
+  networks_.use_vpc(scope, vpc->id);
 }
 
 void TaskController::decide(const std::string& path_text, TimeMs now_ms) {
@@ -54,10 +89,9 @@ void TaskController::decide(const std::string& path_text, TimeMs now_ms) {
   const auto task_definition = definition_of(store_, path.scope, spec->family, spec->revision);
 
   lifecycle::TaskSnapshot snapshot{path, *spec, intent.get(), status.get(), observed.get(), task_definition.get(), {}};
-  if (!status) snapshot.subnets = subnets_of(path, *spec);
+  if (!status) find_subnets(snapshot);
   const lifecycle::TaskPlan plan = lifecycle::decide(snapshot, now_ms, random_, settings_.lifecycle);
   agenda().at(path_text, plan.wake_at_ms);
-  if (!plan.status && !plan.erase) return;
 
   state::Transaction transaction;
   transaction.reads = {read_of(spec_key, spec_entry), read_of(key_of(keys::kTaskIntent, path_text), intent_entry),
@@ -68,13 +102,16 @@ void TaskController::decide(const std::string& path_text, TimeMs now_ms) {
          {keys::kTaskSpec, keys::kTaskTags, keys::kTaskIntent, keys::kTaskStatus, keys::kTaskObserved})
       transaction.erase(key_of(kind, path_text));
   } else {
-    records::put_decoded(transaction, key_of(keys::kTaskStatus, path_text), *plan.status);
-    if (settings_.bug == PlantedBug::writes_what_the_agent_saw && observed && observed->stopped) {
+    if (const TaskStatus* after = plan.status ? &*plan.status : status.get())
+      keep_interface(transaction, snapshot, *after, now_ms);
+    if (plan.status) records::put_decoded(transaction, key_of(keys::kTaskStatus, path_text), *plan.status);
+    if (plan.status && settings_.bug == PlantedBug::writes_what_the_agent_saw && observed && observed->stopped) {
       records::TaskObserved released = *observed;
       released.released = true;
       records::put_decoded(transaction, key_of(keys::kTaskObserved, path_text), released);
     }
   }
+  if (transaction.empty()) return;
   const bool stops = plan.status && plan.status->desired == DesiredStatus::stopped &&
                      !(status && status->desired == DesiredStatus::stopped);
   if (stops) transaction.durability = stop_durability(settings_);
@@ -84,7 +121,7 @@ void TaskController::decide(const std::string& path_text, TimeMs now_ms) {
     return agenda().now(path_text);
   }
   if (plan.erase) return agenda().at(path_text, 0);
-  if (!spec->service.empty() && decided_) decided_(path, spec->service, status.get(), *plan.status);
+  if (plan.status && !spec->service.empty() && decided_) decided_(path, spec->service, status.get(), *plan.status);
 }
 
 }  // namespace berth::control

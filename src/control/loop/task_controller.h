@@ -9,6 +9,7 @@
 
 #include "base/random.h"
 #include "control/loop/controller.h"
+#include "control/loop/network_controller.h"
 #include "control/loop/settings.h"
 #include "control/placement/placement.h"
 #include "records/keys.h"
@@ -24,8 +25,14 @@ class TaskController final : public Controller {
                                      const records::TaskStatus* before, const records::TaskStatus& after)>;
 
   // Everything is borrowed and outlives it.
-  TaskController(state::Store& store, records::TaskIndex& index, Random& random, const Settings& settings)
-      : store_(store), index_(index), random_(random), settings_(settings) {}
+  TaskController(state::Store& store, records::TaskIndex& index, const records::NetworkIndex& addresses,
+                 NetworkController& networks, Random& random, const Settings& settings)
+      : store_(store),
+        index_(index),
+        addresses_(addresses),
+        networks_(networks),
+        random_(random),
+        settings_(settings) {}
   void tell(Decided decided) { decided_ = std::move(decided); }
   // Of a task whose keys somebody else in control has written.
   void decide_again(const std::string& path) { agenda().now(path); }
@@ -36,12 +43,15 @@ class TaskController final : public Controller {
   void decide(const std::string& path, TimeMs now_ms) override;
 
  private:
-  std::vector<placement::SubnetUse> subnets_of(const records::keys::TaskPath& path,
-                                               const records::TaskSpec& spec) const;
+  void find_subnets(lifecycle::TaskSnapshot& snapshot) const;
+  void keep_interface(state::Transaction& transaction, const lifecycle::TaskSnapshot& task,
+                      const records::TaskStatus& after, TimeMs now_ms) const;
   void note(std::string_view name) const { rare(settings_.rare, name); }
 
   state::Store& store_;
   records::TaskIndex& index_;
+  const records::NetworkIndex& addresses_;
+  NetworkController& networks_;
   Random& random_;
   const Settings settings_;
   Decided decided_;
