@@ -179,13 +179,16 @@ Result<void> Daemon::prepare_state() {
   const services::Capacity capacity{
       static_cast<int64_t>(static_cast<double>(machine_memory_mib()) * options_.memory_overcommit),
       int64_t{std::thread::hardware_concurrency()} * 1024};
-  world_ = std::make_unique<front::World>(
-      front::World{*store_, *tasks_, *networks_, clock_, random_, capacity, std::move(*network), options_.simulated_agent});
+  world_ = std::make_unique<front::World>(front::World{*store_, *tasks_, *networks_, clock_, random_, capacity,
+                                                       std::move(*network), options_.simulated_agent});
   state::Transaction first;
   first.durability = state::Durability::acknowledged;
   const auto vpc =
       services::ec2::ensure_default_vpc(*store_, {options_.account, options_.region}, world_->network, random_, first);
   if (!vpc) return fail("the default VPC: " + vpc.error().message);
+  if (!store_->get(records::kPublicPoolKey))
+    records::put(first, std::string(records::kPublicPoolKey),
+                 records::PublicPool{world_->network.public_pool.to_string()});
   if (!first.empty() && !store_->apply(std::move(first))) return fail("the default VPC could not be recorded");
   if (instance) {
     if (auto claimed = claim_all(*instance, *store_); !claimed) return claimed;

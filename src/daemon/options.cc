@@ -13,7 +13,8 @@ namespace berth::daemon {
 
 const char* const kServeHelp = R"(Usage: berth serve [--listen ADDRESS:PORT] [--state DIR] [--account ID]
                    [--region R] [--auth enforce|off] [--memory-overcommit X]
-                   [--vpc-cidr CIDR] [--agent real|simulated]
+                   [--vpc-cidr CIDR] [--public-cidr CIDR]
+                   [--agent real|simulated]
 
 Serves the API in the foreground and says 'ready' on a line of its own when it
 does. SIGTERM and SIGINT end it; tasks go on without it, and the next daemon on
@@ -34,6 +35,10 @@ the same state directory takes them over.
                           (default: 1); each task's own limit stays hard
   --vpc-cidr CIDR         the first region's default VPC, a /16 to /24
                           (default: 172.31.0.0/16, or the next free one below)
+  --public-cidr CIDR      what assignPublicIp and Elastic IPs are taken from, a
+                          /16 to /28 (default: the first /20 of 198.18.0.0/15
+                          that is free): addresses of this machine's own, or a
+                          block of its LAN
   --agent simulated       serve the whole API without running anything, for
                           tests of API clients on machines without rights
 )";
@@ -86,6 +91,11 @@ Result<void> take_values(const cli::Arguments& arguments, Options& out) {
       (!network || network->prefix < dataplane::kVpcPrefixMin || network->prefix > dataplane::kVpcPrefixMax))
     return wrong("vpc-cidr", out.vpc_cidr,
                  "a network like 10.200.0.0/16, from /16 to /24, without bits beyond its prefix");
+  out.public_cidr = arguments.value("public-cidr", "");
+  const auto pool = parse_network(out.public_cidr);
+  if (arguments.has("public-cidr") && (!pool || pool->prefix < 16 || pool->prefix > 28))
+    return wrong("public-cidr", out.public_cidr,
+                 "a network like 198.18.0.0/20, from /16 to /28, without bits beyond its prefix");
   return {};
 }
 
@@ -99,6 +109,7 @@ Result<Options> parse_options(const std::vector<std::string>& argv) {
                                                       {"auth", true},
                                                       {"memory-overcommit", true},
                                                       {"vpc-cidr", true},
+                                                      {"public-cidr", true},
                                                       {"agent", true}});
   if (!arguments) return tl::unexpected(arguments.error());
   if (!arguments->operands().empty()) return fail("takes no operands");

@@ -18,7 +18,8 @@ struct Options {
   bool enforce_signatures = true;
   bool simulated_agent = false;
   double memory_overcommit = 1.0;
-  std::string vpc_cidr;  // empty: 172.31.0.0/16, or the next free one below
+  std::string vpc_cidr;     // empty: 172.31.0.0/16, or the next free one below
+  std::string public_cidr;  // empty: the first free /20 of 198.18.0.0/15
 };
 
 extern const char* const kServeHelp;

@@ -314,6 +314,16 @@ struct VpcEndpoint {
   }
 };
 
+// What public addresses are taken from, chosen when a state directory is first used. Key: kPublicPoolKey. Writer: the daemon.
+inline constexpr std::string_view kPublicPoolKey = "network/public-pool";
+struct PublicPool {
+  std::string cidr;
+  template <class A>
+  void fields(A& a) {
+    a("cidr", cidr);
+  }
+};
+
 struct ResourceTags {
   Tags tags;
   template <class A>

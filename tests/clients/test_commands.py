@@ -118,7 +118,8 @@ def test_logs_says_what_is_wrong_with_its_operands(own_simulated):
     ["image", "load"], ["host"], ["host", "nothing"], ["stop", "x"], ["configure", "x"], ["serve", "x"], ["serve", "--listen", "4566"],
     ["serve", "--listen", "127.0.0.1:65536"], ["serve", "--account", "1"], ["serve", "--region", "US EAST"], ["serve", "--auth", "perhaps"],
     ["serve", "--agent", "none"], ["serve", "--memory-overcommit", "nan"], ["serve", "--state", "here"], ["serve", "--vpc-cidr", "junk"],
-    ["serve", "--vpc-cidr", "10.0.0.0/8"], ["serve", "--agent", "simulated", "--vpc-cidr", "10.0.1.0/16"]], ids=" ".join)
+    ["serve", "--vpc-cidr", "10.0.0.0/8"], ["serve", "--agent", "simulated", "--vpc-cidr", "10.0.1.0/16"],
+    ["serve", "--public-cidr", "198.18.0.0/8"]], ids=" ".join)
 def test_wrong_usage_is_exit_status_2_and_leads_to_the_help(words):
     done = subprocess.run([program(), *words], capture_output=True, text=True, timeout=30)
     assert (done.returncode, done.stdout) == (2, "")
