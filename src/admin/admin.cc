@@ -20,6 +20,7 @@ using namespace records;  // NOLINT: everything here is read from records
 namespace {
 
 constexpr const char* kEnding = "the daemon is ending";
+constexpr const char* kNoImages = "the agent is simulated: it has no images";
 constexpr const char* kEndingBeforeTasks = "the daemon is ending, before all tasks have stopped";
 
 void answer(wire::AdminCall& call, const json::Value& value) { call.respond(200, json::to_string(value)); }
@@ -45,8 +46,8 @@ void Admin::on_state_thread(wire::AdminEndpoint& endpoint, const char* method, c
 void Admin::on_worker(wire::AdminEndpoint& endpoint, const char* path,
                       Result<json::Value> (Admin::*handler)(const json::Value&)) {
   endpoint.on("POST", path, [this, handler](std::unique_ptr<wire::AdminCall> call) {
-    if (!needs_.images) return call->respond_error(400, "the agent is simulated: it has no images");
-    needs_.workers.post([this, handler, shared = CallPtr(std::move(call))] {
+    if (!needs_.images) return call->respond_error(400, kNoImages);
+    image_workers_.post([this, handler, shared = CallPtr(std::move(call))] {
       const auto body = json::parse(shared->body);
       if (!body) return shared->respond_error(400, body.error().context);
       const auto done = (this->*handler)(*body);
@@ -65,7 +66,7 @@ void Admin::serve(wire::AdminEndpoint& endpoint) {
   on_state_thread(endpoint, "GET", "/images", &Admin::images);
   on_state_thread(endpoint, "POST", "/stop", &Admin::stop);
   on_worker(endpoint, "/images/load", &Admin::load_image);
-  on_worker(endpoint, "/images/pull", &Admin::pull_image);
+  endpoint.on("POST", "/images/pull", [this](std::unique_ptr<wire::AdminCall> call) { pull_image(std::move(call)); });
   on_worker(endpoint, "/images/remove", &Admin::remove_image);
 }
 
@@ -205,12 +206,16 @@ Result<json::Value> Admin::load_image(const json::Value& body) {
   return out;
 }
 
-Result<json::Value> Admin::pull_image(const json::Value& body) {
-  const auto pulled = needs_.images->pull(body["name"].string_or(""));
-  if (!pulled) return tl::unexpected(pulled.error());
-  json::Value out;
-  out.set("name", pulled->name);
-  return out;
+void Admin::pull_image(std::unique_ptr<wire::AdminCall> call) {
+  if (!needs_.images) return call->respond_error(400, kNoImages);
+  const auto body = json::parse(call->body);
+  if (!body) return call->respond_error(400, body.error().context);
+  needs_.images->pull((*body)["name"].string_or(""), [shared = CallPtr(std::move(call))](const auto& pulled) {
+    if (!pulled) return shared->respond_error(400, pulled.error().context);
+    json::Value out;
+    out.set("name", pulled->name);
+    answer(*shared, out);
+  });
 }
 
 Result<json::Value> Admin::remove_image(const json::Value& body) {

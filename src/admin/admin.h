@@ -30,7 +30,6 @@ class Admin {
     std::string region;
     images::ImageStore* images;  // null with the simulated agent
     front::StateThread& state_thread;
-    Workers& workers;
     std::function<void()> hold_services;  // state thread
     std::function<void()> end;            // any thread
   };
@@ -64,13 +63,15 @@ class Admin {
   void images(const CallPtr& call);
   void stop(const CallPtr& call);
   Result<json::Value> load_image(const json::Value& body);
-  Result<json::Value> pull_image(const json::Value& body);
+  void pull_image(std::unique_ptr<wire::AdminCall> call);
   Result<json::Value> remove_image(const json::Value& body);
 
   Needs needs_;
   std::vector<CallPtr> stops_;  // wait for all tasks to stop
   std::vector<Follower> followers_;
   bool ending_ = false;
+  // Loads and removals: they may take minutes, and nothing else waits behind them. Last: its jobs end before what they touch.
+  Workers image_workers_{"image-calls", 4};
 };
 
 }  // namespace berth::admin

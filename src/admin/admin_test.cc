@@ -44,11 +44,10 @@ class AdminTest : public ::testing::Test {
   records::NetworkIndex networks{store};
   front::World world{store, tasks, networks, clock, random, {}, {}, true};
   front::StateThread state_thread{clock};
-  Workers workers{"worker", 1};
   wire::AdminEndpoint endpoint;
   std::shared_ptr<Answers> answers = std::make_shared<Answers>();
   int ends = 0;
-  Admin admin{{world, "", "", "", "", nullptr, state_thread, workers, [] {}, [this] { ++ends; }}};
+  Admin admin{{world, "", "", "", "", nullptr, state_thread, [] {}, [this] { ++ends; }}};
 };
 
 TEST_F(AdminTest, WhoeverWaitsIsAnsweredWhenTheDaemonEnds) {

@@ -28,6 +28,9 @@ inline constexpr size_t kWebSocketMessageBytesMax = 256 * 1024;  // received, wh
 inline constexpr size_t kPoolQueueMax = 256;
 inline constexpr int64_t kHttpAcceptPauseMs =
     1000;  // with no descriptor left; connections that close end it sooner, files of others that close tell nobody
+inline constexpr size_t kPullsPerRegistryMax = 4;  // at once; skopeo copies six layers of each at once
+inline constexpr size_t kPullsMax = 64;            // at once, each a thread here and a process of skopeo
+inline constexpr size_t kPullsWaitingMax = 10'000;  // images; the tasks that wait for one image count once
 inline constexpr int kJsonDepthMax = 64;
 inline constexpr size_t kQueryParametersMax = 4096;
 inline constexpr size_t kRequestElementsMax =

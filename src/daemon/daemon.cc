@@ -255,7 +255,6 @@ Result<void> Daemon::prepare_server() {
                             options_.region,
                             agent_ ? &agent_->images() : nullptr,
                             state_thread_,
-                            *workers_,
                             [this] { control_->hold_services(); },
                             [] { ::kill(::getpid(), SIGTERM); }};
   admin_ = std::make_unique<admin::Admin>(std::move(needs));

@@ -236,7 +236,7 @@ TEST_F(ImagesHost, AnEndBreaksOffWhatIsCopiedAndUnpacked) {
     ASSERT_FALSE(loaded);
     EXPECT_TRUE(loaded.error().context.ends_with("the daemon is ending")) << loaded.error().context;
     EXPECT_FALSE(images->load("oci:" + layout + ":t", "app"));
-    EXPECT_FALSE(images->pull("127.0.0.1:9/app"));
+    EXPECT_FALSE(obtain(*images, "127.0.0.1:9/app"));
     EXPECT_EQ(files_in(state() + "/images/incoming"), 0u);
     EXPECT_EQ(files_in(state() + "/images/layers"), 0u);
   }

@@ -3,6 +3,8 @@
 #include <fmt/core.h>
 #include <nettle/sha2.h>
 
+#include <future>
+
 namespace berth::images {
 
 std::string sha256(const std::string& bytes) {
@@ -14,6 +16,17 @@ std::string sha256(const std::string& bytes) {
   std::string text = "sha256:";
   for (uint8_t byte : digest) text += fmt::format("{:02x}", byte);
   return text;
+}
+
+Result<ResolvedImage> obtain(ImageStore& images, const std::string& name) {
+  if (auto present = images.resolve(name)) return *present;
+  std::promise<Result<void>> pulled;
+  images.pull(name, [&](const Result<ImageSummary>& image) {
+    pulled.set_value(image ? Result<void>() : tl::unexpected(image.error()));
+  });
+  if (auto result = pulled.get_future().get(); !result) return tl::unexpected(result.error());
+  if (auto present = images.resolve(name)) return *present;
+  return fail("it was pulled, and is not here");
 }
 
 std::string ImagesHost::oci(const std::string& name, const std::vector<std::string>& tars, const std::string& config) {

@@ -26,6 +26,9 @@ namespace fs = std::filesystem;
 
 std::string sha256(const std::string& bytes);  // "sha256:…"
 
+// What is here, else pulls it; waits for that.
+Result<ResolvedImage> obtain(ImageStore& images, const std::string& name);
+
 // Writes a tar entry by entry; nothing is checked, so that it can lie.
 class Tar {
  public:

@@ -34,29 +34,52 @@ std::string HostMachine::task_directory(const std::string& task_id) const {
   return fmt::format("{}/tasks/{}", parts_.state_directory, task_id);
 }
 
-void HostMachine::prepare_images(std::vector<std::string> names, std::function<void(Prepared)> done) {
-  Prepared local;
-  for (const std::string& name : names) {
+void HostMachine::prepare_images(const std::string& task_id, std::vector<std::string> names,
+                                 std::function<void(Prepared)> done) {
+  preparing_.insert_or_assign(task_id, Preparing{std::move(names), {}, std::move(done)});
+  prepare_next(task_id);
+}
+
+void HostMachine::prepare_next(const std::string& task_id) {
+  const auto at = preparing_.find(task_id);
+  Preparing& preparing = at->second;
+  std::vector<images::ResolvedImage>& images = preparing.prepared.images;
+  while (preparing.prepared.all && images.size() < preparing.names.size()) {
+    const std::string& name = preparing.names[images.size()];
     auto image = parts_.images.resolve(name);
-    if (!image) break;
-    local.images.push_back(std::move(*image));
-  }
-  if (local.images.size() == names.size()) {
-    parts_.loop.post([local = std::move(local), done = std::move(done)]() mutable { done(std::move(local)); });
-    return;
-  }
-  image_workers_.post([this, names = std::move(names), done = std::move(done)]() mutable {
-    Prepared prepared;
-    for (const std::string& name : names) {
-      auto image = parts_.images.obtain(name);
-      if (!image) {
-        prepared.all = tl::unexpected(image.error());
-        break;
-      }
-      prepared.images.push_back(std::move(*image));
+    if (!image) {
+      preparing.pull = parts_.images.pull(name, [this, &loop = parts_.loop, task_id](const auto& pulled_image) {
+        Result<void> result;
+        if (!pulled_image) result = tl::unexpected(pulled_image.error());
+        loop.post([this, task_id, result = std::move(result)] { pulled(task_id, result); });
+      });
+      return;
     }
-    parts_.loop.post([prepared = std::move(prepared), done = std::move(done)]() mutable { done(std::move(prepared)); });
-  });
+    images.push_back(std::move(*image));
+  }
+  auto node = preparing_.extract(at);
+  parts_.loop.post([ready = std::move(node.mapped())]() mutable { ready.done(std::move(ready.prepared)); });
+}
+
+void HostMachine::pulled(const std::string& task_id, const Result<void>& result) {
+  const auto at = preparing_.find(task_id);
+  if (at == preparing_.end()) return;
+  Preparing& preparing = at->second;
+  const std::string& name = preparing.names[preparing.prepared.images.size()];
+  if (preparing.cancelled)
+    preparing.prepared.all = fail("CannotPullContainerError: the task is stopping");
+  else if (!result)
+    preparing.prepared.all = result;
+  else if (!parts_.images.resolve(name))
+    preparing.prepared.all = fail("CannotPullContainerError: image " + name + " was removed while it was pulled");
+  prepare_next(task_id);
+}
+
+void HostMachine::cancel_images(const std::string& task_id) {
+  const auto at = preparing_.find(task_id);
+  if (at == preparing_.end()) return;
+  at->second.cancelled = true;
+  parts_.images.cancel(at->second.pull);
 }
 
 dataplane::AddressAllocator& HostMachine::addresses_of(const TaskOrder& order) {
@@ -247,7 +270,7 @@ std::string HostMachine::observed_at_launch(const std::string& task_id) const {
 }
 
 void HostMachine::remove_own_logs(const std::string& task_id) {
-  image_workers_.post([path = fmt::format("{}/task-logs/{}", parts_.state_directory, own_log_group(task_id))] {
+  files_worker_.post([path = fmt::format("{}/task-logs/{}", parts_.state_directory, own_log_group(task_id))] {
     std::error_code ignored;  // what stays is a directory of 10 MB at most, and is tried again at the next start
     std::filesystem::remove_all(path, ignored);
   });

@@ -43,7 +43,9 @@ class HostMachine final : public Machine {
   };
   explicit HostMachine(Parts parts);
 
-  void prepare_images(std::vector<std::string> names, std::function<void(Prepared)> done) override;
+  void prepare_images(const std::string& task_id, std::vector<std::string> names,
+                      std::function<void(Prepared)> done) override;
+  void cancel_images(const std::string& task_id) override;
   void attach(const TaskOrder& order, std::optional<Ipv4> address,
               std::function<void(Result<std::pair<network::TaskNet, Ipv4>>)> done) override;
   void detach(const TaskOrder& order, std::optional<Ipv4> address, std::function<void()> done) override;
@@ -67,6 +69,16 @@ class HostMachine final : public Machine {
   void gone(const std::string& task_id);  // commands of its that have no answer yet will have none
 
  private:
+  // A task whose images are not all here.
+  struct Preparing {
+    std::vector<std::string> names;
+    Prepared prepared;  // the images of the first names
+    std::function<void(Prepared)> done;
+    images::ImageStore::PullId pull = 0;
+    bool cancelled = false;
+  };
+  void prepare_next(const std::string& task_id);
+  void pulled(const std::string& task_id, const Result<void>& result);
   std::string task_directory(const std::string& task_id) const;
   dataplane::AddressAllocator& addresses_of(const TaskOrder& order);
   Result<void> ensure_vpc(const network::VpcSpec& vpc);  // on the network's worker
@@ -83,7 +95,8 @@ class HostMachine final : public Machine {
   std::map<uint64_t, Execution> executions_;
   std::map<std::string, dataplane::AddressAllocator> addresses_;  // by VPC and subnet
   std::map<std::string, network::VpcSpec> ensured_;               // the network's worker's own
-  Workers image_workers_{"images", 2};
+  std::map<std::string, Preparing> preparing_;                    // by task
+  Workers files_worker_{"files", 1};
   Workers network_worker_{"network", 1};  // last: it ends before what its jobs touch
 };
 

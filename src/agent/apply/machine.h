@@ -35,13 +35,17 @@ class Machine {
  public:
   virtual ~Machine() = default;
 
-  // Local images at once, others pulled and unpacked. Those before the first that cannot be had are in `images`; of that one the
-  // error's context is the container's reason, "CannotPull…".
+  // Local images at once, others pulled and unpacked, one after the other. Those before the first that cannot be had are in
+  // `images`; of that one the error's context is the container's reason, "CannotPull…".
   struct Prepared {
     std::vector<images::ResolvedImage> images;
     Result<void> all;
   };
-  virtual void prepare_images(std::vector<std::string> names, std::function<void(Prepared)> done) = 0;
+  virtual void prepare_images(const std::string& task_id, std::vector<std::string> names,
+                              std::function<void(Prepared)> done) = 0;
+  // The task needs no images any more: `done` is called soon, and a pull that no other task waits for ends. Nothing happens
+  // where nothing is being prepared.
+  virtual void cancel_images(const std::string& task_id) = 0;
   // Picks an address in the order's subnet, or takes `address` where the task has one already.
   virtual void attach(const TaskOrder& order, std::optional<Ipv4> address,
                       std::function<void(Result<std::pair<network::TaskNet, Ipv4>>)> done) = 0;

@@ -49,16 +49,20 @@ void Task::begin() {
   if (!order_.failure.empty()) return fail(order_.failure);
   observed_.pull_started_at_ms = machine_.now_ms();
   preparing_ = 2;
+  images_coming_ = true;
   std::vector<std::string> names;
   for (const auto& container : containers_) names.push_back(container.image);
-  machine_.prepare_images(std::move(names),
+  machine_.prepare_images(order_.path.id, std::move(names),
                           [self = shared_from_this()](auto prepared) { self->images_there(std::move(prepared)); });
   machine_.attach(order_, std::nullopt, [self = shared_from_this()](auto net) { self->network_there(std::move(net)); });
 }
 
 void Task::images_there(Machine::Prepared prepared) {
   --preparing_;
+  images_coming_ = false;
   for (size_t i = 0; i < prepared.images.size(); ++i) observed_.containers[i].image_digest = prepared.images[i].digest;
+  // Cancelled, or failed when nobody needed it any more: what ended the task stays its reason.
+  if (!prepared.all && (order_.status->order == Order::stop || !observed_.failure.empty())) return release();
   if (!prepared.all) {
     observed_.containers[prepared.images.size()].reason = prepared.all.error().context;
     return fail(prepared.all.error().context);
@@ -111,8 +115,8 @@ void Task::take(TaskOrder order) {
   if (phase_ == Phase::supervised) {
     if (order_.status->order == Order::run) start_containers();
     stop_if_ordered();
-  } else if (order_.status->order == Order::stop && preparing_ == 0) {
-    release();
+  } else if (order_.status->order == Order::stop) {
+    preparing_ == 0 ? release() : cancel_images();
   }
 }
 
@@ -300,6 +304,7 @@ void Task::release() {
   if (phase_ == Phase::releasing || phase_ == Phase::released) return;
   if (preparing_ > 0) {
     // What was asked for is still on its way; it is given back when it has come.
+    cancel_images();
     report();
     return;
   }
@@ -328,6 +333,10 @@ void Task::give_back() {
 std::optional<Ipv4> Task::address() const {
   if (observed_.address.empty()) return std::nullopt;
   return parse_ipv4(observed_.address);
+}
+
+void Task::cancel_images() {
+  if (images_coming_) machine_.cancel_images(order_.path.id);
 }
 
 void Task::report() {

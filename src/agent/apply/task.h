@@ -58,6 +58,7 @@ class Task : public std::enable_shared_from_this<Task> {
   void stop(const std::string& why);
   void fail(std::string why);
   void release();
+  void cancel_images();
   void give_back();
   void note(const taskdir::Fact& fact);
   void started(uint32_t index, const taskdir::Fact& fact);
@@ -74,7 +75,8 @@ class Task : public std::enable_shared_from_this<Task> {
   std::vector<records::ContainerDefinition> containers_;
   std::optional<std::vector<images::ResolvedImage>> images_;
   std::optional<std::pair<network::TaskNet, Ipv4>> net_;
-  int preparing_ = 0;  // answers that are still to come
+  int preparing_ = 0;           // answers that are still to come
+  bool images_coming_ = false;  // one of these is the images'
   bool stop_sent_ = false;
   bool given_back_ = false;
   bool resuming_ = false;

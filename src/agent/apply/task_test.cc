@@ -18,7 +18,7 @@ using taskdir::FactKind;
 // Remembers what was asked and answers when the test says so.
 class FakeMachine final : public Machine {
  public:
-  void prepare_images(std::vector<std::string> names, std::function<void(Prepared)> done) override {
+  void prepare_images(const std::string&, std::vector<std::string> names, std::function<void(Prepared)> done) override {
     asked.push_back("images");
     images_done = [names, done = std::move(done)](bool good) {
       if (!good) return done({{}, berth::fail("CannotPullContainerError: no such image")});
@@ -28,6 +28,7 @@ class FakeMachine final : public Machine {
       done(std::move(out));
     };
   }
+  void cancel_images(const std::string&) override { asked.push_back("cancel images"); }
   void attach(const TaskOrder&, std::optional<Ipv4>,
               std::function<void(Result<std::pair<network::TaskNet, Ipv4>>)> done) override {
     asked.push_back("attach");
@@ -141,6 +142,19 @@ TEST_F(TaskTest, AnImageThatCannotBePulledGivesTheNetworkBack) {
   machine.detach_done();
   EXPECT_EQ(observed.failure, "CannotPullContainerError: no such image");
   EXPECT_TRUE(observed.stopped && observed.released);
+}
+
+TEST_F(TaskTest, AStopCancelsThePullThatTheTaskWaitsFor) {
+  auto task = make(order(Order::run));
+  task->begin();
+  machine.attach_done();
+  task->take(order(Order::stop));
+  EXPECT_EQ(machine.asked.back(), "cancel images");
+  machine.images_done(false);
+  machine.detach_done();
+  EXPECT_TRUE(observed.stopped && observed.released);
+  EXPECT_EQ(observed.failure, "") << "it was stopped, it did not fail";
+  EXPECT_EQ(observed.containers[0].reason, "");
 }
 
 TEST_F(TaskTest, AStopThatComesEarlyIsCarriedOutWhenEverythingHasCome) {

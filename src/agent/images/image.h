@@ -25,6 +25,13 @@ struct ImageConfig {
   bool operator==(const ImageConfig&) const = default;
 };
 
+struct ImageSummary {
+  std::string name;        // canonical
+  std::string digest;      // of the manifest
+  int64_t size_bytes = 0;  // of its blobs, compressed as they are
+  size_t layers = 0;
+};
+
 struct ResolvedImage {
   std::string name;    // canonical
   std::string digest;  // of the manifest: imageDigest

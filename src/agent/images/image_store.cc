@@ -14,13 +14,16 @@
 #include <future>
 #include <map>
 #include <mutex>
+#include <shared_mutex>
 
 #include "agent/images/layers.h"
 #include "agent/images/layout.h"
 #include "agent/images/oci.h"
 #include "agent/images/program.h"
+#include "agent/images/pulls.h"
 #include "agent/images/registry.h"
 #include "agent/images/retries.h"
+#include "agent/images/skopeo.h"
 #include "agent/images/unpacker.h"
 #include "base/fd.h"
 #include "base/log.h"
@@ -32,15 +35,6 @@ namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
 constexpr std::string_view kDockerArchive = "docker-archive:";
-
-// What skopeo reads as it is. From a pipe or through gzip, which `docker save` is often sent through, it reads the archive's first
-// bytes to tell whether it is compressed, and then the rest for the whole.
-bool is_plain_file(int fd) {
-  struct stat info {};
-  unsigned char magic[2] = {};
-  return ::fstat(fd, &info) == 0 && S_ISREG(info.st_mode) &&
-         !(::pread(fd, magic, sizeof magic, 0) == 2 && magic[0] == 0x1f && magic[1] == 0x8b);
-}
 
 int64_t ms_since(Clock::time_point start) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - start).count();
@@ -82,13 +76,15 @@ class ImageStore::Impl {
       : options_(std::move(options)),
         layout_(options_.state_directory + "/images"),
         ended_(::eventfd(0, EFD_CLOEXEC)),
-        unpacker_(layout_.layers_directory(), options_.unpack_program, ended_.get()) {}
+        unpacker_(layout_.layers_directory(), options_.unpack_program),
+        pulls_([this](const ImageName& name, int cancel_fd) { return fetch_from_registry(name, cancel_fd); }) {}
 
   Result<void> start() {
     if (!ended_) return fail(errno, "eventfd");
     if (auto prepared = layout_.prepare(); !prepared) return prepared;
     auto index = layout_.read_index();
     if (!index) return tl::unexpected(index.error());
+    auto images = std::make_shared<Images>();
     for (const Descriptor& manifest : *index) {
       const auto annotation = manifest.annotations.find(kRefName);
       const auto name =
@@ -101,13 +97,15 @@ class ImageStore::Impl {
         continue;
       }
       // Layers of an image that is named are there, unless somebody has taken them away.
-      if (auto unpacked = unpack_layers(*image, [&](const std::string& digest) { return layout_.blob(digest); });
+      if (auto unpacked = unpack_layers(
+              *image, [&](const std::string& digest) { return layout_.blob(digest); }, ended_.get());
           !unpacked) {
         log_warning("image {} is left out: {}", name->canonical(), unpacked.error().context);
         continue;
       }
-      images_[name->canonical()] = entry(*name, manifest, std::move(*image));
+      (*images)[name->canonical()] = std::make_shared<Image>(entry(*name, manifest, std::move(*image)));
     }
+    publish(std::move(images));
     return {};
   }
 
@@ -121,37 +119,23 @@ class ImageStore::Impl {
       return fail(fmt::format(
           "'{}' is no source of an image: it is oci:DIR[:TAG], docker-archive:FILE or docker-archive:-", source));
     }
-    return fetch(source, *parsed, -1, nullptr);
+    int ignored = 0;
+    return ended_while_loading(fetch(source, *parsed, -1, nullptr, ended_.get(), &ignored));
   }
 
-  Result<ImageSummary> pull(const std::string& text) {
-    auto name = parse_image_name(text);
-    if (!name) return fail("CannotPullContainerError: " + name.error().context);
-    return pulls_.run(name->canonical(), [&]() -> Result<ImageSummary> {
-      if (ends_within(0)) return fail(cannot_pull(*name, 0, kCancelled));
-      Retries asks(options_.connect_timeout_ms);
-      const auto start = Clock::now();
-      while (true) {
-        const int left_ms = options_.connect_timeout_ms - static_cast<int>(ms_since(start));
-        auto answers = check_registry_answers(*name, std::max(left_ms, 0));
-        if (answers) break;
-        const std::string& cause = answers.error().context;
-        if (!wait_to_retry(asks, start, cause)) {
-          return fail(cannot_pull(*name, asks.count(), "failed to do request: " + cause));
-        }
-      }
-      Retries copies(options_.retry_window_ms);
-      auto fetched = fetch("docker://" + name->pull_reference(), *name, -1, &copies);
-      if (!fetched) return fail(cannot_pull(*name, asks.count() + copies.count(), fetched.error().context));
-      return fetched;
-    });
+  PullId pull(const std::string& text, Pulls::Done done) {
+    const auto name = parse_image_name(text);
+    if (name) return pulls_.ask(*name, std::move(done));
+    done(fail("CannotPullContainerError: " + name.error().context));
+    return 0;
   }
+  void cancel(PullId id) { pulls_.cancel(id); }
 
   std::optional<ResolvedImage> resolve(const std::string& text) const {
     const auto name = parse_image_name(text);
     if (!name) return std::nullopt;
     const std::lock_guard lock(mutex_);
-    const Image* image = find(*name);
+    const auto image = find(*images_, *name);
     if (!image) return std::nullopt;
     auto lease = image->lease.lock();
     if (!lease) {
@@ -164,9 +148,9 @@ class ImageStore::Impl {
   }
 
   std::vector<ImageSummary> list() const {
-    const std::lock_guard lock(mutex_);
     std::vector<ImageSummary> out;
-    for (const auto& [name, image] : images_) out.push_back(summary(name, image));
+    const auto images = snapshot();
+    for (const auto& [name, image] : *images) out.push_back(summary(name, *image));
     return out;
   }
 
@@ -174,38 +158,42 @@ class ImageStore::Impl {
     auto name = parse_image_name(text);
     if (!name) return tl::unexpected(name.error());
     {
-      const std::lock_guard lock(mutex_);
-      const Image* image = find(*name);
+      const std::lock_guard writing(writing_);
+      auto images = std::make_shared<Images>(*snapshot());
+      const auto image = find(*images, *name);
       if (!image) return fail("there is no image " + name->canonical());
-      const std::string key = image->name.canonical();
-      auto taken = images_.extract(key);
-      if (auto written = write_index(); !written) {
-        images_.insert(std::move(taken));
-        return written;
-      }
+      images->erase(image->name.canonical());
+      if (auto written = write_index(*images); !written) return written;
+      publish(std::move(images));
     }
     return collect_garbage();
   }
 
   Result<void> collect_garbage() {
-    const std::set<std::string> used = options_.layers_in_use();
-    std::set<std::string> blobs, layers = used;
-    std::vector<std::string> gone;
+    // What is being taken in is in no index yet; the next collection will find what stays unreferenced.
+    std::unique_lock alone(taking_in_, std::try_to_lock);
+    if (!alone) return {};
+    std::set<std::string> blobs, layers;
+    std::vector<std::shared_ptr<const std::vector<std::string>>> leases;
+    std::shared_ptr<const Images> images;
     {
       const std::lock_guard lock(mutex_);
-      // What is being fetched is in no index yet; the next collection will find what stays unreferenced.
-      if (fetching_ > 0) return {};
-      for (const auto& [name, image] : images_) {
-        blobs.insert(image.blobs.begin(), image.blobs.end());
-        layers.insert(image.layers.begin(), image.layers.end());
-      }
+      images = images_;
       std::erase_if(leases_, [](const auto& lease) { return lease.expired(); });
       for (const auto& weak : leases_) {
-        if (const auto lease = weak.lock()) layers.insert(lease->begin(), lease->end());
+        if (auto lease = weak.lock()) leases.push_back(std::move(lease));
       }
-      gone = layout_.set_aside_layers_except(layers);
-      layout_.remove_blobs_except(blobs);
     }
+    for (const auto& [name, image] : *images) {
+      blobs.insert(image->blobs.begin(), image->blobs.end());
+      layers.insert(image->layers.begin(), image->layers.end());
+    }
+    for (const auto& lease : leases) layers.insert(lease->begin(), lease->end());
+    // After the leases: a task that gives its lease back has named its layers in its directory before.
+    layers.merge(options_.layers_in_use());
+    const std::vector<std::string> gone = layout_.set_aside_layers_except(layers);
+    layout_.remove_blobs_except(blobs);
+    alone.unlock();
     // Slow, and no longer in anybody's way.
     for (const std::string& directory : gone) {
       std::error_code error;
@@ -218,6 +206,7 @@ class ImageStore::Impl {
   void end() {
     const uint64_t one = 1;
     (void)!::write(ended_.get(), &one, sizeof one);  // nobody reads it: it stays readable
+    pulls_.end();
   }
 
  private:
@@ -229,8 +218,40 @@ class ImageStore::Impl {
     std::vector<std::string> volumes_missing;
     std::vector<std::string> blobs;  // digests, its manifest's among them
     int64_t size_bytes = 0;
-    mutable std::weak_ptr<const std::vector<std::string>> lease;
+    mutable std::weak_ptr<const std::vector<std::string>> lease;  // guarded by mutex_
   };
+  using Images =
+      std::map<std::string, std::shared_ptr<const Image>>;  // by canonical name; never changed once published
+
+  std::shared_ptr<const Images> snapshot() const {
+    const std::lock_guard lock(mutex_);
+    return images_;
+  }
+  void publish(std::shared_ptr<const Images> images) {
+    const std::lock_guard lock(mutex_);
+    images_.swap(images);  // the old one is destroyed after the lock is released
+  }
+
+  Result<ImageSummary> fetch_from_registry(const ImageName& name, int cancel_fd) {
+    Retries asks(options_.connect_timeout_ms);
+    const auto start = Clock::now();
+    while (true) {
+      const int left_ms = options_.connect_timeout_ms - static_cast<int>(ms_since(start));
+      auto answers = check_registry_answers(name, std::max(left_ms, 0));
+      if (answers) break;
+      const std::string& cause = answers.error().context;
+      if (!wait_to_retry(asks, start, cause, cancel_fd))
+        return fail(cannot_pull(name, asks.count(), "failed to do request: " + cause));
+    }
+    Retries copies(options_.retry_window_ms);
+    int asked_again = 0;
+    auto fetched = fetch("docker://" + name.pull_reference(), name, -1, &copies, cancel_fd, &asked_again);
+    if (!fetched) {
+      const int retries = asks.count() + copies.count() + asked_again;
+      return fail(cannot_pull(name, retries, fetched.error().context));
+    }
+    return fetched;
+  }
 
   Image entry(const ImageName& name, const Descriptor& manifest, StoredImage stored) const {
     Image image{name, manifest, std::move(stored.configuration.config)};
@@ -272,38 +293,44 @@ class ImageStore::Impl {
     return {name, image.manifest.digest, image.size_bytes, image.layers.size()};
   }
 
-  // With the lock held.
-  const Image* find(const ImageName& name) const {
+  static std::shared_ptr<const Image> find(const Images& images, const ImageName& name) {
     if (name.digest.empty()) {
-      const auto found = images_.find(name.canonical());
-      return found == images_.end() ? nullptr : &found->second;
+      const auto found = images.find(name.canonical());
+      return found == images.end() ? nullptr : found->second;
     }
-    for (const auto& [key, image] : images_) {
-      if (image.name.repository() == name.repository() && image.manifest.digest == name.digest) return &image;
+    for (const auto& [key, image] : images) {
+      if (image->name.repository() == name.repository() && image->manifest.digest == name.digest) return image;
     }
     return nullptr;
   }
 
-  // With the lock held.
-  Result<void> write_index() {
+  // With writing_ held.
+  Result<void> write_index(const Images& images) {
     std::vector<Descriptor> manifests;
-    for (const auto& [name, image] : images_) {
-      Descriptor manifest = image.manifest;
+    for (const auto& [name, image] : images) {
+      Descriptor manifest = image->manifest;
       manifest.annotations = {{kRefName, name}};
       manifests.push_back(std::move(manifest));
     }
     return layout_.write_index(manifests);
   }
 
-  Result<void> unpack_layers(const StoredImage& image,
-                             const std::function<std::string(const std::string&)>& blob_path) {
+  static bool is_cancelled(const Error& error) { return error.errno_value == ECANCELED; }
+
+  Result<void> unpack_layers(const StoredImage& image, const std::function<std::string(const std::string&)>& blob_path,
+                             int cancel_fd) {
     for (size_t i = 0; i < image.manifest.layers.size(); ++i) {
       const std::string& diff_id = image.configuration.diff_ids[i];
-      auto unpacked = unpacks_.run(diff_id, [&]() -> Result<bool> {
-        auto done = unpacker_.unpack(diff_id, blob_path(image.manifest.layers[i].digest));
-        if (!done) return tl::unexpected(done.error());
-        return true;
-      });
+      Result<bool> unpacked = true;
+      do {
+        unpacked = unpacks_.run(diff_id, [&]() -> Result<bool> {
+          auto done = unpacker_.unpack(diff_id, blob_path(image.manifest.layers[i].digest), cancel_fd);
+          if (!done) return tl::unexpected(done.error());
+          return true;
+        });
+        // Another image has this layer, too, and its pull, which we had joined, was cancelled.
+      } while (!unpacked && is_cancelled(unpacked.error()) && !ends_within(0, cancel_fd));
+      if (!unpacked && is_cancelled(unpacked.error())) return tl::unexpected(unpacked.error());
       if (!unpacked) return fail("unpack layer " + diff_id + ": " + unpacked.error().context);
     }
     return {};
@@ -329,121 +356,87 @@ class ImageStore::Impl {
     if (!pipe.empty() || (stdin_fd >= 0 && !is_plain_file(stdin_fd))) {
       if (::mkdir(spool.directory.c_str(), 0700) != 0) return fail(errno, "make directory " + spool.directory);
       file = spool.directory + "/archive";
-      const char* script = "[ -z \"$2\" ] || exec <\"$2\"; exec gzip -dcf >\"$1\"";
-      const auto read = run_to_end({.argv = {"sh", "-c", script, "sh", file, pipe}, .stdin_fd = stdin_fd});
-      if (!read) return tl::unexpected(read.error());
-      if (read->status != 0) return fail("read the archive: " + read->errors);
+      if (auto read = spool_archive(pipe, stdin_fd, file, patience(ended_.get())); !read)
+        return ended_while_loading(tl::unexpected(read.error()));
     }
-    auto loaded = fetch(std::string(kDockerArchive) + file + where.substr(colon), name, stdin_fd, nullptr);
+    int ignored = 0;
+    auto loaded = ended_while_loading(fetch(std::string(kDockerArchive) + file + where.substr(colon), name, stdin_fd,
+                                            nullptr, ended_.get(), &ignored));
     if (!loaded && loaded.error().context.find("expected 1 item, got") != std::string::npos)
       return fail("the archive has several images: name one of them, as in docker-archive:FILE:nginx:latest");
     return loaded;
   }
 
+  static Result<ImageSummary> ended_while_loading(Result<ImageSummary> loaded) {
+    if (!loaded && is_cancelled(loaded.error())) return fail(kEnding);
+    return loaded;
+  }
+
   // `retries` is null where the source is not a registry: the same archive will not read better a second time.
-  Result<ImageSummary> fetch(const std::string& source, const ImageName& name, int stdin_fd, Retries* retries) {
-    struct Count {
-      Impl& impl;
-      explicit Count(Impl& i) : impl(i) {
-        const std::lock_guard lock(impl.mutex_);
-        ++impl.fetching_;
-      }
-      ~Count() {
-        const std::lock_guard lock(impl.mutex_);
-        --impl.fetching_;
-      }
-    } count(*this);
+  Result<ImageSummary> fetch(const std::string& source, const ImageName& name, int stdin_fd, Retries* retries,
+                             int cancel_fd, int* asked_again) {
     const Incoming incoming = layout_.new_incoming();
     std::optional<Clock::time_point> first_failure;
     while (true) {
       // A second try finds the layers that the first one brought.
-      const auto copied = copy(source, name, stdin_fd, incoming.directory);
+      const auto copied = copy_image(source, name, stdin_fd, incoming.directory, patience(cancel_fd), asked_again);
       if (copied) break;
       if (!first_failure) first_failure = Clock::now();
-      if (!retries || !wait_to_retry(*retries, *first_failure, copied.error().context)) {
+      if (!retries || !wait_to_retry(*retries, *first_failure, copied.error().context, cancel_fd))
         return tl::unexpected(copied.error());
-      }
     }
-    return take_in(incoming, name);
+    return take_in(incoming, name, cancel_fd);
   }
 
-  bool wait_to_retry(Retries& retries, Clock::time_point start, const std::string& cause) const {
+  static bool wait_to_retry(Retries& retries, Clock::time_point start, const std::string& cause, int cancel_fd) {
     if (!may_pass(cause)) return false;
     const auto wait_ms = retries.next_wait_ms(ms_since(start));
     // No event: that a registry is back is told by asking it.
-    return wait_ms && !ends_within(*wait_ms);
+    return wait_ms && !ends_within(*wait_ms, cancel_fd);
   }
 
-  bool ends_within(int ms) const {
-    pollfd wait{ended_.get(), POLLIN, 0};
+  static bool ends_within(int ms, int cancel_fd) {
+    pollfd wait{cancel_fd, POLLIN, 0};
     return ::poll(&wait, 1, ms) > 0;
   }
 
-  // Neither longer than a pull may take nor than this store lives.
-  Result<ProgramOutcome> run_to_end(ProgramSpec program) const {
-    program.timeout_ms = options_.pull_timeout_ms;
-    program.cancel_fd = ended_.get();
-    auto ran = run_program(program);
-    if (ran && ran->cancelled) return fail(kCancelled);
-    if (ran && ran->timed_out)
-      return fail(fmt::format("copying the image took longer than {} s", options_.pull_timeout_ms / 1000));
-    return ran;
-  }
+  Patience patience(int cancel_fd) const { return {options_.pull_timeout_ms, cancel_fd}; }
 
-  Result<void> copy(const std::string& source, const ImageName& name, int stdin_fd,
-                    const std::string& directory) const {
-    // Layers stay as they are: compressing them again would cost more than all the rest.
-    std::vector<std::string> argv = {"skopeo", "--insecure-policy", "copy", "--quiet",
-                                     "--dest-oci-accept-uncompressed-layers"};
-    if (source.starts_with("docker://") && on_loopback(name)) argv.push_back("--src-tls-verify=false");
-    argv.push_back(source);
-    argv.push_back("oci:" + directory + ":image");
-    auto copied = run_to_end({.argv = std::move(argv), .stdin_fd = stdin_fd});
-    if (!copied && copied.error().errno_value == ENOENT) {
-      return fail("the program skopeo is not installed; install Debian's package skopeo");
-    }
-    if (!copied) return tl::unexpected(copied.error());
-    if (copied->status != 0) return fail(skopeo_message(copied->errors));
-    return {};
-  }
-
-  Result<ImageSummary> take_in(const Incoming& incoming, const ImageName& name) {
+  Result<ImageSummary> take_in(const Incoming& incoming, const ImageName& name, int cancel_fd) {
     auto manifest = incoming.manifest();
     if (!manifest) return tl::unexpected(manifest.error());
     auto stored = layout_.read_image(incoming.blob(manifest->digest),
                                      [&](const std::string& digest) { return incoming.blob(digest); });
     if (!stored) return tl::unexpected(stored.error());
-    auto unpacked = unpack_layers(*stored, [&](const std::string& digest) { return incoming.blob(digest); });
+    // Until the image has a name, a collection would take its layers and blobs for nobody's.
+    const std::shared_lock taking_in(taking_in_);
+    auto unpacked = unpack_layers(
+        *stored, [&](const std::string& digest) { return incoming.blob(digest); }, cancel_fd);
     if (!unpacked) return tl::unexpected(unpacked.error());
     if (auto moved = layout_.take(incoming); !moved) return tl::unexpected(moved.error());
     ImageName key = name;
     if (key.tag.empty()) key.digest = manifest->digest;
-    const std::lock_guard lock(mutex_);
-    const auto before = images_.find(key.canonical());
-    std::optional<Image> old;
-    if (before != images_.end()) old = before->second;
-    Image& image = images_[key.canonical()] = entry(key, *manifest, std::move(*stored));
-    if (auto written = write_index(); !written) {
-      if (old) {
-        image = *old;
-      } else {
-        images_.erase(key.canonical());
-      }
-      return tl::unexpected(written.error());
-    }
-    return summary(key.canonical(), image);
+    const std::lock_guard writing(writing_);
+    const auto image = std::make_shared<const Image>(entry(key, *manifest, std::move(*stored)));
+    auto images = std::make_shared<Images>(*snapshot());
+    (*images)[key.canonical()] = image;
+    if (auto written = write_index(*images); !written) return tl::unexpected(written.error());
+    publish(std::move(images));
+    return summary(key.canonical(), *image);
   }
 
   const ImageStoreOptions options_;
   Layout layout_;
   const Fd ended_;  // readable from end() on
   Unpacker unpacker_;
-  Together<ImageSummary> pulls_;
   Together<bool> unpacks_;
-  mutable std::mutex mutex_;  // of all below
-  std::map<std::string, Image> images_;
+  // Shared by those who bring blobs and layers that no image names yet; held alone by who removes what no image names.
+  std::shared_mutex taking_in_;
+  std::mutex writing_;        // held while the index is written and the next snapshot is made
+  mutable std::mutex mutex_;  // of the two below, and never held over work on the disk
+  std::shared_ptr<const Images> images_ = std::make_shared<Images>();
   mutable std::vector<std::weak_ptr<const std::vector<std::string>>> leases_;
-  int fetching_ = 0;
+  Pulls pulls_;  // last: it ends before what its threads touch
 };
 
 Result<std::unique_ptr<ImageStore>> ImageStore::open(ImageStoreOptions options) {
@@ -458,14 +451,11 @@ ImageStore::~ImageStore() = default;
 Result<ImageSummary> ImageStore::load(const std::string& source, const std::string& name, int stdin_fd) {
   return impl_->load(source, name, stdin_fd);
 }
-Result<ImageSummary> ImageStore::pull(const std::string& name) { return impl_->pull(name); }
-std::optional<ResolvedImage> ImageStore::resolve(const std::string& name) const { return impl_->resolve(name); }
-Result<ResolvedImage> ImageStore::obtain(const std::string& name) {
-  if (auto present = resolve(name)) return *present;
-  if (auto pulled = pull(name); !pulled) return tl::unexpected(pulled.error());
-  if (auto present = resolve(name)) return *present;
-  return fail("CannotPullContainerError: image " + name + " was removed while it was pulled");
+ImageStore::PullId ImageStore::pull(const std::string& name, std::function<void(const Result<ImageSummary>&)> done) {
+  return impl_->pull(name, std::move(done));
 }
+void ImageStore::cancel(PullId id) { impl_->cancel(id); }
+std::optional<ResolvedImage> ImageStore::resolve(const std::string& name) const { return impl_->resolve(name); }
 std::vector<ImageSummary> ImageStore::list() const { return impl_->list(); }
 Result<void> ImageStore::remove(const std::string& name) { return impl_->remove(name); }
 Result<void> ImageStore::collect_garbage() { return impl_->collect_garbage(); }

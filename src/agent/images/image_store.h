@@ -8,12 +8,14 @@
 //   ├── layers/.incoming-…, .gone-…     being filled or removed; collected at start
 //   └── incoming/<random>/              skopeo's own layout while it copies; collected at start
 //
-// Thread: any; calls that copy or unpack block for as long as that takes (use a worker), resolve() is a look-up in
-// memory. Copies run beside one another; the same image or layer asked for twice is fetched or unpacked once.
+// Thread: any. load(), remove() and collect_garbage() block for as long as the disk and copies take (use a worker). pull(),
+// cancel(), resolve() and list() never wait for any of these: they read a snapshot in memory. Copies run beside one another;
+// the same image or layer asked for twice is fetched or unpacked once.
 //
 // kill -9: a layer directory and an image's name appear by rename, the name last; whatever else is found at start goes.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -38,13 +40,6 @@ struct ImageStoreOptions {
   int pull_timeout_ms = 30 * 60 * 1000;  // a registry that does, and then stalls
 };
 
-struct ImageSummary {
-  std::string name;        // canonical
-  std::string digest;      // of the manifest
-  int64_t size_bytes = 0;  // of its blobs, compressed as they are
-  size_t layers = 0;
-};
-
 class ImageStore {
  public:
   static Result<std::unique_ptr<ImageStore>> open(ImageStoreOptions options);
@@ -53,20 +48,22 @@ class ImageStore {
   // `source`: oci:DIR[:TAG], docker-archive:FILE[:NAME], or docker-archive:- which reads `stdin_fd`; gzipped ones too.
   // Touches no network. An image of that name is replaced.
   Result<ImageSummary> load(const std::string& source, const std::string& name, int stdin_fd = -1);
-  // From the registry, replacing what is there. Errors read "CannotPullContainerError: …" as ECS's.
-  Result<ImageSummary> pull(const std::string& name);
+  // From the registry, replacing what is there. One pull serves all who ask while it is under way (pulls.h, also for which
+  // thread calls `done`). Errors read "CannotPullContainerError: …" as ECS's.
+  using PullId = uint64_t;
+  PullId pull(const std::string& name, std::function<void(const Result<ImageSummary>&)> done);
+  // Its `done` is called now, with an error, unless it was called before. A pull that nobody else waits for ends.
+  void cancel(PullId id);
 
   // Only what is here; nothing where it is not. A digest decides over a tag.
   std::optional<ResolvedImage> resolve(const std::string& name) const;
-  // What is here, else pulls it.
-  Result<ResolvedImage> obtain(const std::string& name);
 
   std::vector<ImageSummary> list() const;  // by name
   // Takes the name away, and every blob and layer that no other image and no task needs.
   Result<void> remove(const std::string& name);
   Result<void> collect_garbage();
 
-  // What is being copied and unpacked is broken off and fails, as does what is asked for from now on.
+  // Cancels what is being copied and unpacked, and refuses what is asked for from now on.
   void end();
 
  private:

@@ -17,6 +17,7 @@
 #include "agent/images/program.h"
 #include "agent/images/registry.h"
 #include "agent/images/retries.h"
+#include "agent/images/skopeo.h"
 #include "base/fd.h"
 
 namespace berth::images {
@@ -215,6 +216,10 @@ TEST(Registry, TellsWhatFailedInEcsWords) {
                 "time=\"x\" level=fatal msg=\"initializing source docker://a: reading \\\"x\\\": manifest unknown\""),
             "initializing source docker://a: reading \"x\": manifest unknown");
   EXPECT_EQ(skopeo_message("plain"), "plain");
+  const std::string debugging =
+      "time=\"x\" level=debug msg=\"Too many requests to http://a/v2/: sleeping for 2.000000 seconds before next attempt\"\n";
+  EXPECT_EQ(skopeo_message(debugging + "killed"), "killed");
+  EXPECT_EQ(times_asked_again(debugging + debugging + "killed"), 2);
   EXPECT_EQ(cannot_pull(*parse_image_name("no/such"), 5, "not found"),
             "CannotPullContainerError: pull image manifest has been retried 5 time(s): failed to resolve ref "
             "docker.io/no/such:latest: not found");

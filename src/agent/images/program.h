@@ -26,7 +26,9 @@ struct ProgramOutcome {
   std::string output;
   std::string errors;
 };
-inline constexpr const char* kCancelled = "the daemon is ending";  // the only reason to cancel
+// Why somebody cancels.
+inline constexpr const char* kEnding = "the daemon is ending";
+inline constexpr const char* kNotWanted = "nobody waits for the image any more";
 // Blocks; at the timeout and when it is cancelled, the program and its children get SIGKILL.
 Result<ProgramOutcome> run_program(const ProgramSpec& spec);
 

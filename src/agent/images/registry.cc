@@ -169,17 +169,6 @@ bool on_loopback(const ImageName& name) {
   return host == "localhost" || host.starts_with("127.");
 }
 
-std::string skopeo_message(const std::string& errors) {
-  const size_t line = errors.rfind("level=fatal msg=\"");
-  if (line == errors.npos) return errors;
-  std::string message;
-  for (size_t at = line + 17; at < errors.size() && errors[at] != '"'; ++at) {
-    if (errors[at] == '\\' && at + 1 < errors.size()) ++at;
-    message += errors[at];
-  }
-  return message;
-}
-
 std::string cannot_pull(const ImageName& name, int retries, const std::string& cause) {
   const std::string retried =
       fmt::format("CannotPullContainerError: pull image manifest has been retried {} time(s): ", retries);

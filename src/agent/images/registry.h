@@ -15,9 +15,6 @@ Result<void> check_registry_answers(const ImageName& name, int timeout_ms);
 // As for Docker, registries on this machine's loopback may speak plain HTTP.
 bool on_loopback(const ImageName& name);
 
-// The message in skopeo's last line, without its time and level.
-std::string skopeo_message(const std::string& errors);
-
 // As ECS words it (spec: "task lifecycle", stopped reasons).
 std::string cannot_pull(const ImageName& name, int retries, const std::string& cause);
 

@@ -15,7 +15,7 @@
 
 namespace berth::images {
 
-Result<void> Unpacker::unpack(const std::string& diff_id, const std::string& blob_path) const {
+Result<void> Unpacker::unpack(const std::string& diff_id, const std::string& blob_path, int cancel_fd) const {
   const std::string target = directory(diff_id);
   if (::access(target.c_str(), F_OK) == 0) return {};
   SystemRandom random;
@@ -36,9 +36,9 @@ Result<void> Unpacker::unpack(const std::string& diff_id, const std::string& blo
   auto ran = run_program({.argv = {program_, diff_id},
                           .stdin_fd = blob.get(),
                           .inherited_fd = directory_fd.get(),
-                          .cancel_fd = cancel_fd_});
+                          .cancel_fd = cancel_fd});
   if (!ran) return tl::unexpected(ran.error());
-  if (ran->cancelled) return fail(kCancelled);
+  if (ran->cancelled) return fail(ECANCELED, "unpack a layer");
   if (ran->status > 128) {
     return fail(fmt::format("berth-unpack was ended by signal {}{}", ran->status - 128,
                             ran->status - 128 == 31 ? ": the layer made it do what it may not" : ""));

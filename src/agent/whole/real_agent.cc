@@ -49,9 +49,9 @@ struct RealAgent::Parts {
 
   Needs needs;
   runtime::Runtime runtime;
+  EventLoop loop;  // before the images: their threads post to it until they have ended
   std::unique_ptr<network::Network> network;
   std::unique_ptr<images::ImageStore> images;
-  EventLoop loop;
   std::unique_ptr<Agent> agent;
   std::unique_ptr<Supervisors> supervisors;
   runtime::Filters filters{program_beside("berth-seccomp")};
