@@ -8,6 +8,7 @@
 //   ecs/token/<account>/<region>/<operation>/<token>             ClientToken     services/ecs
 //   ecs/service-spec/<account>/<region>/<cluster>/<service>      ServiceSpec     services/ecs
 //   ecs/service-status/<account>/<region>/<cluster>/<service>    ServiceStatus   control/loop
+//   ecs/service-event/<account>/<region>/<cluster>/<service>/<number> ServiceEvent  control/loop
 //   ecs/task-spec/<account>/<region>/<cluster>/<id>              TaskSpec        its creator (RunTask in services/ecs, or the
 //                                                                                service's controller), once; erased by control
 //   ecs/task-tags/<account>/<region>/<cluster>/<id>              TaskTags        services/ecs (only where tags changed after creation)
@@ -120,10 +121,15 @@ struct ServicePath {
 };
 inline constexpr std::string_view kServiceSpec = "ecs/service-spec/";
 inline constexpr std::string_view kServiceStatus = "ecs/service-status/";
+inline constexpr std::string_view kServiceEvent = "ecs/service-event/";
 inline std::string service(std::string_view kind, const ServicePath& p) {
   return fmt::format("{}{}/{}/{}/{}", kind, p.scope.account, p.scope.region, p.cluster, p.name);
 }
 ServicePath service_path(std::string_view key);
+// The n-th event of a service, counted from 1; ascending as text.
+inline std::string service_event(const ServicePath& p, int64_t number) {
+  return fmt::format("{}/{:010}", service(kServiceEvent, p), number);
+}
 
 inline std::string ec2(std::string_view kind, const Scope& s, std::string_view id) {
   return fmt::format("ec2/{}/{}/{}/{}", kind, s.account, s.region, id);

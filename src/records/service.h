@@ -113,19 +113,19 @@ struct ServiceStatus {
   std::string incarnation;
   int64_t generation = 0;               // of the spec that was last taken over
   std::vector<Deployment> deployments;  // newest first; [0] is PRIMARY
-  std::vector<ServiceEvent> events;     // newest first, at most 100
   // The revision of the last COMPLETED deployment: where a circuit breaker with rollback goes back to.
   std::vector<Revision> last_completed;  // none or one
   bool steady_announced = false;
   int start_failures = 0;       // in a row; back-off of starts
   TimeMs next_start_at_ms = 0;  // 0: at once
   TimeMs inactive_at_ms = 0;
+  int64_t events_told = 0;  // the number of its newest event (service_events.h)
 
   bool operator==(const ServiceStatus&) const = default;
   template <class A>
   void fields(A& a) {
     a("status", status), a("incarnation", incarnation), a("generation", generation), a("deployments", deployments);
-    a("events", events), a("lastCompleted", last_completed), a("steadyAnnounced", steady_announced);
+    a("lastCompleted", last_completed), a("steadyAnnounced", steady_announced), a("eventsTold", events_told);
     a("startFailures", start_failures), a("nextStartAt", next_start_at_ms), a("inactiveAt", inactive_at_ms);
   }
 };

@@ -65,6 +65,7 @@ void Checker::changed(const std::string& key, const state::ValuePtr& before, con
     return;
   }
   if (is("ec2/interface/")) return interface_changed(before, after);
+  if (is(keys::kServiceEvent)) return event_changed(key, after);
   if (is(keys::kServiceSpec) || is(keys::kServiceStatus)) {
     Service& service = services_[key.substr(key.rfind('/') + 1)];
     if (is(keys::kServiceSpec)) {
@@ -74,10 +75,11 @@ void Checker::changed(const std::string& key, const state::ValuePtr& before, con
     take(service.status);
     const std::string name = key.substr(key.rfind('/') + 1);
     touched_services_.insert(name);
+    const auto fresh = std::exchange(service.fresh, {});
     if (!in_control_ || !service.status || !service.spec) return;
     const auto old = before ? records::decoded<records::ServiceStatus>(before) : nullptr;
     const auto* comparable = old && old->incarnation == service.status->incarnation ? old.get() : nullptr;
-    check_told(name, service, comparable);
+    check_told(name, service, fresh);
     check_completed(name, service, comparable);
     return;
   }
@@ -302,11 +304,22 @@ void Checker::check_minimum(const std::string& name) {
 }
 
 // Each start and stop is told once, with the truth, in the transaction that decides it; and steady is what is steady.
-void Checker::check_told(const std::string& name, const Service& service, const records::ServiceStatus* before) {
+void Checker::event_changed(const std::string& key, const state::ValuePtr& after) {
+  Service& service = services_[keys::service_path(key.substr(0, key.rfind('/'))).name];  // without its number
+  if (after) {
+    service.events[key] = records::decoded<records::ServiceEvent>(after);
+    service.fresh.insert(key);
+  } else {
+    service.events.erase(key);
+    service.fresh.erase(key);
+  }
+}
+
+void Checker::check_told(const std::string& name, const Service& service, const std::set<std::string>& fresh) {
   std::set<std::string> started, stopped;
   bool steady = false;
-  for (const records::ServiceEvent& event : service.status->events) {
-    if (before && !before->events.empty() && event.id == before->events.front().id) break;
+  for (const std::string& key : fresh) {
+    const records::ServiceEvent& event = *service.events.at(key);
     if (const auto ids = tasks_told(event.message, "has started ")) started.insert(ids->begin(), ids->end());
     if (const auto ids = tasks_told(event.message, "has stopped ")) stopped.insert(ids->begin(), ids->end());
     steady |= event.message.ends_with("has reached a steady state.");
@@ -335,9 +348,12 @@ void Checker::check_completed(const std::string& name, const Service& service, c
 void Checker::check_service(const std::string& name, const Service& service, bool finished) {
   if (!service.status || !service.spec) return;
   const records::ServiceStatus& status = *service.status;
-  if (status.events.size() > 100) violated(name + " has more than 100 events");
-  for (size_t i = 1; i < status.events.size(); ++i)
-    if (status.events[i].created_at_ms > status.events[i - 1].created_at_ms) violated(name + ": events out of order");
+  if (service.events.size() > 100) violated(name + " has more than 100 events");
+  TimeMs latest = 0;
+  for (const auto& [key, event] : service.events) {
+    if (event->created_at_ms < latest) violated(name + ": events out of order");
+    latest = event->created_at_ms;
+  }
   for (size_t i = 0; i < status.deployments.size(); ++i)
     if (status.deployments[i].primary != (i == 0))
       violated(name + " has not exactly one PRIMARY deployment, the first");

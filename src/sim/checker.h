@@ -53,6 +53,8 @@ class Checker final : public state::Index {
   struct Service {
     std::shared_ptr<const records::ServiceSpec> spec;
     std::shared_ptr<const records::ServiceStatus> status;
+    std::map<std::string, std::shared_ptr<const records::ServiceEvent>> events;  // by key: the oldest first
+    std::set<std::string> fresh;  // of these, told since the status was last written
     int desired() const { return spec->scheduling_strategy == "DAEMON" ? 1 : spec->desired_count; }
   };
 
@@ -67,7 +69,8 @@ class Checker final : public state::Index {
   void check_maximum(const std::string& service);
   void check_minimum(const std::string& service);
   void check_service(const std::string& name, const Service& service, bool finished);
-  void check_told(const std::string& name, const Service& service, const records::ServiceStatus* before);
+  void event_changed(const std::string& key, const state::ValuePtr& after);
+  void check_told(const std::string& name, const Service& service, const std::set<std::string>& fresh);
   void check_completed(const std::string& name, const Service& service, const records::ServiceStatus* before);
   bool check_given_up(const std::string& name, const Service& service);
   void check_satisfied(const std::string& name, const Service& service, int64_t memory_mib);

@@ -31,9 +31,8 @@ bool Checker::is_left_ill(const Task& task) const {
 }
 
 bool Checker::told(const Service& service, const std::string& text) const {
-  const auto& events = service.status->events;
-  return std::any_of(events.begin(), events.end(),
-                     [&](const auto& event) { return event.message.find(text) != std::string::npos; });
+  return std::any_of(service.events.begin(), service.events.end(),
+                     [&](const auto& event) { return event.second->message.find(text) != std::string::npos; });
 }
 
 int64_t Checker::reserved_mib() const {

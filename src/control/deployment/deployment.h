@@ -60,8 +60,6 @@ struct Settings {
   PlantedBug bug = PlantedBug::none;
 };
 
-inline constexpr size_t kEventsMax = 100;
-
 struct ServiceTask {
   const records::TaskSummary* summary;
   bool has_health_check = false;  // of its own task definition
@@ -77,6 +75,7 @@ struct ServiceSnapshot {
   placement::Room room;
   std::map<std::string, std::string> zones = {};  // of the subnets that the service names, by subnet
   bool cluster_active = true;
+  std::vector<records::ServiceEvent> events = {};  // of this incarnation, newest first
 };
 
 // The revision whose tasks the next decision would start: for which the snapshot needs the definition.
@@ -95,6 +94,7 @@ struct TaskStop {
 // All of it is one transaction, so that nothing is counted twice, started twice or told twice.
 struct ServicePlan {
   records::ServiceStatus status;
+  std::vector<records::ServiceEvent> events;  // newest first; what is told now stands before what was
   std::vector<TaskStart> starts;
   std::vector<TaskStop> stops;
   std::vector<records::keys::TaskPath> counted;  // their failure_counted becomes true

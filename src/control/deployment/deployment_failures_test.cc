@@ -59,7 +59,7 @@ TEST_F(DeploymentTest, UnhealthyTasksAreToldAndCounted) {
   EXPECT_EQ(plan.stops[0].reason, "Task failed container health checks");
   EXPECT_EQ(status.deployments[0].failed_tasks, 1);
   bool told = false;
-  for (const auto& event : status.events)
+  for (const auto& event : events)
     told |= event.message == "(service web) (task t1) failed container health checks.";
   EXPECT_TRUE(told);
 }

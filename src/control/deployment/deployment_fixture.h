@@ -9,6 +9,7 @@
 #include <string>
 
 #include "control/deployment/deployment.h"
+#include "records/service_events.h"
 
 namespace berth::control::deployment {
 
@@ -69,10 +70,11 @@ class DeploymentTest : public ::testing::Test {
     return summaries.back();
   }
   ServicePlan decide() {
-    ServiceSnapshot snapshot{kPath, spec, &status, {}, has_definition ? &definition : nullptr, room, zones, true};
+    ServiceSnapshot snapshot{kPath, spec, &status, {}, has_definition ? &definition : nullptr, room, zones, true, events};
     for (const auto& task : summaries) snapshot.tasks.push_back({&task, checked});
     ServicePlan plan = deployment::decide(snapshot, now, random, settings);
     status = plan.status;
+    events = plan.events;
     return plan;
   }
   int stops(const ServicePlan& plan, const std::string& deployment) const {
@@ -81,13 +83,14 @@ class DeploymentTest : public ::testing::Test {
       for (const auto& task : summaries) n += task.path == stop.path && task.started_by == deployment;
     return n;
   }
-  std::string newest() const { return status.events.empty() ? "" : status.events.front().message; }
+  std::string newest() const { return events.empty() ? "" : events.front().message; }
 
   TimeMs now = kNow;
   Prng random{1};
   Settings settings;
   records::ServiceSpec spec;
   records::ServiceStatus status;
+  std::vector<records::ServiceEvent> events;
   records::TaskDefinition definition;
   bool has_definition = true;
   bool checked = true;

@@ -182,9 +182,9 @@ TEST_F(DeploymentTest, CompletesAndIsSteadyOnce) {
   decide();
   EXPECT_EQ(status.deployments[0].rollout, Rollout::completed);
   EXPECT_EQ(status.deployments[0].rollout_reason, "ECS deployment " + kNew + " completed.");
-  ASSERT_EQ(status.events.size(), 2u);
-  EXPECT_EQ(status.events[0].message, "(service web) has reached a steady state.");
-  EXPECT_EQ(status.events[1].message, "(service web) (deployment " + kNew + ") deployment completed.");
+  ASSERT_EQ(events.size(), 2u);
+  EXPECT_EQ(events[0].message, "(service web) has reached a steady state.");
+  EXPECT_EQ(events[1].message, "(service web) (deployment " + kNew + ") deployment completed.");
   const auto before = status;
   decide();
   EXPECT_EQ(status, before);
@@ -199,7 +199,7 @@ TEST_F(DeploymentTest, TellsStartsAndStops) {
   spec.desired_count = 1;
   tasks("hh", "");
   decide();
-  EXPECT_EQ(status.events[2].message.substr(0, 53), "(service web) has stopped 1 running tasks: (task t0).");
+  EXPECT_EQ(events[2].message.substr(0, 53), "(service web) has stopped 1 running tasks: (task t0).");
 }
 
 TEST_F(DeploymentTest, WaitsFortySecondsWhereTheSettingSaysSo) {
@@ -265,7 +265,7 @@ TEST_F(DeploymentTest, WhatItCannotDoItSays) {
        "configuration. Update the minimumHealthyPercent or maximumPercent value and try again."},
   };
   for (const Case& c : cases) {
-    status.events.clear();
+    events.clear();
     status.deployments.resize(1);
     status.deployments[0].revision = spec.target;
     has_definition = true;
@@ -273,10 +273,10 @@ TEST_F(DeploymentTest, WhatItCannotDoItSays) {
     c.given();
     const auto plan = decide();
     EXPECT_TRUE(plan.starts.empty());
-    ASSERT_EQ(status.events.size(), 1u) << c.text;
+    ASSERT_EQ(events.size(), 1u) << c.text;
     EXPECT_EQ(newest().substr(0, c.text.size()), c.text);
     decide();
-    EXPECT_EQ(status.events.size(), 1u) << "told twice: " << newest();
+    EXPECT_EQ(events.size(), 1u) << "told twice: " << newest();
   }
 }
 
@@ -286,7 +286,7 @@ TEST_F(DeploymentTest, SettingsThatDoNothingYetAreToldOnce) {
   status.deployments[0].revision.kept = R"({"serviceConnectConfiguration":{"enabled":true}})";
   decide();
   int told = 0;
-  for (const auto& event : status.events) told += event.message.find("does nothing yet") != std::string::npos;
+  for (const auto& event : events) told += event.message.find("does nothing yet") != std::string::npos;
   EXPECT_EQ(told, 2);
 }
 
@@ -319,7 +319,7 @@ TEST_F(DeploymentTest, EventsAreAHundredAtMost) {
     tasks("", "");
     decide();
   }
-  EXPECT_EQ(status.events.size(), kEventsMax);
+  EXPECT_EQ(events.size(), static_cast<size_t>(records::kServiceEventsMax));
 }
 
 TEST_F(DeploymentTest, TaskSpecOfAService) {

@@ -8,7 +8,7 @@ namespace berth::control::deployment {
 
 void Events::tell(const std::string& text) {
   events_.insert(events_.begin(), {new_uuid(random_), now_ms_, fmt::format("(service {}) {}", service_, text)});
-  if (events_.size() > kEventsMax) events_.resize(kEventsMax);
+  if (events_.size() > records::kServiceEventsMax) events_.resize(records::kServiceEventsMax);
 }
 
 void Events::tell_once(const std::string& text, int64_t repeat_ms, const std::string& same_as) {

@@ -6,7 +6,7 @@
 
 #include "base/clock.h"
 #include "base/random.h"
-#include "records/service.h"
+#include "records/service_events.h"
 
 namespace berth::control::deployment {
 

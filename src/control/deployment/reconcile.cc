@@ -22,9 +22,9 @@ Reconcile::Reconcile(const ServiceSnapshot& service, TimeMs now_ms, Random& rand
       now_(now_ms),
       random_(random),
       settings_(settings),
-      plan_{status_of_this_incarnation(service)},
+      plan_{status_of_this_incarnation(service), service.events},
       status_(plan_.status),
-      events_(status_.events, service.path.name, now_ms, random) {
+      events_(plan_.events, service.path.name, now_ms, random) {
   status_.incarnation = service.spec.incarnation;
   desired_ = service.spec.scheduling_strategy == "DAEMON" ? 1 : service.spec.desired_count;
 }

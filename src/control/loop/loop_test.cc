@@ -4,6 +4,7 @@
 #include "control/loop/control.h"
 #include "records/network.h"
 #include "records/read.h"
+#include "records/service_events.h"
 #include "state/memory_store.h"
 
 namespace berth::control {
@@ -107,6 +108,7 @@ class LoopTest : public ::testing::Test {
     const auto found = records::get<records::ServiceStatus>(store, keys::service(keys::kServiceStatus, kService));
     return found ? *found : records::ServiceStatus{};
   }
+  std::vector<records::ServiceEvent> events() { return records::service_events(store, kService); }
   int running() {
     int n = 0;
     for (const auto& [id, task] : index.live_of_service(kService)) n += task->state == TaskState::running;
@@ -166,14 +168,14 @@ TEST_F(LoopTest, ScalesUpAndDownAndKeepsTheService) {
   rest();
   EXPECT_EQ(running(), 100);
   EXPECT_EQ(service().deployments.front().rollout, records::Rollout::completed);
-  EXPECT_EQ(service().events.front().message, "(service web) has reached a steady state.");
+  EXPECT_EQ(events().front().message, "(service web) has reached a steady state.");
   spec().desired_count = 0;
   put_service();
   rest();
   EXPECT_EQ(running(), 0);
   EXPECT_EQ(service().status, "ACTIVE");
   EXPECT_EQ(index.reserved().memory_mib, 0);
-  EXPECT_EQ(service().events.front().message, "(service web) has reached a steady state.");
+  EXPECT_EQ(events().front().message, "(service web) has reached a steady state.");
 }
 
 TEST_F(LoopTest, ATaskHasItsInterfaceFromItsPlacementUntilItIsStopped) {
@@ -224,6 +226,39 @@ TEST_F(LoopTest, ASubnetWithoutAFreeAddressIsAReason) {
             "ResourceInitializationError: unable to create the task's network: subnet subnet-1 has no free address");
 }
 
+TEST_F(LoopTest, EventsHaveKeysOfTheirOwnAndTheLastHundredStay) {
+  spec().desired_count = 1;
+  put_service();
+  rest();
+  for (int i = 0; i < 60; ++i) {
+    spec().desired_count = i % 2;
+    put_service();
+    rest();
+    now += 1000;
+  }
+  EXPECT_EQ(events().size(), static_cast<size_t>(records::kServiceEventsMax));
+  EXPECT_GT(service().events_told, records::kServiceEventsMax);
+  const auto status_bytes = store.get(keys::service(keys::kServiceStatus, kService))->value->bytes().size();
+  EXPECT_LT(status_bytes, 2000u) << "a plan does not write the events again";
+}
+
+TEST_F(LoopTest, EventsOfAnOlderBerthBecomeKeys) {
+  put_service();
+  rest();
+  auto bytes = store.get(keys::service(keys::kServiceStatus, kService))->value->bytes();
+  bytes.replace(bytes.find("\"eventsTold\":"), std::string("\"eventsTold\":1").size(),
+                R"("events":[{"id":"b","createdAt":2,"message":"second"},{"id":"a","createdAt":1,"message":"first"}])");
+  state::Transaction transaction;
+  transaction.put(keys::service(keys::kServiceStatus, kService), bytes);
+  for (const auto& entry : store.range(keys::kServiceEvent)) transaction.erase(entry.key);
+  apply(std::move(transaction));
+  loop = make();
+  rest();
+  ASSERT_GE(events().size(), 2u);
+  EXPECT_EQ(events().back().message, "first");
+  EXPECT_EQ(events().at(events().size() - 2).message, "second");
+}
+
 TEST_F(LoopTest, ARestartChangesNothing) {
   spec().desired_count = 3;
   put_service();
@@ -262,7 +297,7 @@ TEST_F(LoopTest, MemoryGivenBackWakesThoseWhoWaitForIt) {
   put_service();
   rest();
   EXPECT_EQ(running(), 1);
-  EXPECT_EQ(service().events.at(1).message,
+  EXPECT_EQ(events().at(1).message,
             "(service web) was unable to place a task. Reason: RESOURCE:MEMORY. A task needs 512 MiB of "
             "memory, and 0 "
             "of the 1024 MiB that tasks may use are free. Stop other tasks, or start berth with a higher "
@@ -446,7 +481,7 @@ TEST_F(LoopTest, ACircuitBreakerGoesBackToWhatWasComplete) {
   EXPECT_EQ(after.deployments[0].rollout, records::Rollout::completed);
   EXPECT_EQ(running(), 4);
   std::vector<std::string> told;
-  for (const auto& event : after.events) told.push_back(event.message);
+  for (const auto& event : events()) told.push_back(event.message);
   EXPECT_EQ(told[0], "(service web) has reached a steady state.");
   EXPECT_EQ(told[1], "(service web) (deployment ecs-svc/1111111111111111111) deployment completed.");
   EXPECT_EQ(told[2], "(service web) rolling back to deployment ecs-svc/1111111111111111111.");

@@ -5,6 +5,7 @@
 #include "control/loop/entries.h"
 #include "records/cluster.h"
 #include "records/network.h"
+#include "records/service_events.h"
 
 namespace berth::control {
 
@@ -110,6 +111,7 @@ void ServiceController::decide(const std::string& path_text, TimeMs now_ms) {
   const auto status = value_of<records::ServiceStatus>(status_entry);
   if (status && status->status == "INACTIVE" && status->incarnation == spec->incarnation)
     return erase_inactive(path_text, *spec_entry, status_entry, now_ms);
+  if (!keep_own_events(path, *spec, status_entry)) return look_again(path_text);
   const records::Revision& revision = deployment::primary_revision(*spec, status.get());
   const auto task_definition = definition_of(store_, path.scope, revision.family, revision.revision);
   const auto cluster = records::get<records::Cluster>(store_, keys::cluster(path.scope, path.cluster));
@@ -120,6 +122,7 @@ void ServiceController::decide(const std::string& path_text, TimeMs now_ms) {
   for (const std::string& id : revision.network.subnets)
     if (const auto subnet = records::get<records::Subnet>(store_, keys::ec2("subnet", path.scope, id)))
       snapshot.zones.emplace(id, subnet->availability_zone);
+  snapshot.events = records::service_events(store_, path);
   snapshot.cluster_active = cluster && cluster->status == "ACTIVE";
   deployment::Settings settings = settings_.deployment;
   deployment::ServicePlan plan = deployment::decide(snapshot, now_ms, random_, settings);
@@ -151,6 +154,45 @@ void ServiceController::decide(const std::string& path_text, TimeMs now_ms) {
   agenda().now(path_text);
 }
 
+// Events that are a predecessor's of the same name, or that an older Berth kept in the status, are put right first, in a
+// transaction of their own: a hundred of them would take most of a plan's room. False where that met a conflict.
+bool ServiceController::keep_own_events(const keys::ServicePath& path, const records::ServiceSpec& spec,
+                                        const std::optional<state::Entry>& status_entry) {
+  const auto status = value_of<records::ServiceStatus>(status_entry);
+  state::Transaction transaction;
+  if (!status || status->incarnation != spec.incarnation) {
+    for (const state::Entry& event : store_.range(keys::service(keys::kServiceEvent, path) + "/"))
+      transaction.erase(event.key);
+  } else if (status->events_told == 0) {
+    const auto events = records::events_in_status(*status_entry->value);
+    if (events.empty()) return true;
+    transaction.reads = {read_of(status_entry->key, status_entry)};
+    records::ServiceStatus after = *status;
+    for (auto event = events.rbegin(); event != events.rend(); ++event)
+      records::put(transaction, keys::service_event(path, ++after.events_told), *event);
+    records::put_decoded(transaction, status_entry->key, std::move(after));
+    store_.apply(std::move(transaction));
+    return false;  // its status has changed: it is decided anew
+  }
+  return store_.apply(std::move(transaction)).has_value();
+}
+
+// What the plan has told stands before what was there: each gets the next number, and the oldest go. Before the status, so that
+// whoever sees the status sees its events.
+void ServiceController::put_events(state::Transaction& transaction, const keys::ServicePath& path,
+                                   const std::vector<records::ServiceEvent>& events,
+                                   records::ServiceStatus& status) const {
+  const auto newest = store_.get(keys::service_event(path, status.events_told));
+  const std::string known = newest ? value_of<records::ServiceEvent>(newest)->id : std::string();
+  size_t told = 0;
+  while (told < events.size() && events[told].id != known) ++told;
+  for (size_t i = told; i-- > 0;) {
+    records::put(transaction, keys::service_event(path, ++status.events_told), events[i]);
+    if (status.events_told > records::kServiceEventsMax)
+      transaction.erase(keys::service_event(path, status.events_told - records::kServiceEventsMax));
+  }
+}
+
 // A deleted service can be described for a while; its name is free meanwhile, too.
 void ServiceController::erase_inactive(const std::string& path_text, const state::Entry& spec,
                                        const std::optional<state::Entry>& status, TimeMs now_ms) {
@@ -162,6 +204,8 @@ void ServiceController::erase_inactive(const std::string& path_text, const state
   transaction.reads = {{spec.key, false, spec.mod_revision}, read_of(status->key, status)};
   transaction.erase(spec.key);
   transaction.erase(status->key);
+  for (const state::Entry& event : store_.range(keys::service(keys::kServiceEvent, path) + "/"))
+    transaction.erase(event.key);
   transaction.erase(keys::token(path.scope, "CreateService", path.cluster + "/" + path.name));
   if (!store_.apply(std::move(transaction))) look_again(path_text);
 }
@@ -201,8 +245,10 @@ ServiceController::Applied ServiceController::apply_service_plan(const std::stri
     made.push_back(task.str());
     records::put_decoded(transaction, keys::task(keys::kTaskSpec, task), start.spec);
   }
-  if (!status || *value_of<records::ServiceStatus>(status) != plan.status)
-    records::put_decoded(transaction, status_key, plan.status);
+  records::ServiceStatus after = plan.status;
+  put_events(transaction, path, plan.events, after);
+  if (!status || *value_of<records::ServiceStatus>(status) != after)
+    records::put_decoded(transaction, status_key, std::move(after));
   if (transaction.empty()) return Applied::yes;
   if (!plan.stops.empty()) transaction.durability = stop_durability(settings_);
   if (const auto applied = store_.apply(std::move(transaction)); !applied)

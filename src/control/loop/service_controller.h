@@ -50,6 +50,10 @@ class ServiceController final : public Controller {
   enum class Applied { yes, conflict, too_large };
 
   void look_again(const std::string& path, bool all_tasks = false);
+  bool keep_own_events(const records::keys::ServicePath& path, const records::ServiceSpec& spec,
+                       const std::optional<state::Entry>& status);
+  void put_events(state::Transaction& transaction, const records::keys::ServicePath& path,
+                  const std::vector<records::ServiceEvent>& events, records::ServiceStatus& status) const;
   void erase_inactive(const std::string& path, const state::Entry& spec, const std::optional<state::Entry>& status,
                       TimeMs now_ms);
   Applied apply_service_plan(const std::string& path, const deployment::ServicePlan& plan,

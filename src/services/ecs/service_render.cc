@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "records/names.h"
+#include "records/service_events.h"
 #include "services/ecs/fargate.h"
 #include "services/ecs/kept.h"
 
@@ -70,10 +71,12 @@ std::vector<m::Deployment> render_deployments(const Context& context, const Serv
   return out;
 }
 
-std::vector<m::ServiceEvent> render_events(const Service& service) {
+std::vector<m::ServiceEvent> render_events(const Context& context, const Service& service) {
   std::vector<m::ServiceEvent> out;
   if (!service.status) return out;
-  for (const auto& event : service.status->events) {
+  // A new service of an old name has none of its predecessor's, also before control has erased them.
+  if (service.status->incarnation != service.spec->incarnation) return out;
+  for (const auto& event : records::service_events(context.store, service.path)) {
     auto& to = out.emplace_back();
     to.id = event.id;
     to.created_at = time_of(event.created_at_ms);
@@ -117,7 +120,7 @@ m::Service render_service(const Context& context, const Service& service, bool w
   if (!out.role_arn)
     out.role_arn =
         fmt::format("arn:aws:iam::{}:role/aws-service-role/ecs.amazonaws.com/AWSServiceRoleForECS", scope.account);
-  out.events = render_events(service);
+  out.events = render_events(context, service);
   out.created_at = time_of(spec.created_at_ms);
   out.health_check_grace_period_seconds = spec.health_check_grace_period_s;
   out.scheduling_strategy = spec.scheduling_strategy;
