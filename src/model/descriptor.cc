@@ -33,6 +33,11 @@ const Operation* find_operation(const Service& service, std::string_view name) {
   return found != service.operations.end() && (*found)->name == name ? *found : nullptr;
 }
 
+const ErrorShape* find_error(const Operation& operation, std::string_view name) {
+  const auto found = std::ranges::find(operation.errors, name, &ErrorShape::name);
+  return found == operation.errors.end() ? nullptr : &*found;
+}
+
 bool is_known_but_not_served(const Service& service, std::string_view operation) {
   return std::ranges::binary_search(service.not_served, operation);
 }

@@ -37,10 +37,12 @@ enum class Kind : uint8_t {
   document,      // Document
   structure,     // the generated struct
   list,          // std::vector<element>
-  map,           // StringMap
+  map,           // Map<value>
 };
 
-using StringMap = std::map<std::string, std::string, std::less<>>;
+template <class T>
+using Map = std::map<std::string, T, std::less<>>;
+using StringMap = Map<std::string>;
 
 // JSON of any form, kept as its text.
 struct Document {
@@ -73,6 +75,13 @@ struct VectorOps {
   size_t stride;
 };
 
+struct MapOps {
+  size_t (*size)(const void* map);
+  void* (*emplace)(void* map, std::string_view key);  // a default value, replacing one that is there
+  void (*clear)(void* map);
+  void (*each)(const void* map, void* context, void (*visit)(void* context, const std::string& key, const void* value));
+};
+
 enum class MemberClass : uint8_t {
   unclassified,    // outputs: what we answer has no class
   acted_on,        // it changes what happens
@@ -81,21 +90,39 @@ enum class MemberClass : uint8_t {
   refused,         // the request is answered with an error
 };
 
+// Where a member goes in a message. All but `body` are for REST protocols and the messages of event streams.
+enum class Location : uint8_t {
+  body,
+  payload,  // the whole body
+  header,   // named by xml_name
+  headers,  // a map; xml_name is the prefix of its headers' names
+  query,    // named by xml_name
+  uri,      // "{xml_name}" in Operation::http_uri
+  status,   // the HTTP status
+  event_payload,
+  event_header,
+};
+
 struct Shape;
 
 struct Member {
-  std::string_view name;       // as in the model and in JSON
-  std::string_view json_key;   // "\"name\":"
+  std::string_view name;       // as in the model
+  std::string_view json_key;   // "\"name\":"; rest-json may have another name than the model
   std::string_view query_key;  // in a query body
   std::string_view xml_name;   // in an XML answer
   const Shape* shape;
   uint32_t offset;
   const Presence* presence;  // null: required, and stored plainly
   MemberClass member_class;
+  Location location;
   bool required;
   std::string_view refusal;                   // refused and refused_at_run: what is not served, a whole sentence
   std::span<const std::string_view> allowed;  // values (as text) that are not refused all the same
 };
+
+inline std::string_view json_name(const Member& member) {
+  return member.json_key.substr(1, member.json_key.size() - 3);
+}
 
 // A pattern compiled by the generator to a deterministic automaton over classes of bytes. Linear in the text, and no
 // regular-expression library in the daemon. Bytes from 0x80 up are one class: a pattern cannot tell letters outside
@@ -124,9 +151,18 @@ struct Shape {
   const Shape* element = nullptr;        // list, and the values of a map
   const Shape* key = nullptr;            // the keys of a map
   const VectorOps* vector = nullptr;     // list
-  std::string_view element_name = {};    // list in XML and query: "member", "item", …
-  bool flattened = false;                // list in query: no element name between
+  const MapOps* map = nullptr;           // map
+  std::string_view element_name = {};    // in XML and query: a list's "member", "item", …; a map's "value"
+  std::string_view key_name = {};        // in XML and query: a map's "key"
+  bool flattened = false;                // in query: no "member" or "entry" between
   bool validated = false;                // something below has a constraint, a required member or a refusal
+  bool is_union = false;                 // of the members one is set; an event stream is a union of its events
+};
+
+// What an error has beside its message. ApiError::list_members holds the values.
+struct ErrorMember {
+  std::string_view name;
+  Kind kind;  // a list is one of strings
 };
 
 // An error that an operation may answer.
@@ -134,6 +170,15 @@ struct ErrorShape {
   std::string_view name;  // "ClusterNotFoundException"
   std::string_view code;  // on the wire of query protocols; the name where the model has no other
   int status;
+  std::string_view message_key;  // "message" or "Message"
+  std::span<const ErrorMember> members;
+};
+
+// Events that follow an operation's input or output, each a message of its own whose `:event-type` is the union's member.
+// The member is no part of the input's or output's struct.
+struct EventStream {
+  std::string_view member;
+  const Shape* events = nullptr;  // null: no events
 };
 
 struct Paginator {
@@ -166,6 +211,11 @@ struct Operation {
   std::string_view validation_error;  // the type of the answer to a request that breaks the model
   std::string_view refusal_error;     // the type of the answer to a request for what the manifest refuses
   bool idempotent_token;              // an input member is a client token
+  std::string_view http_method;       // "POST"; the next two are for REST protocols
+  std::string_view http_uri;          // "/", "/v1/items/{itemId}?list-type=2"
+  std::string_view host_prefix;       // "data-": what clients may put before the endpoint's name
+  EventStream input_events;
+  EventStream output_events;
 };
 
 struct Service {
@@ -173,9 +223,11 @@ struct Service {
   std::string_view full_name;     // "Amazon EC2 Container Service"
   std::string_view signing_name;  // in the credential scope
   std::string_view api_version;
-  Protocol protocol;
-  std::string_view json_version;   // "1.1"
-  std::string_view target_prefix;  // X-Amz-Target: prefix.Operation
+  Protocol protocol;                    // of requests that do not say which they speak
+  std::span<const Protocol> protocols;  // in the model's order
+  bool query_compatible;                // awsQueryCompatible: errors carry x-amzn-query-error, with ErrorShape::code
+  std::string_view json_version;        // "1.1"
+  std::string_view target_prefix;       // X-Amz-Target: prefix.Operation
   std::string_view xml_namespace;
   ValidationStyle validation_style;
   std::span<const Operation* const> operations;  // served, by name
@@ -194,6 +246,17 @@ const Service* find_service(std::string_view signing_name);
 const ForeignService* find_foreign_service(std::string_view signing_name);
 const Operation* find_operation(const Service& service, std::string_view name);
 bool is_known_but_not_served(const Service& service, std::string_view operation);
+
+// The error of that name, null where the operation has none such.
+const ErrorShape* find_error(const Operation& operation, std::string_view name);
+
+// Calls visit(const std::string& key, const void* value) for each entry, in the order of the keys.
+template <class Visit>
+void for_each_entry(const Shape& shape, const void* map, Visit visit) {
+  shape.map->each(map, &visit, [](void* context, const std::string& key, const void* value) {
+    (*static_cast<Visit*>(context))(key, value);
+  });
+}
 
 // --- used by the generated tables ---
 
@@ -230,6 +293,17 @@ inline constexpr VectorOps kVector = {
     [](void* vector) -> void* { return &static_cast<std::vector<T>*>(vector)->emplace_back(); },
     [](void* vector) { static_cast<std::vector<T>*>(vector)->clear(); },
     sizeof(T),
+};
+template <class T>
+inline constexpr MapOps kMap = {
+    [](const void* map) { return static_cast<const Map<T>*>(map)->size(); },
+    [](void* map, std::string_view key) -> void* {
+      return &static_cast<Map<T>*>(map)->insert_or_assign(std::string(key), T()).first->second;
+    },
+    [](void* map) { static_cast<Map<T>*>(map)->clear(); },
+    [](const void* map, void* context, void (*visit)(void*, const std::string&, const void*)) {
+      for (const auto& [key, value] : *static_cast<const Map<T>*>(map)) visit(context, key, &value);
+    },
 };
 
 }  // namespace berth::model

@@ -34,9 +34,9 @@ class Filler {
         break;
       }
       case Kind::map: {
-        auto& map = *static_cast<StringMap*>(object);
         const size_t length = count(shape);
-        for (int tries = 0; map.size() < length && tries < 1000; ++tries) map[text(*shape.key)] = text(*shape.element);
+        for (int tries = 0; shape.map->size(object) < length && tries < 1000; ++tries)
+          value(*shape.element, shape.map->emplace(object, text(*shape.key)));
         break;
       }
     }
@@ -44,11 +44,11 @@ class Filler {
 
  private:
   void structure(const Shape& shape, void* object) {
-    if (++depth_ > 16) {  // a recursive shape
-      --depth_;
-      return;
-    }
+    if (std::ranges::count(open_, &shape) > 1) return;  // a recursive shape
+    open_.push_back(&shape);
+    const Member* chosen = shape.is_union ? choose(shape) : nullptr;
     for (const Member& member : shape.members) {
+      if (shape.is_union && &member != chosen) continue;
       const bool refused = member.member_class == MemberClass::refused && !options_.refused_too;
       if (refused && member.allowed.empty()) continue;  // a required list stays empty, which is not refused
       if (options_.skip && !member.required && options_.skip(shape, member)) continue;
@@ -60,7 +60,16 @@ class Filler {
         value(*member.shape, content);
       }
     }
-    --depth_;
+    open_.pop_back();
+  }
+
+  // One of a union's members that is not refused.
+  const Member* choose(const Shape& shape) {
+    std::vector<const Member*> choices;
+    for (const Member& member : shape.members) {
+      if (member.member_class != MemberClass::refused || options_.refused_too) choices.push_back(&member);
+    }
+    return choices.empty() ? nullptr : choices[random_.below(choices.size())];
   }
 
   // The first of the values that are served.
@@ -91,8 +100,9 @@ class Filler {
   std::string text(const Shape& shape) {
     if (!shape.enumeration.empty()) return std::string(shape.enumeration[random_.below(shape.enumeration.size())]);
     const size_t least = shape.min == kNoMinimum ? 1 : static_cast<size_t>(std::max<int64_t>(shape.min, 1));
-    const size_t most = shape.max == kNoMaximum ? least + 12 : std::min(static_cast<size_t>(shape.max), least + 12);
-    if (shape.pattern) return text_for(*shape.pattern, least, most, random_);
+    const size_t bound = shape.max == kNoMaximum ? SIZE_MAX : static_cast<size_t>(shape.max);
+    if (shape.pattern) return text_for(*shape.pattern, least, bound, random_);
+    const size_t most = std::min(bound, least + 12);
     std::string out;
     for (size_t length = least + random_.below(most - least + 1); out.size() < length;) {
       out += kLetters[random_.below(kLetters.size())];
@@ -102,22 +112,60 @@ class Filler {
 
   Random& random_;
   const FillOptions& options_;
-  int depth_ = 0;
+  std::vector<const Shape*> open_ = {};
 };
 
 }  // namespace
 
+namespace {
+
+// The fewest printable characters from each state to one that accepts.
+std::vector<size_t> distances(const Pattern& pattern, size_t states) {
+  std::vector<size_t> out(states, SIZE_MAX);
+  for (size_t state = 1; state < states; ++state) {
+    if (pattern.accepting[state]) out[state] = 0;
+  }
+  for (bool changed = true; changed;) {
+    changed = false;
+    for (size_t state = 1; state < states; ++state) {
+      for (int c = 0x21; c < 0x7f; ++c) {
+        const size_t next = out[pattern.next[state * pattern.classes + pattern.byte_class[c]]];
+        if (next == SIZE_MAX || next + 1 >= out[state]) continue;
+        out[state] = next + 1;
+        changed = true;
+      }
+    }
+  }
+  return out;
+}
+
+size_t states_of(const Pattern& pattern) {
+  size_t last = 1;
+  for (size_t state = 1; state <= last; ++state) {
+    for (uint32_t c = 0; c < pattern.classes; ++c)
+      last = std::max<size_t>(last, pattern.next[state * pattern.classes + c]);
+  }
+  return last + 1;
+}
+
+}  // namespace
+
 std::string text_for(const Pattern& pattern, size_t min, size_t max, Random& random) {
-  // Random walks over letters and digits first, then over anything printable.
+  const std::vector<size_t> to_go = distances(pattern, states_of(pattern));
+  // Random walks over letters and digits first, then over anything printable. From where the walk is at most to be
+  // twelve characters longer than it must, it goes straight to the next accepting state.
   for (int tries = 0; tries < 2000; ++tries) {
     std::string out;
-    uint32_t state = 1;
+    size_t state = 1;
     while (out.size() < max && !(out.size() >= min && pattern.accepting[state] && random.chance(30))) {
+      const bool straight = out.size() >= min + 12 && to_go[state] > 0;
       std::string choices;
       for (int c = 0x21; c < 0x7f; ++c) {
+        const size_t next = pattern.next[state * pattern.classes + pattern.byte_class[c]];
+        if (to_go[next] == SIZE_MAX || out.size() + 1 + to_go[next] > max) continue;
+        if (straight && to_go[next] >= to_go[state]) continue;
         const bool letter = kLetters.find(static_cast<char>(c)) != kLetters.npos;
-        if (pattern.next[state * pattern.classes + pattern.byte_class[c]] != 0 && (letter || tries % 2 == 1))
-          choices += static_cast<char>(c);
+        if (letter || tries % 2 == 1 || straight) choices += static_cast<char>(c);
       }
       if (choices.empty()) break;
       const char c = choices[random.below(choices.size())];

@@ -43,6 +43,8 @@ class StructReader {
                                                    : "Start of structure or map found where not expected.",
                     error);
     }
+    // What is required stands in the struct itself: a name that comes twice must not add to it.
+    if (slot.shape->kind == Kind::map) slot.shape->map->clear(slot.object);
     frames_.push_back({slot.shape, slot.object});
     return true;
   }
@@ -63,7 +65,6 @@ class StructReader {
     if (!open_slot(slot)) return skip_container(error);
     if (slot.shape->kind == Kind::document) return start_document(slot, [this] { document_.begin_array(); });
     if (slot.shape->kind != Kind::list) return refuse("Start of list found where not expected", error);
-    // A required list stands in the struct itself: a name that comes twice must not add to it.
     slot.shape->vector->clear(slot.object);
     frames_.push_back({slot.shape, slot.object});
     return true;
@@ -196,7 +197,7 @@ class StructReader {
     const auto members = frame.shape->members;
     for (size_t i = 0; i < members.size(); ++i) {
       const size_t at = frame.next + i < members.size() ? frame.next + i : frame.next + i - members.size();
-      if (members[at].name == name) {
+      if (json_name(members[at]) == name) {
         frame.member = &members[at];
         frame.next = at + 1;
         return;
@@ -219,7 +220,7 @@ class StructReader {
       return true;
     }
     if (frame.shape->kind == Kind::map) {
-      slot = {frame.shape->element, &(*static_cast<StringMap*>(frame.object))[frame.key]};
+      slot = {frame.shape->element, frame.shape->map->emplace(frame.object, frame.key)};
       return true;
     }
     if (!frame.member) return false;

@@ -65,16 +65,16 @@ void append_list(std::string& out, const Shape& shape, const void* object) {
   out += ']';
 }
 
-void append_map(std::string& out, const void* object) {
+void append_map(std::string& out, const Shape& shape, const void* object) {
   out += '{';
   bool comma = false;
-  for (const auto& [key, value] : *static_cast<const StringMap*>(object)) {
+  for_each_entry(shape, object, [&](const std::string& key, const void* value) {
     if (comma) out += ',';
     comma = true;
     json::append_quoted(out, key);
     out += ':';
-    json::append_quoted(out, value);
-  }
+    append_json(out, *shape.element, value);
+  });
   out += '}';
 }
 
@@ -104,7 +104,7 @@ void append_json(std::string& out, const Shape& shape, const void* object) {
     }
     case Kind::structure: append_structure(out, shape, object); break;
     case Kind::list: append_list(out, shape, object); break;
-    case Kind::map: append_map(out, object); break;
+    case Kind::map: append_map(out, shape, object); break;
   }
 }
 

@@ -48,7 +48,7 @@ std::string text(const Operation& operation, std::string_view body) {
 TEST(Services, AreThoseOfTheManifest) {
   std::vector<std::string_view> names;
   for (const Service* service : services()) names.push_back(service->name);
-  EXPECT_THAT(names, ElementsAre("ec2", "ecs", "logs", "sts"));
+  EXPECT_THAT(names, ElementsAre("ec2", "ecs", "logs", "servicediscovery", "sts"));
   EXPECT_EQ(find_service("ecs"), &ecs::kService);
   EXPECT_EQ(ecs::kService.operations.size() + ecs::kService.not_served.size(), 88u);
   EXPECT_EQ(find_operation(ecs::kService, "RunTask"), &ecs::kRunTask);

@@ -14,7 +14,7 @@ constexpr size_t kViolationsMax = 10;    // enough to tell; a body of a megabyte
 constexpr size_t kShownValueMax = 1024;  // bytes of the caller's value that an answer repeats
 
 struct Violation {
-  enum class Kind { missing, length, range, pattern, enumeration, map_key } kind;
+  enum class Kind { missing, length, range, pattern, enumeration, map_key, one_of } kind;
   Path path;
   const Shape* shape = nullptr;
   const void* value = nullptr;
@@ -43,7 +43,7 @@ std::string shown(const Shape& shape, const void* value) {
 
 bool is_empty(const Shape& shape, const void* value) {
   if (shape.kind == Kind::list) return shape.vector->size(value) == 0;
-  if (shape.kind == Kind::map) return static_cast<const StringMap*>(value)->empty();
+  if (shape.kind == Kind::map) return shape.map->size(value) == 0;
   return false;
 }
 
@@ -93,9 +93,11 @@ class Checker {
   }
 
   void check_members(const Shape& shape, const void* object) {
+    size_t present = 0;
     for (const Member& member : shape.members) {
       const void* value = value_of(member, object);
       if (!value) continue;
+      ++present;
       path_.push_back({&member});
       if (member.member_class == MemberClass::refused && is_refused(member, value)) {
         if (refusal_.empty()) refusal_ = member.refusal;  // whatever else may be wrong in there
@@ -104,6 +106,7 @@ class Checker {
       }
       path_.pop_back();
     }
+    if (shape.is_union && present != 1) add(Violation::Kind::one_of, shape, object);
   }
 
   void check_list(const Shape& shape, const void* value) {
@@ -119,16 +122,15 @@ class Checker {
   }
 
   void check_map(const Shape& shape, const void* value) {
-    const auto& map = *static_cast<const StringMap*>(value);
-    check_length(shape, value, map.size());
-    for (const auto& [key, content] : map) {
+    check_length(shape, value, shape.map->size(value));
+    for_each_entry(shape, value, [&](const std::string& key, const void* content) {
       path_.push_back({nullptr, 0, key});
       const size_t before = violations_.size();
       check(*shape.key, &key);
       if (violations_.size() > before) violations_.back().kind = Violation::Kind::map_key;
-      check(*shape.element, &content);
+      check(*shape.element, content);
       path_.pop_back();
-    }
+    });
   }
 
   void check_string(const Shape& shape, const void* value, const std::string& text) {
@@ -161,13 +163,15 @@ std::string enumeration_text(const Shape& shape, std::string_view separator) {
 
 // ---- smithy: as CloudWatch Logs, STS and most newer services say it
 
-// tags.1.member.key: elements count from 1.
+// tags.1.member.key: elements count from 1, and names begin with a small letter whatever the model has.
 std::string smithy_path(const Path& path) {
   std::string out;
   for (const PathStep& step : path) {
     if (!out.empty()) out += '.';
     if (step.member) {
-      out += step.member->name;
+      const char first = step.member->name.front();
+      out += first >= 'A' && first <= 'Z' ? static_cast<char>(first + 32) : first;
+      out += step.member->name.substr(1);
     } else if (!step.key.empty()) {
       out += step.key;
     } else {
@@ -183,7 +187,7 @@ std::string smithy_constraint(const Violation& violation) {
   switch (violation.kind) {
     case Violation::Kind::length: {
       const size_t length = shape.kind == Kind::list  ? shape.vector->size(violation.value)
-                            : shape.kind == Kind::map ? static_cast<const StringMap*>(violation.value)->size()
+                            : shape.kind == Kind::map ? shape.map->size(violation.value)
                                                       : characters(*static_cast<const std::string*>(violation.value));
       if (shape.min != kNoMinimum && length < static_cast<uint64_t>(shape.min)) {
         return fmt::format("Member must have length greater than or equal to {}", shape.min);
@@ -206,6 +210,7 @@ std::string smithy_constraint(const Violation& violation) {
       return fmt::format("Member must satisfy enum value set: {}", enumeration_text(shape, ", "));
     case Violation::Kind::map_key:
       return "Map keys must satisfy constraint: [Member must satisfy the key's constraints]";
+    case Violation::Kind::one_of: return "Member must have exactly one member set";
     case Violation::Kind::missing: break;
   }
   return {};
@@ -271,6 +276,8 @@ std::string ecs_text(const Violation& violation) {
                          shape->pattern ? shape->pattern->text : "", shown(*shape, violation.value));
     case Violation::Kind::enumeration:
       return fmt::format("{} should be one of {}", words(violation.path, false), enumeration_text(*shape, ","));
+    case Violation::Kind::one_of:
+      return fmt::format("Exactly one member of {} must be set.", words(violation.path, false));
   }
   return {};
 }
@@ -303,6 +310,9 @@ void find_refused(const Shape& shape, const void* value, std::vector<std::string
     const size_t size = shape.vector->size(value);
     for (size_t i = 0; i < size; ++i, element += shape.vector->stride) find_refused(*shape.element, element, out);
   }
+  if (shape.kind == Kind::map)
+    for_each_entry(shape, value,
+                   [&](const std::string&, const void* content) { find_refused(*shape.element, content, out); });
   if (shape.kind != Kind::structure) return;
   for (const Member& member : shape.members) {
     const void* content = value_of(member, value);

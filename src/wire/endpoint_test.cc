@@ -316,9 +316,9 @@ TEST_F(EndpointTest, Ec2QueryProtocol) {
 TEST_F(EndpointTest, Health) {
   const std::vector<sigv4::Header> none;
   endpoint_->handle({"GET", "/_berth/health", "", none, ""}, Reply(sink_, 1));
-  EXPECT_EQ(
-      sink_->response.body,
-      "{\"services\":{\"ec2\":\"available\",\"ecs\":\"available\",\"logs\":\"available\",\"sts\":\"available\"}}\n");
+  EXPECT_EQ(sink_->response.body,
+            "{\"services\":{\"ec2\":\"available\",\"ecs\":\"available\",\"logs\":\"available\","
+            "\"servicediscovery\":\"available\",\"sts\":\"available\"}}\n");
   endpoint_->handle({"HEAD", "/_berth/health", "", none, ""}, Reply(sink_, 1));
   EXPECT_EQ(sink_->response.status, 200);
 }

@@ -6,15 +6,20 @@ kept before that). What it calls refused is left out, but for the values that it
 
 import json
 import pathlib
+import sys
 
 import botocore.session
 
-MANIFEST = pathlib.Path(__file__).resolve().parents[2] / "src" / "model" / "manifest"
+MODEL = pathlib.Path(__file__).resolve().parents[2] / "src" / "model"
+MANIFEST = MODEL / "manifest"
+sys.path.insert(0, str(MODEL / "generator"))
+from manifest import Classes  # noqa: E402
 
 
 class Service:
     def __init__(self, name):
         self.manifest = json.loads((MANIFEST / f"{name}.json").read_text())
+        self.stated = Classes(self.manifest["members"])
         self.model = botocore.session.get_session().get_service_model(name)
 
     def operations(self):
@@ -22,14 +27,8 @@ class Service:
 
     def classes(self, shape):
         """member → (class, values that are taken although it is refused)."""
-        out = {}
-        for kind, members in self.manifest["members"].get(shape.name, {}).items():
-            for member in members:
-                excepted = []
-                if isinstance(members, dict) and isinstance(members[member], dict):
-                    excepted = members[member].get("except", [])
-                out[member] = (kind, excepted)
-        return out
+        found = {member: self.stated.find(shape.name, member) for member in shape.members}
+        return {member: (entry[0], entry[2]) for member, entry in found.items() if entry}
 
     def fill(self, shape, hints, path=""):
         """A value with every member. `hints` maps the end of a path to a value, for what a shape alone does not tell."""
@@ -50,6 +49,10 @@ class Service:
             return max(1, shape.metadata.get("min", 1))
         if shape.type_name in ("double", "float"):
             return 1.0
+        if shape.type_name == "timestamp":
+            return 1_700_000_000
+        if shape.type_name == "blob":
+            return b"text"
         raise AssertionError(f"{path}: what is a {shape.type_name}?")
 
     def _fill_structure(self, shape, hints, path):

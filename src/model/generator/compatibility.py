@@ -7,7 +7,8 @@ import argparse
 import pathlib
 import sys
 
-import generate
+from manifest import CLASSES
+from service import load
 
 HEAD = """# Compatibility
 
@@ -65,7 +66,7 @@ def render(services):
                 by_class.setdefault(kind, []).append((path, refusal, allowed))
             if not by_class:
                 out.append("No members.\n")
-            for kind in generate.CLASSES:
+            for kind in CLASSES:
                 entries = by_class.get(kind)
                 if not entries:
                     continue
@@ -91,7 +92,7 @@ def main():
     arguments.add_argument("--write", type=pathlib.Path)
     arguments.add_argument("--check", type=pathlib.Path)
     options = arguments.parse_args()
-    text = render(generate.load(options.data, options.manifest))
+    text = render(load(options.data, options.manifest))
     if options.write:
         options.write.write_text(text)
     if options.check and (not options.check.exists() or options.check.read_text() != text):

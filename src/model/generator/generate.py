@@ -2,53 +2,21 @@
 
   generate.py --data BOTOCORE_DATA --manifest DIR --out DIR      everything the build needs
   generate.py --data BOTOCORE_DATA --manifest DIR --list         the files that it would write, for CMake
-  compatibility.py uses load() for the page in docs/.
 
-Fails when a member that a served input can reach has no class in the manifest, and when the manifest names what the
-model does not have.
+service.py reads the models and checks them against the manifests.
 """
 
 import argparse
-import gzip
-import json
 import pathlib
-import re
 import sys
 
 import pattern as patterns
+from manifest import Wrong
+from service import SIMPLE, load, read_model, snake
 
 SHAPES_A_FILE = 50
-CLASSES = ("acted_on", "kept", "refused_at_run", "refused")
-SIMPLE = {
-    "string": ("string", "std::string"), "blob": ("blob", "std::string"), "integer": ("integer", "int32_t"),
-    "long": ("long_integer", "int64_t"), "double": ("real", "double"), "float": ("real", "double"),
-    "boolean": ("boolean", "bool"), "timestamp": ("timestamp", "TimeMs"),
-}
-KEYWORDS = set(
-    "alignas alignof and asm auto bool break case catch char class concept const constexpr continue default delete do "
-    "double else enum explicit export extern false float for friend goto if inline int long mutable namespace new not "
-    "operator or private protected public register requires return short signed sizeof static struct switch template "
-    "this throw true try typedef typename union unsigned using virtual void volatile while xor".split())
 PROTOCOLS = {"json": "json", "query": "query", "ec2": "ec2", "rest-json": "rest_json", "rest-xml": "rest_xml",
              "smithy-rpc-v2-cbor": "cbor"}
-
-
-class Wrong(Exception):
-    pass
-
-
-def read_model(data, service, version, name="service-2"):
-    base = data / service / version / f"{name}.json"
-    if base.exists():
-        return json.loads(base.read_text())
-    packed = base.with_suffix(".json.gz")
-    return json.loads(gzip.decompress(packed.read_bytes())) if packed.exists() else None
-
-
-def snake(name):
-    name = name.replace("GiB", "Gib").replace("MiB", "Mib")
-    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
-    return name + "_" if name in KEYWORDS else name
 
 
 def quote(text):
@@ -62,181 +30,6 @@ def quote(text):
         else:
             out.append(f"\\{byte:03o}")
     return '"' + "".join(out) + '"'
-
-
-class Service:
-    """A model and its manifest, checked against each other."""
-
-    def __init__(self, data, manifest_path):
-        self.manifest = json.loads(manifest_path.read_text())
-        self.name = self.manifest["service"]
-        self.path = manifest_path.name
-        version = self.manifest["api_version"]
-        self.model = read_model(data, self.name, version)
-        if self.model is None:
-            raise Wrong(f"{self.path}: this botocore has no model {self.name} {version}")
-        self.paginators = (read_model(data, self.name, version, "paginators-1") or {}).get("pagination", {})
-        self.metadata = self.model["metadata"]
-        self.shapes = self.model["shapes"]
-        self.operation_models = self.model["operations"]
-        self.families = self.manifest["operations"]
-        self.operations = [o for operations in self.families.values() for o in operations]
-        for operation in self.operations:
-            if operation not in self.operation_models:
-                raise Wrong(f"{self.path}: the model has no operation {operation}")
-        self.protocol = self.metadata["protocol"]
-        self.classes = self.read_classes()
-        self.find_recursion()
-
-    def read_classes(self):
-        """(shape, member) -> (class, refusal, allowed values), complete for what served inputs reach."""
-        classes = {}
-        for shape, by_class in self.manifest["members"].items():
-            for name, members in by_class.items():
-                if name not in CLASSES:
-                    raise Wrong(f"{self.path}: {shape}: no class is called {name}")
-                for member in members:
-                    if member not in self.shapes.get(shape, {}).get("members", {}):
-                        raise Wrong(f"{self.path}: the model has no {shape}.{member}")
-                    if (shape, member) in classes:
-                        raise Wrong(f"{self.path}: {shape}.{member} has two classes")
-                    entry = members[member] if isinstance(members, dict) else {}
-                    if isinstance(entry, str):
-                        entry = {"message": entry}
-                    if name.startswith("refused") and not entry.get("message"):
-                        raise Wrong(f"{self.path}: {shape}.{member} is refused without a message")
-                    classes[shape, member] = (name, entry.get("message", ""), entry.get("except", []))
-        for name, shape in self.shapes.items():
-            if any(s == name for s, _ in classes) and shape.get("required") and len(shape["members"]) > 64:
-                raise Wrong(f"{self.path}: {name}: more than 64 members, some required: the reader counts 64")
-        missing, reached = [], set()
-        work = [self.operation_models[o]["input"]["shape"] for o in self.operations if "input" in self.operation_models[o]]
-        seen = set()
-        while work:
-            name = work.pop()
-            if name in seen:
-                continue
-            seen.add(name)
-            shape = self.shapes[name]
-            if shape["type"] == "structure":
-                for member, reference in shape["members"].items():
-                    reached.add((name, member))
-                    if (name, member) not in classes:
-                        missing.append(f"{name}.{member}")
-                        continue
-                    kind, _, allowed = classes[name, member]
-                    # What is refused whole is not looked into.
-                    if kind != "refused" or allowed:
-                        work.append(reference["shape"])
-            elif shape["type"] == "list":
-                work.append(shape["member"]["shape"])
-            elif shape["type"] == "map":
-                work += [shape["key"]["shape"], shape["value"]["shape"]]
-        if missing:
-            raise Wrong(f"{self.path}: members of served inputs without a class: {', '.join(sorted(missing))}")
-        unreached = [f"{s}.{m}" for s, m in classes if (s, m) not in reached]
-        if unreached:
-            raise Wrong(f"{self.path}: classes for members that no served input reaches: {', '.join(sorted(unreached))}")
-        return classes
-
-    def roots(self, operation):
-        model = self.operation_models[operation]
-        return [model[side]["shape"] for side in ("input", "output") if side in model]
-
-    def children(self, name):
-        shape = self.shapes[name]
-        if shape["type"] == "structure":
-            return [reference["shape"] for reference in shape["members"].values()]
-        if shape["type"] == "list":
-            return [shape["member"]["shape"]]
-        if shape["type"] == "map":
-            return [shape["key"]["shape"], shape["value"]["shape"]]
-        return []
-
-    def reach(self, roots):
-        seen, work = {}, list(roots)
-        while work:
-            name = work.pop(0)
-            if name not in seen:
-                seen[name] = True
-                work += self.children(name)
-        return list(seen)
-
-    def find_recursion(self):
-        self.recursive = set()
-        for name in self.reach([root for o in self.operations for root in self.roots(o)]):
-            if self.shapes[name]["type"] == "structure" and name in self.reach(self.children(name)):
-                self.recursive.add(name)
-
-    def is_document(self, name):
-        return bool(self.shapes[name].get("document"))
-
-    def is_struct(self, name):
-        return self.shapes[name]["type"] == "structure" and not self.is_document(name)
-
-    def cpp_type(self, name):
-        shape = self.shapes[name]
-        kind = shape["type"]
-        if kind in SIMPLE:
-            return SIMPLE[kind][1]
-        if kind == "structure":
-            return "Document" if self.is_document(name) else name
-        if kind == "list":
-            element = shape["member"]["shape"]
-            if element in self.recursive:
-                raise Wrong(f"{self.path}: {name}: lists of a recursive structure need vector<shared_ptr>; not written yet")
-            return f"std::vector<{self.cpp_type(element)}>"
-        if kind == "map":
-            if self.cpp_type(shape["key"]["shape"]) != "std::string" or self.cpp_type(shape["value"]["shape"]) != "std::string":
-                raise Wrong(f"{self.path}: {name}: only maps of strings to strings are known")
-            return "StringMap"
-        raise Wrong(f"{self.path}: {name}: unknown type {kind}")
-
-    def is_rendered(self, shape, member):
-        return f"{shape}.{member}" in self.manifest["rendered"]
-
-    def member_type(self, shape, member):
-        target = self.shapes[shape]["members"][member]["shape"]
-        plain = self.cpp_type(target)
-        if self.is_rendered(shape, member):
-            return f"Rendered<{plain}>"
-        if target in self.recursive and self.is_struct(target):
-            return f"std::shared_ptr<{plain}>"
-        return plain if member in self.shapes[shape].get("required", []) else f"std::optional<{plain}>"
-
-    def presence(self, shape, member):
-        target = self.shapes[shape]["members"][member]["shape"]
-        plain = self.cpp_type(target)
-        if self.is_rendered(shape, member):
-            return f"&kRendered<{plain}>"
-        if target in self.recursive and self.is_struct(target):
-            return f"&kShared<{plain}>"
-        return "nullptr" if member in self.shapes[shape].get("required", []) else f"&kOptional<{plain}>"
-
-    def family_of_shapes(self):
-        """Structure -> the one family that uses it, or "common"."""
-        users = {}
-        for family, operations in self.families.items():
-            for name in self.reach([root for o in operations for root in self.roots(o)]):
-                users.setdefault(name, set()).add(family)
-        return {n: next(iter(u)) if len(u) == 1 else "common" for n, u in users.items()}
-
-    def query_key(self, shape, member):
-        reference = self.shapes[shape]["members"][member]
-        if self.protocol == "ec2":
-            if "queryName" in reference:
-                return reference["queryName"]
-            name = reference.get("locationName", member)
-            return name[0].upper() + name[1:]
-        # A flattened list takes its element's name.
-        target = self.shapes[reference["shape"]]
-        if target["type"] == "list" and target.get("flattened") and "locationName" in target["member"]:
-            return target["member"]["locationName"]
-        return reference.get("locationName", member)
-
-
-def load(data, manifest):
-    return [Service(data, path) for path in sorted(manifest.glob("*.json"))]
 
 
 # ---------------------------------------------------------------------------------------------------- writing
@@ -267,27 +60,27 @@ def write_headers(service, out):
     for family in order:
         lines = [BANNER, "#pragma once\n", '#include "base/clock.h"', '#include "model/descriptor.h"']
         if family != "common":
-            lines.append(f'#include "model/{service.name}/common.h"')
-        lines += ["", f"namespace berth::model::{service.name} {{", ""]
+            lines.append(f'#include "model/{service.cpp_name}/common.h"')
+        lines += ["", f"namespace berth::model::{service.cpp_name} {{", ""]
         forward = [n for n in by_family[family] if n in service.recursive]
         lines += [f"struct {name};" for name in forward]
         for name in by_family[family]:
             lines.append(f"struct {name} {{")
             lines.append("  static const model::Shape kShape;")
-            for member in service.shapes[name]["members"]:
-                kind = service.member_type(name, member)
+            for member in service.members(name):
+                kind, _ = service.member_type(name, member)
                 initial = " = {}" if not kind.startswith(("int", "bool", "double", "TimeMs")) else (
                     " = false" if kind == "bool" else " = 0")
                 lines.append(f"  {kind} {snake(member)}{initial};")
             lines.append(f"  bool operator==(const {name}&) const = default;")
             lines += ["};", ""]
-        lines.append(f"}}  // namespace berth::model::{service.name}")
-        yield f"{service.name}/{family}.h", "\n".join(lines) + "\n"
-    lines = [BANNER, "#pragma once\n", '#include "model/descriptor.h"', "", f"namespace berth::model::{service.name} {{", "",
+        lines.append(f"}}  // namespace berth::model::{service.cpp_name}")
+        yield f"{service.cpp_name}/{family}.h", "\n".join(lines) + "\n"
+    lines = [BANNER, "#pragma once\n", '#include "model/descriptor.h"', "", f"namespace berth::model::{service.cpp_name} {{", "",
              "extern const model::Service kService;", ""]
     lines += [f"extern const model::Operation k{operation};" for operation in service.operations]
-    lines += ["", f"}}  // namespace berth::model::{service.name}", ""]
-    yield f"{service.name}/operations.h", "\n".join(lines)
+    lines += ["", f"}}  // namespace berth::model::{service.cpp_name}", ""]
+    yield f"{service.cpp_name}/operations.h", "\n".join(lines)
 
 
 class Tables:
@@ -295,6 +88,7 @@ class Tables:
         self.service = service
         names = service.reach([root for o in service.operations for root in service.roots(o)])
         self.structs = [n for n in names if service.is_struct(n)]
+        self.validated = self.find_validated(names)
         self.patterns = []
 
     def constraint(self, shape):
@@ -316,14 +110,15 @@ class Tables:
             return f"&{variable}"
         written.add(name)
         kind = shape["type"]
-        parts = [".kind = Kind::" + ("document" if kind == "structure" else SIMPLE[kind][0] if kind in SIMPLE else kind),
+        parts = [".kind = model::Kind::" + ("document" if kind == "structure" else SIMPLE[kind][0] if kind in SIMPLE else kind),
                  f".name = {quote(name)}"]
         parts += self.constraint(shape)
-        if "pattern" in shape:
+        # An open pattern is one that the service checks, because no small automaton does.
+        if "pattern" in shape and not service.is_open("patterns", name):
             self.pattern(name, shape["pattern"], lines)
             parts.append(f".pattern = &pattern_{name}")
         # An open enum is left to the service: it accepts, or words, what AWS's own list does not have.
-        if "enum" in shape and name not in service.manifest.get("open_enums", []):
+        if "enum" in shape and not service.is_open("enums", name):
             values = ", ".join(quote(v) for v in shape["enum"])
             lines.append(f"constexpr std::string_view enum_{name}[] = {{{values}}};")
             parts.append(f".enumeration = enum_{name}")
@@ -331,34 +126,53 @@ class Tables:
             element = self.simple(shape["member"]["shape"], lines, written)
             element_name = shape["member"].get("locationName", "item" if service.protocol == "ec2" else "member")
             flattened = shape.get("flattened") or service.protocol == "ec2"
-            parts += [f".element = {element}", f".vector = &kVector<{service.cpp_type(shape['member']['shape'])}>",
+            parts += [f".element = {element}", f".vector = &model::kVector<{service.cpp_type(shape['member']['shape'])}>",
                       f".element_name = {quote(element_name)}", f".flattened = {str(bool(flattened)).lower()}"]
         if kind == "map":
             key = self.simple(shape["key"]["shape"], lines, written)
             value = self.simple(shape["value"]["shape"], lines, written)
-            parts += [f".element = {value}", f".key = {key}"]
-        parts.append(f".validated = {str(self.validated(name)).lower()}")
+            parts += [f".element = {value}", f".key = {key}", f".map = &model::kMap<{service.cpp_type(shape['value']['shape'])}>",
+                      f".element_name = {quote(shape['value'].get('locationName', 'value'))}",
+                      f".key_name = {quote(shape['key'].get('locationName', 'key'))}",
+                      f".flattened = {str(bool(shape.get('flattened'))).lower()}"]
+        parts.append(f".validated = {self.is_validated(name)}")
         lines.append(f"constexpr model::Shape {variable} = {{{', '.join(parts)}}};")
         return f"&{variable}"
 
     def pattern(self, name, text, lines):
-        byte_class, classes, transitions, accepting = patterns.compile_pattern(text)
+        try:
+            byte_class, classes, transitions, accepting = patterns.compile_pattern(text)
+        except patterns.Unsupported as reason:
+            raise Wrong(f"{self.service.path}: {name}: {text}: {reason}; check it in the service and name it in open_patterns") from reason
         lines.append(f"constexpr uint8_t bytes_{name}[] = {{{','.join(map(str, byte_class))}}};")
         lines.append(f"constexpr uint16_t next_{name}[] = {{{','.join(str(t) for row in transitions for t in row)}}};")
         lines.append(f"constexpr uint8_t accepting_{name}[] = {{{','.join(map(str, accepting))}}};")
         lines.append(f"constexpr model::Pattern pattern_{name} = {{{quote(text)}, bytes_{name}, {classes}, next_{name}, "
                      f"accepting_{name}}};")
 
-    def validated(self, name, below=()):
-        shape = self.service.shapes[name]
-        if name in below:
-            return False
-        if any(k in shape for k in ("min", "max", "pattern", "enum")) or shape.get("required"):
+    def find_validated(self, names):
+        """The shapes that have, or from which one reaches, a constraint, a required member, a union or a refusal."""
+        service, parents = self.service, {}
+        for name in names:
+            for child in service.children(name):
+                parents.setdefault(child, set()).add(name)
+        work = [n for n in names if self.is_constrained(service.shapes[n], n)]
+        found = set()
+        while work:
+            name = work.pop()
+            if name not in found:
+                found.add(name)
+                work += parents.get(name, ())
+        return found
+
+    def is_constrained(self, shape, name):
+        if any(k in shape for k in ("min", "max", "pattern", "enum", "union")) or shape.get("required"):
             return True
-        if shape["type"] == "structure" and any(
-                self.service.classes.get((name, m), ("",))[0] == "refused" for m in shape["members"]):
-            return True
-        return any(self.validated(child, below + (name,)) for child in self.service.children(name))
+        return shape["type"] == "structure" and any(
+            self.service.classes.get((name, m), ("",))[0] == "refused" for m in shape["members"])
+
+    def is_validated(self, name):
+        return str(name in self.validated).lower()
 
     def member(self, struct, member, lines, written):
         service = self.service
@@ -369,56 +183,82 @@ class Tables:
         if allowed:
             values = f"allowed_{struct}_{snake(member)}"
             lines.append(f"constexpr std::string_view {values}[] = {{{', '.join(quote(v) for v in allowed)}}};")
-        required = str(member in service.shapes[struct].get("required", [])).lower()
-        key = quote(f'"{member}":')
+        required = str(service.is_required(struct, member)).lower()
+        presence = service.member_type(struct, member)[1]
+        renamed = service.protocol == "rest-json" and "location" not in reference
+        key = quote(f'"{reference.get("locationName", member) if renamed else member}":')
         xml = reference.get("locationName", member)
         return (f"    {{{quote(member)}, {key}, {quote(service.query_key(struct, member))}, {quote(xml)}, {target}, "
-                f"offsetof({struct}, {snake(member)}), {service.presence(struct, member)}, MemberClass::{kind}, {required}, "
-                f"{quote(refusal)}, {values}}},")
+                f"offsetof({struct}, {snake(member)}), {presence}, model::MemberClass::{kind}, {self.location(struct, member, reference)}, "
+                f"{required}, {quote(refusal)}, {values}}},")
+
+    def location(self, struct, member, reference):
+        if "location" in reference:
+            place = {"header": "header", "headers": "headers", "querystring": "query", "uri": "uri", "statusCode": "status"}
+            return f"model::Location::{place[reference['location']]}"
+        if self.service.shapes[struct].get("payload") == member:
+            return "model::Location::payload"
+        for trait, place in (("eventpayload", "event_payload"), ("eventheader", "event_header")):
+            if reference.get(trait):
+                return f"model::Location::{place}"
+        return "model::Location::body"
 
     def files(self):
         service = self.service
         for number, first in enumerate(range(0, len(self.structs), SHAPES_A_FILE), 1):
             lines, written = [], set()
             for struct in self.structs[first : first + SHAPES_A_FILE]:
-                members = [self.member(struct, m, lines, written) for m in service.shapes[struct]["members"]]
+                members = [self.member(struct, m, lines, written) for m in service.members(struct)]
                 if members:
                     lines.append(f"constexpr model::Member members_{struct}[] = {{")
                     lines += members + ["};"]
+                union = ", .is_union = true" if service.is_union(struct) else ""
                 shown = f".members = members_{struct}, " if members else ""
                 lines.append("}  // namespace")
-                lines.append(f"constinit const model::Shape {struct}::kShape = {{.kind = Kind::structure, .name = {quote(struct)}, "
-                             f"{shown}.validated = {str(self.validated(struct)).lower()}}};")
+                lines.append(f"constinit const model::Shape {struct}::kShape = {{.kind = model::Kind::structure, .name = {quote(struct)}, "
+                             f"{shown}.validated = {self.is_validated(struct)}{union}}};")
                 lines.append("namespace {")
             families = sorted({f for f in service.families} | {"common"})
-            head = [BANNER] + [f'#include "model/{service.name}/{family}.h"' for family in families]
-            head += ["", f"namespace berth::model::{service.name} {{", "namespace {"]
-            yield (f"{service.name}/shapes_{number}.cc",
-                   "\n".join(head + lines + ["}  // namespace", f"}}  // namespace berth::model::{service.name}"]) + "\n")
-        yield f"{service.name}/operations.cc", self.operations()
+            head = [BANNER] + [f'#include "model/{service.cpp_name}/{family}.h"' for family in families]
+            head += ["", f"namespace berth::model::{service.cpp_name} {{", "namespace {"]
+            yield (f"{service.cpp_name}/shapes_{number}.cc",
+                   "\n".join(head + lines + ["}  // namespace", f"}}  // namespace berth::model::{service.cpp_name}"]) + "\n")
+        yield f"{service.cpp_name}/operations.cc", self.operations()
 
     def error(self, name):
         shape = self.service.shapes[name]
         wire = shape.get("error", {})
         status = wire.get("httpStatusCode", 500 if shape.get("fault") else 400)
-        return f"{{{quote(name)}, {quote(wire.get('code', name))}, {status}}}"
+        message = next((m for m in shape["members"] if m.lower() == "message"), "message")
+        return (f"{{{quote(name)}, {quote(wire.get('code', name))}, {status}, {quote(message)}, "
+                f"{'error_' + name if self.error_members(name) else '{}'}}}")
+
+    def error_members(self, name):
+        """What an error has beside its message, but for structures, which no answer of ours has."""
+        shape = self.service.shapes[name]
+        kinds = {m: self.service.shapes[r["shape"]]["type"] for m, r in shape["members"].items() if m.lower() != "message"}
+        return [f"{{{quote(m)}, model::Kind::{SIMPLE[k][0] if k in SIMPLE else k}}}" for m, k in kinds.items()
+                if k in SIMPLE or k == "list"]
 
     def operations(self):
         service = self.service
         metadata = service.metadata
         families = sorted({f for f in service.families} | {"common"})
-        lines = [BANNER, f'#include "model/{service.name}/operations.h"', ""]
-        lines += [f'#include "model/{service.name}/{family}.h"' for family in families]
-        lines += ["", f"namespace berth::model::{service.name} {{", "namespace {"]
+        lines = [BANNER, f'#include "model/{service.cpp_name}/operations.h"', "", "#include <array>", ""]
+        lines += [f'#include "model/{service.cpp_name}/{family}.h"' for family in families]
+        lines += ["", f"namespace berth::model::{service.cpp_name} {{", "namespace {"]
+        for name in sorted({e["shape"] for o in service.operations for e in service.operation_models[o].get("errors", [])}):
+            if members := self.error_members(name):
+                lines.append(f"constexpr model::ErrorMember error_{name}[] = {{{', '.join(members)}}};")
         for operation in service.operations:
             errors = service.operation_models[operation].get("errors", [])
             if errors:
                 shown = ", ".join(self.error(e["shape"]) for e in errors)
-                lines.append(f"constexpr ErrorShape errors_{operation}[] = {{{shown}}};")
+                lines.append(f"constexpr model::ErrorShape errors_{operation}[] = {{{shown}}};")
         lines.append("}  // namespace")
         validation = service.manifest["validation"]
         if any("input" not in service.operation_models[o] for o in service.operations):
-            lines.append('constinit const model::Shape kNoInput = {.kind = Kind::structure, .name = "NoInput"};')
+            lines.append('constinit const model::Shape kNoInput = {.kind = model::Kind::structure, .name = "NoInput"};')
             lines.append("struct NoInput {};")
         for operation in service.operations:
             model = service.operation_models[operation]
@@ -433,19 +273,28 @@ class Tables:
                 f"constinit const model::Operation k{operation} = {{&kService, {quote(operation)}, {shape}, "
                 f"[]() -> std::shared_ptr<void> {{ return std::make_shared<{source or 'NoInput'}>(); }}, {output}, "
                 f"{quote(wrapper)}, {errors}, {self.paginator(operation)}, {quote(error)}, "
-                f"{quote(service.manifest['refusal_error'])}, {str(token).lower()}}};")
+                f"{quote(service.manifest['refusal_error'])}, {str(token).lower()}, "
+                f"{quote(model['http']['method'])}, {quote(model['http']['requestUri'])}, "
+                f"{quote(model.get('endpoint', {}).get('hostPrefix', ''))}, {self.events(source)}, "
+                f"{self.events(model.get('output', {}).get('shape'))}}};")
         served = sorted(service.operations)
         others = sorted(set(service.operation_models) - set(served))
         lines += ["namespace {", "constexpr const model::Operation* kServed[] = {" + ", ".join(f"&k{o}" for o in served) + "};",
-                  "constexpr std::string_view kOthers[] = {" + ", ".join(quote(o) for o in others) + "};", "}  // namespace"]
+                  f"constexpr std::array<std::string_view, {len(others)}> kOthers = {{{', '.join(quote(o) for o in others)}}};",
+                  "constexpr model::Protocol kProtocols[] = {" + ", ".join(
+                      f"model::Protocol::{PROTOCOLS[p]}" for p in service.protocols) + "};", "}  // namespace"]
         lines.append(
             f"constinit const model::Service kService = {{{quote(service.name)}, {quote(metadata['serviceFullName'])}, "
             f"{quote(metadata.get('signingName', metadata['endpointPrefix']))}, {quote(metadata['apiVersion'])}, "
-            f"Protocol::{PROTOCOLS[service.protocol]}, {quote(metadata.get('jsonVersion', ''))}, "
+            f"model::Protocol::{PROTOCOLS[service.protocol]}, kProtocols, {str('awsQueryCompatible' in metadata).lower()}, {quote(metadata.get('jsonVersion', ''))}, "
             f"{quote(metadata.get('targetPrefix', ''))}, {quote(metadata.get('xmlNamespace', ''))}, "
-            f"ValidationStyle::{validation['style']}, kServed, kOthers}};")
-        lines += [f"}}  // namespace berth::model::{service.name}", ""]
+            f"model::ValidationStyle::{validation['style']}, kServed, kOthers}};")
+        lines += [f"}}  // namespace berth::model::{service.cpp_name}", ""]
         return "\n".join(lines)
+
+    def events(self, name):
+        stream = self.service.event_stream(name) if name else None
+        return f"{{{quote(stream[0])}, &{stream[1]}::kShape}}" if stream else "{}"
 
     def paginator(self, operation):
         pages = self.service.paginators.get(operation)
@@ -470,9 +319,9 @@ def write_services(services, data):
             if name not in served and (name not in foreign or folder.name == name):
                 foreign[name] = (metadata["serviceFullName"], PROTOCOLS[metadata["protocol"]])
     lines = [BANNER, '#include "model/descriptor.h"']
-    lines += [f'#include "model/{s.name}/operations.h"' for s in services]
+    lines += [f'#include "model/{s.cpp_name}/operations.h"' for s in services]
     lines += ["", "namespace berth::model {", "namespace {",
-              "constexpr const Service* kServices[] = {" + ", ".join(f"&{s.name}::kService" for s in services) + "};",
+              "constexpr const Service* kServices[] = {" + ", ".join(f"&{s.cpp_name}::kService" for s in services) + "};",
               "constexpr ForeignService kForeign[] = {"]
     lines += [f"    {{{quote(n)}, {quote(full)}, Protocol::{protocol}}}," for n, (full, protocol) in sorted(foreign.items())]
     lines += ["};", "}  // namespace", "",
@@ -487,6 +336,7 @@ def main():
     arguments.add_argument("--manifest", type=pathlib.Path, required=True)
     arguments.add_argument("--out", type=pathlib.Path)
     arguments.add_argument("--list", action="store_true")
+    arguments.add_argument("--no-services", action="store_true", help="no services.cc: for tables that only tests know")
     options = arguments.parse_args()
     try:
         services = load(options.data, options.manifest)
@@ -494,12 +344,12 @@ def main():
         for service in services:
             files.update(write_headers(service, options.out))
             files.update(Tables(service).files())
-        if not options.list:
-            files["services.cc"] = write_services(services, options.data)
+        if not options.no_services:
+            files["services.cc"] = "" if options.list else write_services(services, options.data)
     except Wrong as wrong:
         sys.exit(f"model: {wrong}")
     if options.list:
-        print(";".join(sorted(files) + ["services.cc"]), end="")
+        print(";".join(sorted(files)), end="")
         return
     for name, text in files.items():
         path = options.out / name

@@ -7,8 +7,9 @@ import sys
 import tempfile
 import unittest
 
-import generate
 import pattern
+import service
+from manifest import Wrong
 
 OPTIONS = None
 
@@ -19,12 +20,12 @@ def load_changed(change):
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "ecs.json"
         path.write_text(json.dumps(manifest))
-        return generate.Service(OPTIONS.data, path)
+        return service.Service(OPTIONS.data, path)
 
 
 class Manifest(unittest.TestCase):
     def refuses(self, change, text):
-        with self.assertRaises(generate.Wrong) as caught:
+        with self.assertRaises(Wrong) as caught:
             load_changed(change)
         self.assertIn(text, str(caught.exception))
 
@@ -49,6 +50,26 @@ class Manifest(unittest.TestCase):
     def test_class_for_what_is_not_reached(self):
         self.refuses(lambda m: m["members"].update(StartTaskRequest={"kept": ["group"]}), "no served input reaches: StartTaskRequest.group")
 
+    def test_wildcards(self):
+        def change(manifest):
+            manifest["members"]["StopTaskRequest"] = {"acted_on": ["task"], "*": "kept"}
+            del manifest["members"]["DescribeTasksRequest"]
+            del manifest["members"]["DescribeServicesRequest"]
+            manifest["members"]["Describe*sRequest"] = {"acted_on": ["tasks", "services"], "*": {"class": "refused", "message": "No."}}
+        classes = load_changed(change).classes
+        self.assertEqual(classes["StopTaskRequest", "task"], ("acted_on", "", []))
+        self.assertEqual(classes["StopTaskRequest", "reason"], ("kept", "", []))
+        self.assertEqual(classes["DescribeTasksRequest", "tasks"], ("acted_on", "", []))
+        self.assertEqual(classes["DescribeServicesRequest", "include"], ("refused", "No.", []))
+        self.assertEqual(classes["DescribeClustersRequest", "include"], ("acted_on", "", []))
+
+    def test_wildcard_that_says_nothing(self):
+        self.refuses(lambda m: m["members"].update({"Nonsense*": {"*": "kept"}}), "no served input reaches: Nonsense*.*")
+        self.refuses(lambda m: m["members"]["StopTaskRequest"].update({"*": "kept"}), "no served input reaches: StopTaskRequest.*")
+
+    def test_wildcard_refused_without_message(self):
+        self.refuses(lambda m: m["members"].update({"*": {"*": "refused"}}), "refused without a message")
+
     def test_refused_without_message(self):
         self.refuses(lambda m: m["members"]["ListTasksRequest"].update(refused={"daemonName": ""}), "without a message")
 
@@ -57,7 +78,7 @@ class Names(unittest.TestCase):
     def test_snake(self):
         for name, expected in {"enableECSManagedTags": "enable_ecs_managed_tags", "sizeInGiB": "size_in_gib", "namespace": "namespace_",
                                "managedEBSVolume": "managed_ebs_volume", "VpcIds": "vpc_ids", "Ipv6CidrBlock": "ipv6_cidr_block"}.items():
-            self.assertEqual(generate.snake(name), expected)
+            self.assertEqual(service.snake(name), expected)
 
 
 class Patterns(unittest.TestCase):
@@ -76,6 +97,11 @@ class Patterns(unittest.TestCase):
             (r"^\d{12}$", ["123456789012"], ["12345678901", "1234567890123", "12345678901a"]),
             (r"(ab|c)*d?", ["", "ababcd", "cc"], ["da", "a"]),
             (r"[ -~]{2,3}", ["ab", "abc"], ["a", "abcd", "a\n"]),
+            (r"^(?!arn:)[!-~]{1,5}$", ["arn", "abcde", "ar:n"], ["", "arn:", "arn:a", "abcdef", "a b"]),
+            (r"((?=^.{1,4}$)^([a-z]+(\.[a-z]+)*$))|(^\.$)", ["a.b", "abcd", "."], ["abcde", "a..b", "", ".."]),
+            (r"^(?!\s*$).+", ["a", " a"], ["", "  "]),
+            (r"^[a-z]([a-z]|-(?!-)){1,9}[a-z]$", ["a-b-c", "abc"], ["a--b", "ab-", "ab--c"]),
+            (r"[\w-_/]*", ["a-b_c/", ""], ["a b"]),
             (r"(?:arn:[a-z-]+:)?x|y", ["x", "arn:aws-cn:x", "y"], ["arn:x"]),
         ):
             for text in yes:

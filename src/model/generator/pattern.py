@@ -3,6 +3,8 @@
 The patterns are Java's, matched against the whole text. Python's own parser reads them; what it does not know (\\p{L},
 \\uXXXX) is rewritten first. All bytes from 0x80 up behave alike: a class of characters holds them when it reaches
 outside ASCII.
+
+A look-ahead is an obligation that a thread of the automaton carries on with it, as a state of the look-ahead's own automaton.
 """
 
 import re
@@ -18,13 +20,16 @@ ALPHABET = range(0x81)
 STATES_MAX = 4096
 
 
+ENDS = (constants.AT_BEGINNING, constants.AT_BEGINNING_STRING, constants.AT_END, constants.AT_END_STRING)
+
+
 class Unsupported(Exception):
     pass
 
 
 def rewrite(pattern):
     properties = {
-        "L": "a-zA-Z\x80", "Ll": "a-z\x80", "Lu": "A-Z\x80", "N": "0-9\x80", "Nd": "0-9\x80", "Z": " \x80", "S": "$+<=>^`|~\x80",
+        "L": "a-zA-Z\x80", "Ll": "a-z\x80", "Lu": "A-Z\x80", "N": "0-9\x80", "Nd": "0-9\x80", "Z": " \x80", "Zs": " \x80", "S": "$+<=>^`|~\x80",
         "P": "!-#%-*,-/:;?@\\[-\\]_{}\x80", "M": "\x80", "C": "\x00-\x1f\x7f\x80", "Graph": "!-~", "Print": " -~",
         "ASCII": "\x00-\x7f", "Alnum": "a-zA-Z0-9", "Alpha": "a-zA-Z", "Digit": "0-9",
     }
@@ -44,6 +49,10 @@ def rewrite(pattern):
         if pattern[i] == "\\":
             out.append(pattern[i : i + 2])
             i += 2
+            # Java reads [\\w-x] as three things, Python as a range.
+            if inside and out[-1][1] in "wds" and pattern[i : i + 1] == "-":
+                out.append("\\-")
+                i += 1
             continue
         if pattern[i] == "[":
             inside = True
@@ -68,10 +77,12 @@ class Automaton:
     def __init__(self):
         self.free = []   # state -> states reached without a symbol
         self.edges = []  # state -> [(symbols, state)]
+        self.checks = []  # state -> [(look-ahead, state)]
 
     def state(self):
         self.free.append([])
         self.edges.append([])
+        self.checks.append([])
         return len(self.free) - 1
 
     def add(self, items, start):
@@ -107,8 +118,12 @@ class Automaton:
             end = self.state()
             self.edges[start].append((frozenset(symbols), end))
             return end
-        if op is constants.AT:
-            return start  # ^ and $: the whole text is matched anyway
+        if op is constants.AT and argument in ENDS:
+            return start  # the whole text is matched anyway
+        if op in (constants.ASSERT, constants.ASSERT_NOT) and argument[0] == 1:
+            end = self.state()
+            self.checks[start].append((LookAhead(argument[1], op is constants.ASSERT_NOT), end))
+            return end
         if op is constants.SUBPATTERN:
             return self.add(argument[3], start)
         if op is constants.BRANCH:
@@ -136,46 +151,104 @@ class Automaton:
             return end
         raise Unsupported(str(op))
 
-    def closure(self, states):
-        seen, work = set(states), list(states)
+    def closure(self, threads):
+        """All (state, obligations) that are reached without a symbol."""
+        seen, work = set(threads), list(threads)
         while work:
-            for target in self.free[work.pop()]:
-                if target not in seen:
-                    seen.add(target)
-                    work.append(target)
+            state, obligations = work.pop()
+            reached = [(target, obligations) for target in self.free[state]]
+            for look, target in self.checks[state]:
+                kept = look.keep(1)
+                if kept is not None:
+                    reached.append((target, obligations | kept))
+            for thread in reached:
+                if thread not in seen:
+                    seen.add(thread)
+                    work.append(thread)
         return frozenset(seen)
 
+    def step(self, threads, symbol):
+        reached = set()
+        for state, obligations in threads:
+            targets = [t for symbols, t in self.edges[state] if symbol in symbols]
+            moved = frozenset() if targets else None
+            for look, at in obligations if targets else ():
+                kept = look.keep(look.rows[at][symbol])
+                moved = None if kept is None or moved is None else moved | kept
+            if moved is not None:
+                reached |= {(target, moved) for target in targets}
+        return self.closure(reached)
 
-def compile_pattern(pattern):
-    """Returns (byte_class[256], class count, next[state][class], accepting[state]); 0 is dead, 1 the start."""
+    def parts(self):
+        """The automaton's own edges and those of its look-aheads: what tells symbols apart."""
+        sets = {symbols for edges in self.edges for symbols, _ in edges}
+        for checks in self.checks:
+            for look, _ in checks:
+                sets |= look.sets
+        return sets
+
+
+class LookAhead:
+    """What must, or must not, stand at the beginning of the rest of the text."""
+
+    def __init__(self, items, negative):
+        items = list(items)
+        to_the_end = bool(items) and items[-1][0] is constants.AT and items[-1][1] in ENDS
+        if not to_the_end:
+            items.append((constants.MAX_REPEAT, (0, constants.MAXREPEAT, [(constants.IN, [(constants.RANGE, (0, OTHER))])])))
+        table, _, transitions, self.accepting, self.sets = determined(items)
+        self.rows = [[row[table[symbol]] for symbol in ALPHABET] for row in transitions]
+        self.negative = negative
+        # Nothing that comes can change the verdict of these.
+        self.settled = {s for s in range(len(self.rows)) if set(self.rows[s]) == {s}}
+
+    def holds(self, at):
+        return bool(self.accepting[at]) != self.negative
+
+    def keep(self, at):
+        """The obligation as it goes on; empty where it is met for ever, None where it is broken for ever."""
+        if at in self.settled:
+            return frozenset() if self.holds(at) else None
+        return frozenset({(self, at)})
+
+
+def determined(items):
+    """(class of each symbol, class count, next[state][class], accepting[state], the sets that tell symbols apart)."""
     nfa = Automaton()
     start = nfa.state()
-    end = nfa.add(parser.parse(rewrite(pattern)), start)
+    end = nfa.add(items, start)
     # Bytes that no edge tells apart share a class.
-    sets = {symbols for edges in nfa.edges for symbols, _ in edges}
-    classes, byte_class = {}, []
+    sets = sorted(nfa.parts(), key=sorted)
+    classes, table, representative = {}, [], {}
     for symbol in ALPHABET:
-        byte_class.append(classes.setdefault(tuple(symbol in s for s in sorted(sets, key=sorted)), len(classes)))
-    representative = {}
-    for symbol, number in enumerate(byte_class):
-        representative.setdefault(number, symbol)
-    first = nfa.closure({start})
+        table.append(classes.setdefault(tuple(symbol in s for s in sets), len(classes)))
+        representative.setdefault(table[-1], symbol)
+    first = nfa.closure({(start, frozenset())})
     numbers, work = {frozenset(): 0, first: 1}, [first]
     transitions = {0: [0] * len(classes)}
     while work:
-        states = work.pop()
+        threads = work.pop()
         row = []
         for number in range(len(classes)):
-            target = nfa.closure({t for s in states for symbols, t in nfa.edges[s] if representative[number] in symbols})
+            target = nfa.step(threads, representative[number])
             if target not in numbers:
                 numbers[target] = len(numbers)
                 work.append(target)
             row.append(numbers[target])
-        transitions[numbers[states]] = row
+        transitions[numbers[threads]] = row
         if len(numbers) > STATES_MAX:
             raise Unsupported("too many states")
     accepting = [0] * len(numbers)
-    for states, number in numbers.items():
-        accepting[number] = int(end in states)
-    table = byte_class[:OTHER] + [byte_class[OTHER]] * (256 - OTHER)
-    return table, len(classes), [transitions[i] for i in range(len(numbers))], accepting
+    for threads, number in numbers.items():
+        accepting[number] = int(any(s == end and all(look.holds(at) for look, at in o) for s, o in threads))
+    return table, len(classes), [transitions[i] for i in range(len(numbers))], accepting, set(sets)
+
+
+def compile_pattern(pattern):
+    """Returns (byte_class[256], class count, next[state][class], accepting[state]); 0 is dead, 1 the start."""
+    try:
+        items = parser.parse(rewrite(pattern))
+    except re.error as error:
+        raise Unsupported(str(error)) from error
+    table, classes, transitions, accepting, _ = determined(list(items))
+    return table[:OTHER] + [table[OTHER]] * (256 - OTHER), classes, transitions, accepting

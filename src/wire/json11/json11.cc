@@ -1,4 +1,4 @@
-#include "base/json.h"
+#include "model/error_body.h"
 #include "wire/codec.h"
 
 namespace berth::wire {
@@ -24,18 +24,11 @@ class JsonCodec final : public Codec {
     }
   }
 
-  void render_error(const model::Service* service, const model::Operation*, const ApiError& error, std::string_view,
-                    HttpResponse& response) const override {
-    response.status = error.status;
+  void render_error(const model::Service* service, const model::Operation* operation, const ApiError& error,
+                    std::string_view, HttpResponse& response) const override {
+    response.status = model::error_status(operation, error);
     response.content_type = content_type(service);
-    json::Writer writer(response.body);
-    writer.begin_object().member("__type", error.type).member("message", error.message);
-    for (const auto& [name, values] : error.list_members) {
-      writer.key(name).begin_array();
-      for (const std::string& value : values) writer.string(value);
-      writer.end_array();
-    }
-    writer.end_object();
+    model::append_json_error(response.body, operation, error);
   }
 
  private:

@@ -82,7 +82,7 @@ class FormReader {
         return good;
       }
       case Kind::list: return list(shape, object, depth);
-      case Kind::map: return map(shape, object);
+      case Kind::map: return map(shape, object, depth);
       default: return scalar(shape, object, *form_.find(key_));
     }
   }
@@ -106,16 +106,22 @@ class FormReader {
     return true;
   }
 
-  bool map(const model::Shape& shape, void* object) {
+  bool map(const model::Shape& shape, void* object, int depth) {
     const size_t length = key_.size();
     key_ += shape.flattened ? "." : ".entry.";
     const size_t entry = key_.size();
     for (const uint32_t number : form_.indices(key_)) {
       key_.resize(entry);
-      const std::string prefix = key_ + std::to_string(number);
-      const std::string* key = form_.find(prefix + ".key");
-      const std::string* content = form_.find(prefix + ".value");
-      if (key && content) (*static_cast<model::StringMap*>(object))[*key] = *content;
+      key_.append(std::to_string(number)).append(".");
+      const size_t names = key_.size();
+      const std::string* key = form_.find(key_.append(shape.key_name));
+      key_.resize(names);
+      key_ += shape.element_name;
+      if (!key || !present(*shape.element)) continue;
+      path_.push_back({nullptr, 0, *key});
+      const bool good = value(*shape.element, shape.map->emplace(object, *key), depth + 1);
+      path_.pop_back();
+      if (!good) return false;
     }
     key_.resize(length);
     return true;

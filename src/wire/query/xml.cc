@@ -25,6 +25,17 @@ void append_elements(std::string& out, const model::Shape& shape, const void* ob
   }
 }
 
+void append_entries(std::string& out, const model::Shape& shape, const void* object, std::string_view name, bool ec2) {
+  model::for_each_entry(shape, object, [&](const std::string& key, const void* value) {
+    open(out, name);
+    append_xml_element(out, shape.key_name, key);
+    open(out, shape.element_name);
+    append_value(out, *shape.element, value, ec2);
+    close(out, shape.element_name);
+    close(out, name);
+  });
+}
+
 void append_value(std::string& out, const model::Shape& shape, const void* object, bool ec2) {
   switch (shape.kind) {
     case Kind::string: append_xml_text(out, *static_cast<const std::string*>(object)); break;
@@ -43,14 +54,7 @@ void append_value(std::string& out, const model::Shape& shape, const void* objec
     case Kind::document: append_xml_text(out, static_cast<const model::Document*>(object)->json); break;
     case Kind::structure: append_xml_members(out, shape, object, ec2); break;
     case Kind::list: append_elements(out, shape, object, shape.element_name, ec2); break;
-    case Kind::map:
-      for (const auto& [key, value] : *static_cast<const model::StringMap*>(object)) {
-        out += "<entry>";
-        append_xml_element(out, "key", key);
-        append_xml_element(out, "value", value);
-        out += "</entry>";
-      }
-      break;
+    case Kind::map: append_entries(out, shape, object, "entry", ec2); break;
   }
 }
 
@@ -91,6 +95,10 @@ void append_xml_members(std::string& out, const model::Shape& shape, const void*
     if (!value) continue;
     if (member.shape->kind == Kind::list && member.shape->flattened && !ec2) {
       append_elements(out, *member.shape, value, member.xml_name, ec2);
+      continue;
+    }
+    if (member.shape->kind == Kind::map && member.shape->flattened) {
+      append_entries(out, *member.shape, value, member.xml_name, ec2);
       continue;
     }
     open(out, member.xml_name);
