@@ -38,6 +38,17 @@ const ErrorShape* find_error(const Operation& operation, std::string_view name) 
   return found == operation.errors.end() ? nullptr : &*found;
 }
 
+const Member* find_member(const Shape& structure, std::string_view name, size_t& next) {
+  const auto members = structure.members;
+  for (size_t i = 0; i < members.size(); ++i) {
+    const size_t at = next + i < members.size() ? next + i : next + i - members.size();
+    if (json_name(members[at]) != name) continue;
+    next = at + 1;
+    return &members[at];
+  }
+  return nullptr;
+}
+
 bool is_known_but_not_served(const Service& service, std::string_view operation) {
   return std::ranges::binary_search(service.not_served, operation);
 }

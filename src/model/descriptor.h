@@ -250,6 +250,10 @@ bool is_known_but_not_served(const Service& service, std::string_view operation)
 // The error of that name, null where the operation has none such.
 const ErrorShape* find_error(const Operation& operation, std::string_view name);
 
+// A structure's member by its name in JSON and CBOR, null where there is none. Looked for first at `next`, which is then
+// behind it: clients keep the model's order.
+const Member* find_member(const Shape& structure, std::string_view name, size_t& next);
+
 // Calls visit(const std::string& key, const void* value) for each entry, in the order of the keys.
 template <class Visit>
 void for_each_entry(const Shape& shape, const void* map, Visit visit) {

@@ -13,5 +13,6 @@ int error_status(const Operation* operation, const ApiError& error);
 
 // `operation` null: the request did not get so far. Members that the model does not know are lists of strings.
 void append_json_error(std::string& out, const Operation* operation, const ApiError& error);
+void append_cbor_error(std::string& out, const Operation* operation, const ApiError& error);
 
 }  // namespace berth::model

@@ -91,7 +91,7 @@ class StructReader {
       if (frame.shape->kind == Kind::map) {
         frame.key = name;
       } else {
-        find_member(frame, name);
+        frame.member = find_member(*frame.shape, name, frame.next);
       }
     }
     text_.clear();
@@ -192,19 +192,6 @@ class StructReader {
     const Shape* shape = nullptr;
     void* object = nullptr;
   };
-
-  static void find_member(Frame& frame, std::string_view name) {
-    const auto members = frame.shape->members;
-    for (size_t i = 0; i < members.size(); ++i) {
-      const size_t at = frame.next + i < members.size() ? frame.next + i : frame.next + i - members.size();
-      if (json_name(members[at]) == name) {
-        frame.member = &members[at];
-        frame.next = at + 1;
-        return;
-      }
-    }
-    frame.member = nullptr;
-  }
 
   // The place of the value that begins now, made if it must be. False: nobody knows it, or there is no room for more.
   bool open_slot(Slot& slot) {

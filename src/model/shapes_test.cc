@@ -1,5 +1,5 @@
-// Shapes of kinds that few services have: maps of any value, unions, recursion, event streams, places of REST. Their tables
-// come from test_manifest/.
+// Shapes of kinds that few services have: maps of any value, unions, recursion, event streams, places of REST. Their
+// tables come from test_manifest/.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -62,6 +62,8 @@ class Service:
         self.protocols = self.metadata.get("protocols", [self.metadata["protocol"]])
         # Of several, JSON answers those requests that do not say which they speak.
         self.protocol = "json" if "json" in self.protocols else self.metadata["protocol"]
+        if self.manifest["rendered"] and "smithy-rpc-v2-cbor" in self.protocols:
+            raise Wrong(f"{self.path}: members may come ready-made as JSON only where JSON is all that is spoken")
         self.classes = self.read_classes()
         self.find_recursion()
 
