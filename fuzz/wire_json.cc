@@ -1,5 +1,5 @@
 // A body for an operation (the first byte picks it): what is read must render, read again and render the same; what the
-// model accepts is validated.
+// model accepts is validated. What of a stored text fits the shape can be read again strictly.
 #include <cstdlib>
 
 #include "model/json_codec.h"
@@ -16,6 +16,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   const Operation& operation = *operations[data[0] % operations.size()];
   const std::string_view text(reinterpret_cast<const char*>(data) + 1, size - 1);
+  const auto stored = operation.make_input();
+  read_json_that_fits(text, *operation.input, stored.get());
+  std::string fitting;
+  append_json(fitting, *operation.input, stored.get());
+  const auto strict = operation.make_input();
+  if (!read_json(fitting, *operation.input, strict.get(), nullptr, limits::kJsonDepthMax, SIZE_MAX)) std::abort();
   const auto first = operation.make_input();
   std::vector<Path> missing;
   if (!read_json(text, *operation.input, first.get(), &missing)) return 0;

@@ -37,6 +37,10 @@ tl::expected<void, ReadProblem> read_json(std::string_view text, const Shape& sh
                                           std::vector<Path>* missing, int depth_max = limits::kJsonDepthMax,
                                           size_t elements_max = limits::kRequestElementsMax);
 
+// For text that an older or a newer version of the model wrote: what the shape does not know, and values of another type
+// than it says, are left out. Returns how many those were; text that is no JSON counts as one and leaves what was read.
+size_t read_json_that_fits(std::string_view text, const Shape& shape, void* object);
+
 // Appends the object. Timestamps are seconds; bytes that are not UTF-8 come out as U+FFFD.
 void append_json(std::string& out, const Shape& shape, const void* object);
 

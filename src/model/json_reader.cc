@@ -1,8 +1,10 @@
 #include <fmt/format.h>
 #include <nettle/base64.h>
 
+#include <algorithm>
 #include <boost/json/basic_parser_impl.hpp>
 #include <cmath>
+#include <initializer_list>
 #include <limits>
 
 #include "base/clock.h"
@@ -24,8 +26,10 @@ class StructReader {
   static constexpr size_t max_key_size = SIZE_MAX;
   static constexpr size_t max_string_size = SIZE_MAX;
 
-  StructReader(const Shape& shape, void* object, std::vector<Path>* missing, size_t elements_max)
-      : root_shape_(shape), root_(object), missing_(missing), elements_max_(elements_max) {}
+  // With `dropped`, what does not fit is passed over and counted there.
+  StructReader(const Shape& shape, void* object, std::vector<Path>* missing, size_t elements_max,
+               size_t* dropped = nullptr)
+      : root_shape_(shape), root_(object), missing_(missing), elements_max_(elements_max), dropped_(dropped) {}
 
   const std::string& problem() const { return problem_; }
 
@@ -35,6 +39,7 @@ class StructReader {
   bool on_object_begin(error_code& error) {
     if (skipped_ > 0) return ++skipped_;
     if (document_depth_ > 0) return document_.begin_object(), ++document_depth_;
+    if (dropped_ && !expects({Kind::structure, Kind::map, Kind::document})) return ++*dropped_, ++skipped_;
     Slot slot;
     if (!open_slot(slot)) return skip_container(error);
     if (slot.shape->kind == Kind::document) return start_document(slot, [this] { document_.begin_object(); });
@@ -60,6 +65,7 @@ class StructReader {
   bool on_array_begin(error_code& error) {
     if (skipped_ > 0) return ++skipped_;
     if (document_depth_ > 0) return document_.begin_array(), ++document_depth_;
+    if (dropped_ && !expects({Kind::list, Kind::document})) return ++*dropped_, ++skipped_;
     Slot slot;
     if (frames_.empty()) return refuse("Expected structure", error);
     if (!open_slot(slot)) return skip_container(error);
@@ -168,6 +174,7 @@ class StructReader {
   bool on_null(error_code& error) {
     if (skipped_ > 0) return true;
     if (document_depth_ > 0) return document_.null(), true;
+    if (dropped_) return *dropped_ += !frames_.empty() && frames_.back().shape->kind == Kind::structure ? 0 : 1, true;
     if (frames_.empty()) return refuse("Expected structure, not null", error);
     if (frames_.back().shape->kind == Kind::list)
       return refuse("Null found where a list's element was expected", error);
@@ -218,10 +225,45 @@ class StructReader {
     return true;
   }
 
+  // The shape of the value that begins now, null where nobody knows it.
+  const Shape* expected() const {
+    if (frames_.empty()) return &root_shape_;
+    const Frame& frame = frames_.back();
+    if (frame.shape->kind != Kind::structure) return frame.shape->element;
+    return frame.member ? frame.member->shape : nullptr;
+  }
+  bool expects(std::initializer_list<Kind> kinds) const {
+    const Shape* shape = expected();
+    return shape && std::find(kinds.begin(), kinds.end(), shape->kind) != kinds.end();
+  }
+
+  // Whether a scalar can be put where one is expected: tried on a value beside the struct, which stays as it is.
+  template <class Set>
+  bool fits(Set set) const {
+    const Shape* shape = expected();
+    if (!shape) return false;
+    std::string text;
+    int32_t integer = 0;
+    int64_t long_integer = 0;
+    double real = 0;
+    bool boolean = false;
+    switch (shape->kind) {
+      case Kind::string:
+      case Kind::blob: return set(Slot{shape, &text});
+      case Kind::integer: return set(Slot{shape, &integer});
+      case Kind::long_integer:
+      case Kind::timestamp: return set(Slot{shape, &long_integer});
+      case Kind::real: return set(Slot{shape, &real});
+      case Kind::boolean: return set(Slot{shape, &boolean});
+      default: return shape->kind == Kind::document;
+    }
+  }
+
   template <class Write, class Set>
   bool scalar(const char* token, error_code& error, Write write, Set set) {
     if (skipped_ > 0) return true;
     if (document_depth_ > 0) return write(), true;
+    if (dropped_ && !fits(set)) return ++*dropped_, true;
     if (frames_.empty()) return refuse("Expected structure", error);
     Slot slot;
     if (!open_slot(slot)) return !too_many(error);
@@ -324,6 +366,7 @@ class StructReader {
   void* root_;
   std::vector<Path>* missing_;
   const size_t elements_max_;
+  size_t* const dropped_;
   std::vector<Frame> frames_;
   std::string text_;
   std::string problem_;
@@ -368,6 +411,17 @@ tl::expected<void, ReadProblem> read_json(std::string_view text, const Shape& sh
         ReadProblem{fmt::format("The body is not JSON: more text after the value, at byte {}", used)});
   }
   return {};
+}
+
+size_t read_json_that_fits(std::string_view text, const Shape& shape, void* object) {
+  if (text.empty()) return 0;
+  size_t dropped = 0;
+  boost::json::parse_options options;
+  options.max_depth = limits::kJsonDepthMax;
+  boost::json::basic_parser<StructReader> parser(options, shape, object, nullptr, SIZE_MAX, &dropped);
+  error_code error;
+  const size_t used = parser.write_some(false, text.data(), text.size(), error);
+  return dropped + (error || used < text.size() ? 1 : 0);
 }
 
 }  // namespace berth::model

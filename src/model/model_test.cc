@@ -140,6 +140,18 @@ TEST(Json, OfEqualNamesTheLastCounts) {
   EXPECT_EQ(input->cluster, "y");
 }
 
+TEST(Json, WhatDoesNotFitIsCounted) {
+  const auto dropped = [](std::string_view text) {
+    ecs::Task task;
+    return read_json_that_fits(text, ecs::Task::kShape, &task);
+  };
+  EXPECT_EQ(dropped(""), 0u);
+  EXPECT_EQ(dropped(R"({"taskArn":"a","tags":[{"key":"k"}],"version":1})"), 0u);
+  EXPECT_EQ(dropped(R"({"taskArn":1,"tags":[{"key":{}},1,null],"version":"1","x":{"y":[]},"group":null})"), 6u);
+  EXPECT_EQ(dropped("{"), 1u);
+  EXPECT_EQ(dropped("[]"), 1u);
+}
+
 TEST(Json, DepthHasALimit) {
   std::string deep = R"({"x":)";
   for (int i = 0; i < limits::kJsonDepthMax; ++i) deep += '[';

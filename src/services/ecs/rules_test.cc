@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "base/limits.h"
+#include "model/ecs/service.h"
 #include "model/ecs/task_definition.h"
 #include "services/ecs/awslogs.h"
 #include "services/ecs/definition_record.h"
@@ -208,6 +209,27 @@ TEST(Kept, IsReadHoweverManyElementsItHas) {
   model::ecs::TaskDefinition definition;
   definition.compatibilities.emplace(limits::kRequestElementsMax + 1);
   EXPECT_EQ(from_kept<model::ecs::TaskDefinition>(to_kept(definition)), definition);
+}
+
+// What an older or newer model wrote: the rest of the object stands.
+TEST(Kept, LeavesOutWhatDoesNotFit) {
+  namespace m = model::ecs;
+  const auto service = from_kept<m::Service>(
+      R"({"serviceName":"s","status":5,"desiredCount":"x","runningCount":1e10,"pendingCount":2,"createdAt":true,
+          "gone":{"a":[1]},"events":{"id":"1"},"loadBalancers":["x",{"containerName":"c","containerPort":[]}],
+          "deploymentConfiguration":[],"networkConfiguration":{"awsvpcConfiguration":{"subnets":["a",1,null,"b"]}}})");
+  m::Service expected;
+  expected.service_name = "s";
+  expected.pending_count = 2;
+  expected.load_balancers.emplace().emplace_back().container_name = "c";
+  expected.network_configuration.emplace().awsvpc_configuration.emplace().subnets = {"a", "b"};
+  EXPECT_EQ(service, expected);
+  EXPECT_EQ(from_kept<m::Service>("[1]"), m::Service());
+  EXPECT_EQ(from_kept<m::Service>("7"), m::Service());
+  EXPECT_EQ(from_kept<m::Service>(""), m::Service());
+  m::Service half;
+  half.service_name = "s";
+  EXPECT_EQ(from_kept<m::Service>(R"({"serviceName":"s","status":)"), half);
 }
 
 TEST(Paging, TokensBelongToTheirQuery) {
