@@ -19,6 +19,8 @@ std::string key_of(std::string_view kind, const std::string& path) { return std:
 
 Agent::Agent(state::Store& store, Machine& machine, Random& random, Faults faults)
     : store_(store), machine_(machine), random_(random), faults_(faults) {
+  machine_.set_rare(faults_.rare);
+  machine_.plant(faults_.bug);
   if (faults_.bug == PlantedBug::starts_again_after_restart)
     for (const std::string& path : machine_.tasks()) machine_.forget(path);
   read_all();
@@ -125,7 +127,7 @@ void Agent::follow(const std::string& path, TimeMs now_ms) {
   const auto definition =
       records::get<records::TaskDefinition>(store_, keys::task_definition(task.scope, spec->family, spec->revision));
   if (!definition) return;
-  machine_.order_run(path, *spec, *definition, status->starts, now_ms);
+  machine_.order_run(path, *spec, *definition, now_ms);
 }
 
 void Agent::report(const std::string& path, TimeMs) {

@@ -18,12 +18,6 @@
 
 namespace berth::agent_simulated {
 
-// A mistake that the simulator plants to see that its checkers catch it; `none` everywhere else.
-enum class PlantedBug {
-  none,
-  starts_again_after_restart,  // does not adopt what runs
-};
-
 // What may go wrong between the store and the machine. The default: nothing.
 struct Faults {
   uint32_t drops = 0;       // in a thousand: an order is not noticed until the next look at everything

@@ -35,12 +35,10 @@ class AgentTest : public ::testing::Test {
     records::put(transaction, keys::task(keys::kTaskSpec, kTask), spec);
     ASSERT_TRUE(store.apply(std::move(transaction)));
   }
-  void order(records::Order order, std::map<std::string, int> starts,
-             records::TaskState state = records::TaskState::pending) {
+  void order(records::Order order, records::TaskState state = records::TaskState::pending) {
     records::TaskStatus status;
     status.state = state;
     status.order = order;
-    status.starts = std::move(starts);
     state::Transaction transaction;
     records::put(transaction, keys::task(keys::kTaskStatus, kTask), status);
     ASSERT_TRUE(store.apply(std::move(transaction)));
@@ -79,15 +77,12 @@ TEST(Script, TakesWordsOfImagesAndOfTheEnvironment) {
 
 TEST_F(AgentTest, RunsWhatIsOrderedAndSaysSoAtOnce) {
   define({container("a", "nginx"), container("b", "nginx")});
-  order(records::Order::run, {{"a", 1}});
+  order(records::Order::run);
   pass();
   EXPECT_TRUE(seen().provisioned);
   EXPECT_TRUE(seen().containers[0].running);
-  EXPECT_FALSE(seen().containers[1].running);
-  order(records::Order::run, {{"a", 1}, {"b", 1}});
-  pass();
   EXPECT_TRUE(seen().containers[1].running);
-  order(records::Order::stop, {{"a", 1}, {"b", 1}});
+  order(records::Order::stop);
   pass();
   EXPECT_TRUE(seen().stopped);
   EXPECT_TRUE(seen().released);
@@ -96,7 +91,7 @@ TEST_F(AgentTest, RunsWhatIsOrderedAndSaysSoAtOnce) {
 
 TEST_F(AgentTest, DoesNotFollowWhatIsNotCommitted) {
   define({container("a", "nginx")});
-  order(records::Order::run, {{"a", 1}});
+  order(records::Order::run);
   agent->run(now);
   EXPECT_FALSE(machine.has(kTask.str()));
   store.fail_next_commits(1);
@@ -106,7 +101,7 @@ TEST_F(AgentTest, DoesNotFollowWhatIsNotCommitted) {
 
 TEST_F(AgentTest, EssentialExitStopsTheRestWithoutAnOrder) {
   define({container("a", "exit:1+after:50ms"), container("b", "nginx")});
-  order(records::Order::run, {{"a", 1}, {"b", 1}});
+  order(records::Order::run);
   EXPECT_EQ(pass(), kStart + 50);
   now += 50;
   pass();
@@ -114,11 +109,38 @@ TEST_F(AgentTest, EssentialExitStopsTheRestWithoutAnOrder) {
   EXPECT_TRUE(seen().stopped);
 }
 
+// Nobody writes anything but the agent: control is away.
+TEST_F(AgentTest, ATaskGoesThroughItsLifeWhileControlIsAway) {
+  auto init = container("init", "exit:0+after:2s");
+  init.essential = false;
+  auto app = container("app", "exit:1+after:70s");
+  app.depends_on = {{"init", records::Condition::success}};
+  app.restart_policy = {{}, 60};
+  auto late = container("late", "exit:0+after:100s");
+  late.depends_on = {{"app", records::Condition::start}};
+  define({init, app, late});
+  order(records::Order::run);
+  pass();
+  EXPECT_FALSE(seen().containers[1].running);
+  now += 2'000;
+  pass();
+  EXPECT_TRUE(seen().containers[1].running);
+  EXPECT_TRUE(seen().containers[2].running);
+  now += 70'000;
+  pass();
+  EXPECT_TRUE(seen().containers[1].running);
+  EXPECT_EQ(seen().containers[1].starts, 2);
+  now += 30'000;
+  pass();
+  EXPECT_TRUE(seen().stopped) << "an essential container is over";
+  EXPECT_EQ(seen().containers[1].exit_code, 143);
+}
+
 TEST_F(AgentTest, IgnoredTermEndsByKillAfterTheStopTimeout) {
   define({container("a", "ignore-term")});
-  order(records::Order::run, {{"a", 1}});
+  order(records::Order::run);
   pass();
-  order(records::Order::stop, {{"a", 1}});
+  order(records::Order::stop);
   EXPECT_EQ(pass(), kStart + 30'000);
   now += 30'000;
   pass();
@@ -127,7 +149,7 @@ TEST_F(AgentTest, IgnoredTermEndsByKillAfterTheStopTimeout) {
 
 TEST_F(AgentTest, TellsAPullThatFails) {
   define({container("a", "pull-fails")});
-  order(records::Order::run, {{"a", 1}});
+  order(records::Order::run);
   pass();
   EXPECT_EQ(seen().failure.substr(0, 24), "CannotPullContainerError");
   EXPECT_TRUE(seen().released);
@@ -135,7 +157,7 @@ TEST_F(AgentTest, TellsAPullThatFails) {
 
 TEST_F(AgentTest, ANewAgentAdoptsWhatRuns) {
   define({container("a", "nginx")});
-  order(records::Order::run, {{"a", 1}});
+  order(records::Order::run);
   pass();
   agent = std::make_unique<Agent>(store, machine, random);
   pass();
@@ -145,7 +167,7 @@ TEST_F(AgentTest, ANewAgentAdoptsWhatRuns) {
 
 TEST_F(AgentTest, WhatANewMachineDoesNotKnowHasVanished) {
   define({container("a", "nginx")});
-  order(records::Order::run, {{"a", 1}});
+  order(records::Order::run);
   pass();
   Machine empty{random, {}};
   agent = std::make_unique<Agent>(store, empty, random);
@@ -156,7 +178,7 @@ TEST_F(AgentTest, WhatANewMachineDoesNotKnowHasVanished) {
 
 TEST_F(AgentTest, EndsWhatTheStoreDoesNotKnow) {
   define({container("a", "nginx")});
-  order(records::Order::run, {{"a", 1}});
+  order(records::Order::run);
   pass();
   state::Transaction transaction;
   for (auto kind : {keys::kTaskSpec, keys::kTaskStatus, keys::kTaskObserved})
@@ -168,7 +190,7 @@ TEST_F(AgentTest, EndsWhatTheStoreDoesNotKnow) {
 
 TEST_F(AgentTest, ReportsAgainWhatAFailedCommitHasTaken) {
   define({container("a", "nginx")});
-  order(records::Order::run, {{"a", 1}});
+  order(records::Order::run);
   store.settle();
   agent->run(now);
   store.fail_next_commits(1);

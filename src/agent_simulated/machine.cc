@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "containers/containers.h"
+
 namespace berth::agent_simulated {
 
 using records::ContainerObserved;
@@ -36,6 +38,7 @@ void Machine::create(const std::string& path, Task& task, const records::TaskSpe
         fmt::format("{}-{:010}", path.substr(path.rfind('/') + 1), random_.below(uint64_t{10'000'000'000}));
     task.observed.containers.push_back(std::move(seen));
   }
+  task.ordered.assign(task.containers.size(), 0);
   task.pull_fails |= happens(conduct_.pull_fails);
   ++addresses_;
   task.observed.address = fmt::format("172.31.{}.{}", addresses_ / 250 % 256, addresses_ % 250 + 4);
@@ -47,17 +50,13 @@ void Machine::create(const std::string& path, Task& task, const records::TaskSpe
 }
 
 void Machine::order_run(const std::string& path, const records::TaskSpec& spec,
-                        const records::TaskDefinition& definition, const std::map<std::string, int>& starts,
-                        TimeMs now_ms) {
+                        const records::TaskDefinition& definition, TimeMs now_ms) {
   const auto [found, is_new] = tasks_.try_emplace(path);
   Task& task = found->second;
   if (is_new) {
     task.definition = std::make_shared<const records::TaskDefinition>(definition);
     create(path, task, spec, now_ms);
   }
-  for (Container& container : task.containers)
-    if (const auto ordered = starts.find(container.definition->name); ordered != starts.end())
-      container.ordered = std::max(container.ordered, ordered->second);
   schedule(path, task);
 }
 
@@ -140,13 +139,12 @@ TimeMs Machine::due(const Task& task) const {
     earliest(at, task.provisioned_at_ms);
     return at;
   }
+  if (!task.stop) earliest(at, task.decide_at_ms);
   for (size_t i = 0; i < task.containers.size(); ++i) {
     const Container& container = task.containers[i];
     const ContainerObserved& seen = task.observed.containers[i];
     if (!seen.running) {
-      // 1: long ago, so at once.
-      if (!task.stop && container.ordered > seen.starts)
-        earliest(at, container.start_at_ms != 0 ? container.start_at_ms : 1);
+      if (!task.stop) earliest(at, container.start_at_ms);
       continue;
     }
     earliest(at, container.exit_at_ms);
@@ -186,21 +184,48 @@ bool Machine::step(const std::string& path, Task& task, TimeMs now_ms) {
       observed.provisioned = true;
     return true;
   }
+  if (!task.stop && decide(path, task, now_ms)) return true;
   for (size_t i = 0; i < task.containers.size(); ++i)
     if (step_container(path, task, i, now_ms)) return true;
   return false;
+}
+
+// True: something is to be told.
+bool Machine::decide(const std::string& path, Task& task, TimeMs now_ms) {
+  const auto next = containers::next(task.definition->containers, task.observed, task.ordered, now_ms);
+  task.decide_at_ms = next.wake_at_ms;
+  for (const auto& failure : next.failures) {
+    rare(rare_, failure.timed_out ? "dependency missed its startTimeout" : "dependency can never be met");
+    containers::give_up(task.observed.containers[failure.container], failure.reason, now_ms);
+  }
+  if (next.ended_by) {
+    stop_all(task, now_ms);
+    return true;
+  }
+  for (const size_t i : next.start) {
+    if (task.observed.containers[i].starts > 0) rare(rare_, "container restarted by its policy");
+    order_start(path, task, i, now_ms);
+  }
+  for (size_t i = 0; i < task.containers.size() && bug_ != PlantedBug::none; ++i) {
+    const ContainerObserved& seen = task.observed.containers[i];
+    if (seen.running || seen.start_failed || task.ordered[i] > seen.starts) continue;
+    const bool again = bug_ == PlantedBug::restart_without_end && task.containers[i].definition->restart_policy;
+    if (seen.starts == 0 ? bug_ == PlantedBug::ignore_dependencies : again) order_start(path, task, i, now_ms);
+  }
+  return !next.failures.empty();
+}
+
+void Machine::order_start(const std::string& path, Task& task, size_t i, TimeMs now_ms) {
+  if (counts_) starts_.push_back({path, i, task.observed});
+  task.ordered[i] = task.observed.containers[i].starts + 1;
+  task.containers[i].start_at_ms = now_ms + pick(conduct_.start);
 }
 
 bool Machine::step_container(const std::string& path, Task& task, size_t i, TimeMs now_ms) {
   Container& container = task.containers[i];
   ContainerObserved& seen = task.observed.containers[i];
   if (!seen.running) {
-    if (task.stop || container.ordered <= seen.starts) return false;
-    if (container.start_at_ms == 0) {
-      container.start_at_ms = now_ms + pick(conduct_.start);
-      if (container.start_at_ms > now_ms) return false;
-    }
-    if (!is_due(container.start_at_ms, now_ms)) return false;
+    if (task.stop || !is_due(container.start_at_ms, now_ms)) return false;
     container.start_at_ms = 0;
     start(path, task, i, now_ms);
     return true;
@@ -224,13 +249,13 @@ void Machine::start(const std::string& path, Task& task, size_t i, TimeMs now_ms
   Container& container = task.containers[i];
   ContainerObserved& seen = task.observed.containers[i];
   const Script& script = container.script;
-  ++seen.starts;
   if (script.start_fails || happens(conduct_.start_fails)) {
+    seen.start_failed = true;
     seen.reason = "CannotStartContainerError: no such file or directory (simulated)";
     seen.exited_at_ms = now_ms;
-    if (container.definition->essential) stop_all(task, now_ms);
     return;
   }
+  ++seen.starts;
   if (counts_) ++processes_[fmt::format("{}/{}#{}", path, seen.name, seen.starts)];
   seen.running = true;
   seen.started_at_ms = now_ms;
@@ -266,9 +291,8 @@ void Machine::exit(Task& task, size_t i, TimeMs now_ms) {
   seen.exit_code = container.exit_code;
   if (container.out_of_memory) seen.reason = "OutOfMemoryError: Container killed due to memory usage";
   container.exit_at_ms = container.healthy_at_ms = container.unhealthy_at_ms = 0;
-  // The supervisor ends the rest when an essential container is over; whether one is restarted is for control
-  // to say.
-  if (task.stop || (container.definition->essential && !container.definition->restart_policy)) stop_all(task, now_ms);
+  // The supervisor ends the rest by itself.
+  if (task.stop || containers::always_ends_task(*container.definition)) stop_all(task, now_ms);
 }
 
 void Machine::stop_all(Task& task, TimeMs now_ms) {

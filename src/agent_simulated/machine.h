@@ -17,6 +17,7 @@
 #include "agent_simulated/script.h"
 #include "base/clock.h"
 #include "base/random.h"
+#include "base/rare.h"
 #include "records/task.h"
 #include "records/task_definition.h"
 
@@ -39,16 +40,26 @@ struct Conduct {
   Range crash_within{1, 20'000};
 };
 
+// A mistake that the simulator plants to see that its checkers catch it; `none` everywhere else.
+enum class PlantedBug {
+  none,
+  starts_again_after_restart,  // does not adopt what runs
+  restart_without_end,         // a container of a restart policy restarts at once, however short it ran
+  ignore_dependencies,         // starts every container at once
+};
+
 class Machine {
  public:
   // `counts`: processes() is wanted; it grows for as long as the machine lives.
   Machine(Random& random, Conduct conduct, bool counts = true) : random_(random), conduct_(conduct), counts_(counts) {}
 
   void set_conduct(const Conduct& conduct) { conduct_ = conduct; }
+  void set_rare(RareBranches* rare) { rare_ = rare; }
+  void plant(PlantedBug bug) { bug_ = bug; }
 
   // Orders, as often as the agent likes: each only goes forward. `path` is records::keys::TaskPath::str().
   void order_run(const std::string& path, const records::TaskSpec& spec, const records::TaskDefinition& definition,
-                 const std::map<std::string, int>& starts, TimeMs now_ms);
+                 TimeMs now_ms);
   void order_stop(const std::string& path, TimeMs now_ms);
   void forget(const std::string& path);  // what is left of it goes, whatever it was
   void reboot(TimeMs now_ms);            // every process is gone; task directories are not
@@ -65,12 +76,17 @@ class Machine {
   // For checkers. Running containers of a task; how often each start of each container has happened.
   int running(const std::string& path) const;
   const std::map<std::string, int>& processes() const { return processes_; }  // "path/container#n" → times
+  struct Start {
+    std::string path;
+    size_t container;
+    records::TaskObserved before;  // what it was decided by
+  };
+  std::vector<Start> take_starts() { return std::exchange(starts_, {}); }  // decided since the last call
 
  private:
   struct Container {
     const records::ContainerDefinition* definition = nullptr;
     Script script;
-    int ordered = 0;
     TimeMs start_at_ms = 0;
     TimeMs exit_at_ms = 0;
     int exit_code = 0;
@@ -81,6 +97,8 @@ class Machine {
   struct Task {
     std::shared_ptr<const records::TaskDefinition> definition;
     std::vector<Container> containers;  // in the order of observed.containers
+    std::vector<int> ordered;           // starts of each
+    TimeMs decide_at_ms = 0;
     records::TaskObserved observed;
     bool stop = false;
     TimeMs provisioned_at_ms = 0;
@@ -91,6 +109,8 @@ class Machine {
 
   void create(const std::string& path, Task& task, const records::TaskSpec& spec, TimeMs now_ms);
   bool step(const std::string& path, Task& task, TimeMs now_ms);  // true: something happened
+  bool decide(const std::string& path, Task& task, TimeMs now_ms);
+  void order_start(const std::string& path, Task& task, size_t i, TimeMs now_ms);
   bool step_container(const std::string& path, Task& task, size_t i, TimeMs now_ms);
   void start(const std::string& path, Task& task, size_t i, TimeMs now_ms);
   void exit(Task& task, size_t i, TimeMs now_ms);
@@ -109,6 +129,9 @@ class Machine {
   std::map<std::string, TimeMs> due_of_;
   std::set<std::string> changed_;
   std::map<std::string, int> processes_;
+  std::vector<Start> starts_;
+  RareBranches* rare_ = nullptr;
+  PlantedBug bug_ = PlantedBug::none;
   uint32_t addresses_ = 0;
 };
 

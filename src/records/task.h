@@ -6,7 +6,6 @@
 //                   network + image            must run have started                   exited            by agent     hour later
 #pragma once
 
-#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -113,8 +112,6 @@ struct TaskStatus {
   Order order = Order::none;
   std::string subnet_id;  // chosen at placement; fixes the availability zone
   std::string availability_zone;
-  // How often each container may have been started by now: absent or 0 not yet, 1 once, 2 after one restart …
-  std::map<std::string, int> starts;
   StopCode stop_code = StopCode::none;
   std::string stopped_reason;
   Health health = Health::unknown;  // of the task: essential containers with a check only
@@ -129,7 +126,7 @@ struct TaskStatus {
   template <class A>
   void fields(A& a) {
     a("state", state), a("desired", desired), a("version", version), a("order", order), a("subnet", subnet_id);
-    a("zone", availability_zone), a("starts", starts), a("stopCode", stop_code), a("reason", stopped_reason);
+    a("zone", availability_zone), a("stopCode", stop_code), a("reason", stopped_reason);
     a("health", health), a("startedAt", started_at_ms), a("stoppingAt", stopping_at_ms);
     a("executionStoppedAt", execution_stopped_at_ms), a("stoppedAt", stopped_at_ms);
     a("failureCounted", failure_counted);
@@ -144,7 +141,8 @@ struct ContainerObserved {
   bool running = false;
   TimeMs started_at_ms = 0;  // of the latest start
   TimeMs exited_at_ms = 0;
-  std::optional<int> exit_code;  // absent: never started or unknown
+  bool start_failed = false;     // it was to start, or to start again, and could not: it is not tried again
+  std::optional<int> exit_code;  // absent: never started or unknown; 143 where it waited for what never came
   std::string reason;            // "OutOfMemoryError: …", "CannotStartContainerError: …"; absent on normal exit
   Health health = Health::unknown;
   TimeMs health_since_ms = 0;
@@ -153,6 +151,7 @@ struct ContainerObserved {
   void fields(A& a) {
     a("name", name), a("runtimeId", runtime_id), a("digest", image_digest), a("starts", starts), a("running", running);
     a("startedAt", started_at_ms), a("exitedAt", exited_at_ms), a("exitCode", exit_code), a("reason", reason);
+    a("startFailed", start_failed);
     a("health", health), a("healthSince", health_since_ms);
   }
 };

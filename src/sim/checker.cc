@@ -184,7 +184,6 @@ void Checker::check_status(const std::string& path, const TaskStatus* before, co
   if (after.stopped_at_ms != 0 && after.stopped_at_ms < after.stopping_at_ms)
     violated("stopped before it was stopping: " + path);
   check_explained(path, task, after);
-  check_starts(path, task, before, after);
   const records::TaskDefinition* app = definition(task);
   if (after.state == TaskState::running && after.desired == DesiredStatus::running && app) {
     for (const records::ContainerDefinition& container : app->containers) {
@@ -231,9 +230,8 @@ void Checker::check_explained(const std::string& path, const Task& task, const T
   }
 }
 
-bool Checker::met(const Task& task, const records::Dependency& dependency) const {
-  if (!task.observed) return false;
-  for (const records::ContainerObserved& seen : task.observed->containers) {
+bool Checker::met(const records::TaskObserved& observed, const records::Dependency& dependency) {
+  for (const records::ContainerObserved& seen : observed.containers) {
     if (seen.name != dependency.container) continue;
     const bool over = !seen.running && seen.exited_at_ms > 0;
     switch (dependency.condition) {
@@ -247,31 +245,29 @@ bool Checker::met(const Task& task, const records::Dependency& dependency) const
 }
 
 // First starts wait for dependencies; later ones are restarts that the policy allows.
-void Checker::check_starts(const std::string& path, const Task& task, const TaskStatus* before,
-                           const TaskStatus& after) {
-  const records::TaskDefinition* app = definition(task);
-  if (!app) return;
-  for (const records::ContainerDefinition& container : app->containers) {
-    const auto times = [&](const TaskStatus* status) {
-      const auto found = status ? status->starts.find(container.name) : after.starts.end();
-      return !status || found == status->starts.end() ? 0 : found->second;
-    };
-    const int earlier = times(before), now = times(&after);
-    if (now == earlier) continue;
-    if (after.desired == DesiredStatus::stopped && now > earlier)
-      violated("a stopping task starts a container: " + path);
-    if (now == 1)
+void Checker::check_starts(const std::vector<agent_simulated::Machine::Start>& starts) {
+  for (const auto& [path, index, seen] : starts) {
+    const auto task = tasks_.find(path);
+    const records::TaskDefinition* app = task == tasks_.end() ? nullptr : definition(task->second);
+    if (!app) continue;  // power loss has taken its records
+    const records::ContainerDefinition& container = app->containers[index];
+    const records::ContainerObserved& before = seen.containers[index];
+    if (before.running || before.start_failed)
+      violated(fmt::format("container {} starts while it runs or cannot start: {}", container.name, path));
+    for (const auto& other : app->containers)
+      for (const auto& ended : seen.containers)
+        if (ended.name == other.name && other.essential && !other.restart_policy && ended.exited_at_ms > 0)
+          violated(fmt::format("container {} starts after an essential one has ended: {}", container.name, path));
+    if (before.starts == 0) {
       for (const records::Dependency& dependency : container.depends_on)
-        if (!met(task, dependency))
+        if (!met(seen, dependency))
           violated(fmt::format("container {} starts before {}: {}", container.name, dependency.container, path));
-    if (now <= 1) continue;
-    if (now != earlier + 1 || !container.restart_policy)
-      violated(fmt::format("container {} starts {} times: {}", container.name, now, path));
-    else if (task.observed)
-      for (const auto& seen : task.observed->containers)
-        if (seen.name == container.name &&
-            seen.exited_at_ms - seen.started_at_ms < int64_t{container.restart_policy->attempt_period_s} * 1000)
-          violated(fmt::format("container {} restarts although it ran too short: {}", container.name, path));
+      continue;
+    }
+    if (!container.restart_policy)
+      violated(fmt::format("container {} starts again: {}", container.name, path));
+    else if (before.exited_at_ms - before.started_at_ms < int64_t{container.restart_policy->attempt_period_s} * 1000)
+      violated(fmt::format("container {} restarts although it ran too short: {}", container.name, path));
   }
 }
 

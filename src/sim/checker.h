@@ -34,6 +34,9 @@ class Checker final : public state::Index {
   void before_control(TimeMs now_ms);
   void after_control(bool finished);
 
+  // After each pass of the agent: what it started, and what could be seen before that.
+  void check_starts(const std::vector<agent_simulated::Machine::Start>& starts);
+
   // Faults are over, and everything that takes time has had its time.
   void at_rest(const agent_simulated::Machine& machine, TimeMs now_ms, int64_t memory_mib);
   // An hour later, all bad services deleted.
@@ -63,9 +66,7 @@ class Checker final : public state::Index {
   void status_changed(const std::string& path, const records::TaskStatus* before, const records::TaskStatus& after);
   void check_status(const std::string& path, const records::TaskStatus* before, const records::TaskStatus& after);
   void check_explained(const std::string& path, const Task& task, const records::TaskStatus& status);
-  void check_starts(const std::string& path, const Task& task, const records::TaskStatus* before,
-                    const records::TaskStatus& after);
-  bool met(const Task& task, const records::Dependency& dependency) const;
+  static bool met(const records::TaskObserved& observed, const records::Dependency& dependency);
   void check_maximum(const std::string& service);
   void check_minimum(const std::string& service);
   void check_service(const std::string& name, const Service& service, bool finished);

@@ -172,7 +172,10 @@ std::optional<TimeMs> Simulation::round() {
     if (step == 0 && !late) settle();
     if (step == 1) control_pass(control_next);
     if (step == 2 && !late) settle();
-    if (step == 3) agent_next = daemon_->agent->run(now_);
+    if (step == 3) {
+      agent_next = daemon_->agent->run(now_);
+      checker_.check_starts(machine_.take_starts());
+    }
   }
   if (!control_next) return agent_next;
   return agent_next ? std::min(*control_next, *agent_next) : control_next;

@@ -63,6 +63,10 @@ std::vector<ContainerDefinition> containers_of(App app) {
     }
     case App::slow: return {container("app", "pull:20s")};
     case App::deaf: return {container("app", "ignore-term")};
+    case App::side_fails: return {container("app", "server"), helper(container("side", "start-fails"))};
+    case App::side_waits:
+      return {container("app", "server"), helper(container("init", "exit:3+after:1s")),
+              helper(after(container("side", "server"), "init", Condition::success))};
     case App::crashes: return {container("app", "exit:1+after:200ms")};
     case App::crashes_late: return {container("app", "exit:1+after:30s")};
     case App::pull_fails: return {container("app", "pull-fails")};

@@ -236,7 +236,7 @@ void Task::obey(const taskdir::Command& command, int connection) {
   const bool names_container = command.container < plan_.containers.size();
   switch (command.kind) {
     case CommandKind::start:
-      if (names_container) start(command.container);
+      if (names_container) start(command.container, command.id);
       break;
     case CommandKind::stop_task: begin_stop(taskdir::kNoContainer, command.text); break;
     case CommandKind::stop_container:
@@ -301,11 +301,12 @@ Trouble Task::mount_image_volumes() {
   return {};
 }
 
-void Task::start(uint32_t index) {
+// `attempt` 0: of a daemon that does not count them.
+void Task::start(uint32_t index, uint64_t attempt) {
   Container& c = containers_[index];
   const taskdir::ContainerPlan& plan = plan_.containers[index];
-  if (c.state == State::starting || c.state == State::running) return;  // a command that was sent twice
-  if (stopping_) return start_failed(index, "the task is stopping");
+  if (stopping_ || c.state == State::starting || c.state == State::running) return;
+  if (attempt != 0 && attempt <= c.attempt) return;  // of a daemon that did not live to see it carried out
   ++c.attempt;
   c.stop_wanted = false;
   if (const Trouble t = mount_image_volumes()) return start_failed(index, t.what);

@@ -7,7 +7,7 @@
 //                            └──────────────────────────────────────────────────────▶ stopped ◀────────────┘ (again)
 //
 // The task itself runs, then stops (a command, or the exit of a container that stops it), and is finished when no
-// container is left. Stopping is for ever: a start that comes afterwards fails.
+// container is left. Stopping is final: a start that comes afterwards is passed over.
 #pragma once
 
 #include <sys/types.h>
@@ -90,7 +90,7 @@ class Task {
   void close_connection(int fd);
   void obey(const taskdir::Command& command, int connection);
   void ring();
-  void start(uint32_t index);
+  void start(uint32_t index, uint64_t attempt);
   void runtime_ended(uint32_t index, int status);
   void settle();
   void start_failed(uint32_t index, std::string reason);

@@ -17,7 +17,7 @@ inline constexpr uint32_t kExecuteTimedOut = UINT32_MAX;  // as exit_code
 inline constexpr uint32_t kExecuteImpossible = UINT32_MAX - 1;
 
 enum class CommandKind : uint8_t {
-  start = 1,           // container
+  start = 1,           // container, id: the attempt, from 1; one that was made already is not repeated (0: always the next)
   stop_task = 2,       // text: why, for the journal. Each container by its plan's signal and timeout
   stop_container = 3,  // container, signal (0: the plan's), timeout_ms (UINT32_MAX: the plan's); SIGKILL afterwards
   signal = 4,          // container, signal

@@ -31,7 +31,7 @@ struct LogPlan {
 
 struct ContainerPlan {
   std::string name;
-  bool stops_task = true;  // essential, and no restart policy that the daemon would have to consult
+  bool stops_task = true;  // its exit, and that it cannot start: containers::always_ends_task
   // Layers of the image, the topmost first; absolute. Empty: `root/` is taken as it is (tests, scratch images).
   std::vector<std::string> lower_directories;
   uint32_t stop_signal = 15;

@@ -1,5 +1,6 @@
 """What a task promises, with real containers: the kernel and the container's own output are the judges."""
 
+import collections
 import contextlib
 import http.client
 import ipaddress
@@ -79,6 +80,30 @@ def test_stop_is_sigterm_then_sigkill_after_the_stop_timeout(berth, unique):
     assert container(task)["exitCode"] == 137
     assert task["stoppedReason"] == "Task stopped by user"
     assert berth.lines(arn) == ["ready", "heard"]
+
+
+def test_a_stop_at_any_moment_of_a_launch(berth, unique):
+    """A process that was started gets one SIGTERM, and one that was not never starts."""
+    ecs = berth.client("ecs")
+    script = "trap 'echo told; exit 5' TERM; echo up; while :; do sleep 0.05; done"
+    definition = berth.define(unique, shell(script), shell(script, name="after",
+                                                           dependsOn=[{"containerName": "main", "condition": "START"}]))
+    arns = []
+    for wait_ms in range(0, 120, 3):
+        arns.append(berth.run_task(definition))
+        time.sleep(wait_ms / 1000)
+        ecs.stop_task(task=arns[-1])
+    ran = collections.Counter()
+    for arn in arns:
+        task = berth.wait_task(arn, "STOPPED")
+        assert task["stopCode"] == "UserInitiated"
+        for name in ("main", "after"):
+            seen = container(task, name)
+            ran["exitCode" in seen] += 1
+            assert "reason" not in seen
+            assert seen.get("exitCode", 5) == 5
+            assert berth.lines(arn, name) == (["up", "told"] if "exitCode" in seen else []), seen
+    assert ran[True] > 10 and ran[False] > 2, ran
 
 
 def test_out_of_memory_is_told_as_such(berth, unique):
@@ -254,9 +279,41 @@ def test_a_dependency_that_fails_stops_the_task(berth, unique):
                               shell("echo never", dependsOn=[{"containerName": "one", "condition": "SUCCESS"}]))
     arn, task = run_to_end(berth, definition)
     assert task["stopCode"] == "TaskFailedToStart"
-    assert task["stoppedReason"]
-    assert "exitCode" not in container(task)
+    assert container(task)["exitCode"] == 143
+    assert container(task)["reason"].startswith("CannotStartContainerError: ")
+    assert container(task)["reason"].endswith("[one] for target [main]: one exited with code 1")
+    assert task["stoppedReason"] == container(task)["reason"]
     assert berth.lines(arn, "main") == []
+
+
+def test_a_side_car_that_cannot_start_leaves_its_task(berth, unique):
+    ecs = berth.client("ecs")
+    check = {"command": ["CMD-SHELL", "true"], "interval": 5}
+    late = {"essential": False, "dependsOn": [{"containerName": "main", "condition": "HEALTHY"}]}
+    definition = berth.define(
+        unique, shell(SERVE, healthCheck=check),
+        {"name": "command", "command": ["nosuch"], **late},
+        shell("true", name="sysctl", systemControls=[{"namespace": "net.ipv4.nosuch", "value": "1"}], **late),
+        shell("true", name="directory", workingDirectory="/bin/busybox", **late),
+        shell("true", name="user", user="nosuch", essential=False),
+        shell("exit 1", name="one", essential=False),
+        shell("echo never", name="other", essential=False, dependsOn=[{"containerName": "one", "condition": "SUCCESS"}]))
+    arn = berth.run_task(definition)
+    ill = ("command", "sysctl", "directory", "user", "other")
+    task = eventually(lambda: (t := berth.task(arn)) and all(container(t, name)["lastStatus"] == "STOPPED" for name in ill) and t,
+                      "they are STOPPED")
+    task = berth.wait_task(arn, "RUNNING")
+    assert container(task)["healthStatus"] == "HEALTHY"
+    for name in ill[:3]:
+        assert container(task, name)["reason"].startswith("CannotStartContainerError: "), task
+        assert "exitCode" not in container(task, name)
+    assert "nosuch" in container(task, "command")["reason"]
+    assert container(task, "user")["reason"].startswith("CannotCreateContainerError: unable to find user nosuch")
+    assert container(task, "other")["exitCode"] == 143
+    assert "one exited with code 1" in container(task, "other")["reason"]
+    ecs.stop_task(task=arn)
+    task = berth.wait_task(arn, "STOPPED")
+    assert (task["stopCode"], container(task)["exitCode"]) == ("UserInitiated", 0)
 
 
 def test_a_dependency_that_takes_too_long_stops_the_task(berth, unique):
@@ -265,7 +322,8 @@ def test_a_dependency_that_takes_too_long_stops_the_task(berth, unique):
     asked = time.monotonic()
     arn, task = run_to_end(berth, definition)
     assert time.monotonic() - asked < 15
-    assert task["stoppedReason"]
+    assert "its startTimeout of 2 seconds" in task["stoppedReason"]
+    assert container(task)["exitCode"] == 143
     assert berth.lines(arn, "main") == []
 
 

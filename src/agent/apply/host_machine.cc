@@ -166,26 +166,33 @@ Result<void> HostMachine::write_files(const Launch& launch) {
   return replace_file(directory + "/observed", launch.observed, Durable::no);
 }
 
-Result<std::vector<Bundle>> HostMachine::bundles(const Launch& launch) const {
+Result<std::string> HostMachine::config(const Launch& launch, const std::vector<ImageVolume>& volumes,
+                                        size_t container) const {
   const BundlePlace place{task_directory(launch.order.path.id), parts_.host.instance,
                           dataplane::private_dns_name(launch.address, launch.order.path.scope.region),
                           parts_.init_program, parts_.host.open_files_max};
+  auto spec = container_spec(launch.order, launch.containers, container, launch.images[container], volumes, place);
+  if (!spec) return tl::unexpected(spec.error());
+  const auto capabilities = runtime::capabilities_of(spec->capabilities_add, spec->capabilities_drop);
+  if (!capabilities) return tl::unexpected(capabilities.error());
+  spec->compiled_filter = parts_.filters.of(*capabilities);
+  return runtime::oci_config(*spec);
+}
+
+Result<std::vector<Bundle>> HostMachine::bundles(const Launch& launch, std::vector<Uncreatable>& uncreatable) const {
   const std::vector<ImageVolume> volumes = image_volumes(launch.containers, launch.images);
   std::vector<Bundle> out;
   for (size_t i = 0; i < launch.containers.size(); ++i) {
-    auto spec = container_spec(launch.order, launch.containers, i, launch.images[i], volumes, place);
-    if (!spec) return tl::unexpected(spec.error());
-    const auto capabilities = runtime::capabilities_of(spec->capabilities_add, spec->capabilities_drop);
-    if (!capabilities) return tl::unexpected(capabilities.error());
-    spec->compiled_filter = parts_.filters.of(*capabilities);
-    auto config = runtime::oci_config(*spec);
-    if (!config) return tl::unexpected(config.error());
-    out.push_back({launch.containers[i].name, std::move(*config)});
+    auto text = config(launch, volumes, i);
+    if (!text && launch.containers[i].essential) return tl::unexpected(text.error());
+    if (!text) uncreatable.push_back({i, text.error().context});
+    // Its directory is there all the same: others may have volumes of its image.
+    out.push_back({launch.containers[i].name, text ? std::move(*text) : ""});
   }
   return out;
 }
 
-Result<void> HostMachine::supervise(const Launch& launch) {
+Result<std::vector<Machine::Uncreatable>> HostMachine::supervise(const Launch& launch) {
   std::vector<std::vector<std::string>> layers;
   for (const images::ResolvedImage& image : launch.images) layers.push_back(image.layers);
   taskdir::Plan plan =
@@ -197,10 +204,12 @@ Result<void> HostMachine::supervise(const Launch& launch) {
   for (ImageVolume& volume : image_volumes(launch.containers, launch.images))
     plan.image_volumes.push_back(std::move(volume.plan));
   plan.network_namespace = launch.net.netns_path;
-  const auto described = bundles(launch);
+  std::vector<Uncreatable> uncreatable;
+  const auto described = bundles(launch, uncreatable);
   if (!described) return tl::unexpected(described.error());
-  if (auto written = write_files(launch); !written) return written;
-  return parts_.supervisors.spawn(plan, *described);
+  if (auto written = write_files(launch); !written) return tl::unexpected(written.error());
+  if (auto spawned = parts_.supervisors.spawn(plan, *described); !spawned) return tl::unexpected(spawned.error());
+  return uncreatable;
 }
 
 void HostMachine::command(const std::string& task_id, const taskdir::Command& command) {
@@ -208,8 +217,8 @@ void HostMachine::command(const std::string& task_id, const taskdir::Command& co
   if (const auto sent = parts_.supervisors.send(task_id, command); !sent) log_debug("{}", sent.error().context);
 }
 
-void HostMachine::start(const std::string& task_id, uint32_t container) {
-  command(task_id, {.kind = taskdir::CommandKind::start, .container = container});
+void HostMachine::start(const std::string& task_id, uint32_t container, uint32_t attempt) {
+  command(task_id, {.kind = taskdir::CommandKind::start, .container = container, .id = attempt});
 }
 
 void HostMachine::stop(const std::string& task_id, const std::string& why) {

@@ -13,6 +13,7 @@
 #include <set>
 #include <string>
 
+#include "agent/apply/image_volumes.h"
 #include "agent/apply/machine.h"
 #include "agent/apply/task_plan.h"
 #include "agent/event_loop.h"
@@ -49,8 +50,8 @@ class HostMachine final : public Machine {
   void attach(const TaskOrder& order, std::optional<Ipv4> address,
               std::function<void(Result<std::pair<network::TaskNet, Ipv4>>)> done) override;
   void detach(const TaskOrder& order, std::optional<Ipv4> address, std::function<void()> done) override;
-  Result<void> supervise(const Launch& launch) override;
-  void start(const std::string& task_id, uint32_t container) override;
+  Result<std::vector<Uncreatable>> supervise(const Launch& launch) override;
+  void start(const std::string& task_id, uint32_t container, uint32_t attempt) override;
   void stop(const std::string& task_id, const std::string& why) override;
   void kill(const std::string& task_id, const std::string& why) override;
   void execute(const std::string& task_id, uint32_t container, std::vector<std::string> command, uint32_t timeout_ms,
@@ -83,7 +84,8 @@ class HostMachine final : public Machine {
   dataplane::AddressAllocator& addresses_of(const TaskOrder& order);
   Result<void> ensure_vpc(const network::VpcSpec& vpc);  // on the network's worker
   Result<void> write_files(const Launch& launch);
-  Result<std::vector<Bundle>> bundles(const Launch& launch) const;
+  Result<std::string> config(const Launch& launch, const std::vector<ImageVolume>& volumes, size_t container) const;
+  Result<std::vector<Bundle>> bundles(const Launch& launch, std::vector<Uncreatable>& uncreatable) const;
   void command(const std::string& task_id, const taskdir::Command& command);
 
   Parts parts_;

@@ -51,9 +51,15 @@ class Machine {
                       std::function<void(Result<std::pair<network::TaskNet, Ipv4>>)> done) = 0;
   virtual void detach(const TaskOrder& order, std::optional<Ipv4> address, std::function<void()> done) = 0;
 
-  // Its facts arrive at Agent::fact. On an error nothing runs.
-  virtual Result<void> supervise(const Launch& launch) = 0;
-  virtual void start(const std::string& task_id, uint32_t container) = 0;
+  // Its facts arrive at Agent::fact. On an error nothing runs. Otherwise, those of its containers that are not essential and
+  // cannot be created: they are not to be started.
+  struct Uncreatable {
+    size_t container;
+    std::string reason;  // without "CannotCreateContainerError: "
+  };
+  virtual Result<std::vector<Uncreatable>> supervise(const Launch& launch) = 0;
+  // `attempt` counts from 1: a start that has been carried out already is not repeated.
+  virtual void start(const std::string& task_id, uint32_t container, uint32_t attempt) = 0;
   virtual void stop(const std::string& task_id, const std::string& why) = 0;
   // For a supervisor that does not come to an end; Agent::gone says `why`.
   virtual void kill(const std::string& task_id, const std::string& why) = 0;

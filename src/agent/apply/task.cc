@@ -34,7 +34,7 @@ Task::Task(Machine& machine, TaskOrder order, Report report)
     : machine_(machine), order_(std::move(order)), report_(std::move(report)) {
   if (!order_.definition || !order_.spec) return;
   containers_ = effective_containers(*order_.definition, *order_.spec);
-  starts_sent_.assign(containers_.size(), 0);
+  ordered_.assign(containers_.size(), 0);
   for (size_t i = 0; i < containers_.size(); ++i) {
     ContainerObserved seen;
     seen.name = containers_[i].name;
@@ -88,23 +88,51 @@ void Task::launch_when_ready() {
   if (order_.status->order == Order::stop) return release();
   observed_.provisioned = true;
   const Launch launch{order_, containers_, *images_, net_->first, net_->second, records::encode(observed_)};
-  if (auto supervised = machine_.supervise(launch); !supervised) {
+  const auto supervised = machine_.supervise(launch);
+  if (!supervised) {
     observed_.provisioned = false;
     return fail("CannotCreateContainerError: " + supervised.error().context);
   }
+  for (const Machine::Uncreatable& one : *supervised) {
+    ContainerObserved& seen = observed_.containers[one.container];
+    seen.start_failed = true;
+    seen.reason = "CannotCreateContainerError: " + one.reason;
+    seen.exited_at_ms = machine_.now_ms();
+  }
   phase_ = Phase::supervised;
   images_.reset();
-  start_containers();
+  advance();
   report();
 }
 
-void Task::start_containers() {
-  for (size_t i = 0; i < containers_.size(); ++i) {
-    const auto wanted = order_.status->starts.find(containers_[i].name);
-    if (wanted == order_.status->starts.end() || wanted->second <= starts_sent_[i]) continue;
-    starts_sent_[i] = wanted->second;
-    machine_.start(order_.path.id, static_cast<uint32_t>(i));
+// After everything that was observed: starts what may start, gives up what never will, and stops the task where an essential
+// container is over.
+void Task::advance() {
+  if (phase_ != Phase::supervised || resuming_ || stopping_ || order_.status->order != Order::run) return;
+  auto next = containers::next(containers_, observed_, ordered_, machine_.now_ms());
+  // What is given up may be what another waits for, so there are as many rounds as containers at most.
+  for (; !next.failures.empty() && !next.ended_by;
+       next = containers::next(containers_, observed_, ordered_, machine_.now_ms()))
+    give_up_containers(next.failures);
+  if (next.ended_by) return stop(fmt::format("container {} is over", containers_[*next.ended_by].name));
+  for (const size_t i : next.start) {
+    ordered_[i] = observed_.containers[i].starts + 1;
+    machine_.start(order_.path.id, static_cast<uint32_t>(i), static_cast<uint32_t>(ordered_[i]));
   }
+  if (next.wake_at_ms != 0)
+    machine_.wake_at(next.wake_at_ms, [weak = weak_from_this()] {
+      if (const auto self = weak.lock()) self->advance_and_report();
+    });
+}
+
+void Task::give_up_containers(const std::vector<containers::Next::Failure>& failures) {
+  for (const auto& failure : failures)
+    containers::give_up(observed_.containers[failure.container], failure.reason, machine_.now_ms());
+}
+
+void Task::advance_and_report() {
+  advance();
+  report();
 }
 
 void Task::take(TaskOrder order) {
@@ -113,7 +141,7 @@ void Task::take(TaskOrder order) {
   if (phase_ == Phase::released || phase_ == Phase::releasing) return give_back();
   if (idle && phase_ == Phase::preparing && preparing_ == 0) return begin();
   if (phase_ == Phase::supervised) {
-    if (order_.status->order == Order::run) start_containers();
+    advance();
     stop_if_ordered();
   } else if (order_.status->order == Order::stop) {
     preparing_ == 0 ? release() : cancel_images();
@@ -126,7 +154,7 @@ void Task::stop_if_ordered() {
 
 // Whoever asks for a stop waits for it: a supervisor that hangs must not keep its task for ever.
 void Task::stop(const std::string& why) {
-  stop_sent_ = true;
+  stop_sent_ = stopping_ = true;
   machine_.stop(order_.path.id, why);
   TimeMs patience_ms = kStopPatienceMs;
   for (const auto& container : containers_)
@@ -157,10 +185,12 @@ void Task::resumed() {
   resuming_ = false;
   for (uint32_t i = 0; i < containers_.size(); ++i) {
     ContainerObserved& seen = observed_.containers[i];
-    starts_sent_[i] = seen.starts;
+    ordered_[i] = seen.starts;
     if (!order_.observed || i >= order_.observed->containers.size()) continue;
-    // A verdict that was already written holds until a probe says otherwise.
     const ContainerObserved& before = order_.observed->containers[i];
+    // The journal does not tell of what waited in vain: nobody asked the supervisor to start it.
+    if (before.start_failed && seen.starts == 0 && !seen.start_failed) seen = before;
+    // A verdict that was already written holds until a probe says otherwise.
     if (!seen.running || before.starts != seen.starts || before.health == Health::unknown) continue;
     seen.health = before.health;
     seen.health_since_ms = before.health_since_ms;
@@ -174,7 +204,7 @@ void Task::resumed() {
     else
       log_warning("task {}: its network could not be taken over: {}", self->order_.path.id, net.error().context);
   });
-  if (order_.status->order == Order::run) start_containers();
+  advance();
   stop_if_ordered();
   report();
 }
@@ -193,7 +223,7 @@ void Task::fact(const Fact& fact) {
   note(fact);
   if (fact.kind == FactKind::container_started && fact.container < containers_.size())
     watch_health(fact.container, fact.time_ms, Health::unknown);
-  if (fact.kind == FactKind::start_failed && !stop_sent_) stop(observed_.failure);
+  advance();
   if (fact.kind != FactKind::supervising && fact.kind != FactKind::lines_dropped) report();
 }
 
@@ -204,6 +234,7 @@ void Task::note(const Fact& fact) {
     observed_.stopped_at_ms = fact.time_ms;
     return;
   }
+  if (fact.kind == FactKind::stop_begun) stopping_ = true;
   if (fact.container >= observed_.containers.size()) return;
   ContainerObserved& seen = observed_.containers[fact.container];
   switch (fact.kind) {
@@ -219,9 +250,9 @@ void Task::note(const Fact& fact) {
       break;
     case FactKind::start_failed:
       seen.running = false;
+      seen.start_failed = true;
       seen.reason = "CannotStartContainerError: " + fact.reason;
       seen.exited_at_ms = fact.time_ms;
-      observed_.failure = seen.reason;
       break;
     case FactKind::container_exited:
       seen.running = false;
@@ -246,7 +277,7 @@ void Task::watch_health(uint32_t index, TimeMs since_ms, Health health) {
 
 void Task::probe(uint32_t index) {
   const auto watch = health_.find(index);
-  if (watch == health_.end() || phase_ != Phase::supervised || stop_sent_) return;
+  if (watch == health_.end() || phase_ != Phase::supervised || stopping_) return;
   const auto due = watch->second.next_probe_at_ms(machine_.now_ms());
   if (!due) return;  // one is under way; its answer arms the next
   if (*due > machine_.now_ms()) {
@@ -272,7 +303,7 @@ void Task::probed(uint32_t index, uint32_t attempt, bool passed) {
   if (const auto verdict = watch->second.probed(passed, machine_.now_ms())) {
     seen.health = *verdict;
     seen.health_since_ms = machine_.now_ms();
-    report();
+    advance_and_report();
   }
   probe(index);
 }

@@ -1,5 +1,6 @@
 // One task, from its first order to the last thing that is given back. A state machine without system calls: orders, facts
-// and answers come in, calls to Machine and reports go out. Agent thread only.
+// and answers come in, calls to Machine and reports go out. Agent thread only. An order says run or stop; what its containers
+// need from each other is decided here (containers/), with nobody asked.
 //
 //   preparing ──images and network there──▶ supervised ──supervisor gone──▶ releasing ──▶ released
 //       │ order=stop, or a failure                                              ▲
@@ -16,6 +17,7 @@
 #include "agent/apply/machine.h"
 #include "agent/apply/order.h"
 #include "agent/observe/health_watch.h"
+#include "containers/containers.h"
 #include "records/task.h"
 #include "taskdir/journal.h"
 
@@ -53,7 +55,9 @@ class Task : public std::enable_shared_from_this<Task> {
   void images_there(Machine::Prepared prepared);
   void network_there(Result<std::pair<network::TaskNet, Ipv4>> net);
   void launch_when_ready();
-  void start_containers();
+  void advance();
+  void advance_and_report();
+  void give_up_containers(const std::vector<containers::Next::Failure>& failures);
   void stop_if_ordered();
   void stop(const std::string& why);
   void fail(std::string why);
@@ -61,7 +65,6 @@ class Task : public std::enable_shared_from_this<Task> {
   void cancel_images();
   void give_back();
   void note(const taskdir::Fact& fact);
-  void started(uint32_t index, const taskdir::Fact& fact);
   void watch_health(uint32_t index, TimeMs since_ms, records::Health health);
   void probe(uint32_t index);
   void probed(uint32_t index, uint32_t attempt, bool passed);
@@ -78,10 +81,11 @@ class Task : public std::enable_shared_from_this<Task> {
   int preparing_ = 0;           // answers that are still to come
   bool images_coming_ = false;  // one of these is the images'
   bool stop_sent_ = false;
+  bool stopping_ = false;  // asked to, or its supervisor has begun to by itself: nothing is started any more
   bool given_back_ = false;
   bool resuming_ = false;
   std::optional<std::string> gone_while_resuming_;
-  std::vector<int> starts_sent_;
+  std::vector<int> ordered_;  // how many starts of each container
   std::map<uint32_t, HealthWatch> health_;
 };
 

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "containers/containers.h"
+
 namespace berth::agent {
 
 using records::ContainerDefinition;
@@ -26,19 +28,6 @@ void apply_override(ContainerDefinition& container, const records::ContainerOver
     std::erase_if(container.environment, [&](const auto& entry) { return entry.first == variable.first; });
     container.environment.push_back(variable);
   }
-}
-
-// Who must have stopped before `target` is told to: those that depend on it, by dependsOn or its volumes.
-std::vector<uint32_t> dependants_of(const ContainerDefinition& target, const std::vector<ContainerDefinition>& all) {
-  std::vector<uint32_t> out;
-  for (uint32_t i = 0; i < all.size(); ++i) {
-    const bool depends = std::any_of(all[i].depends_on.begin(), all[i].depends_on.end(),
-                                     [&](const records::Dependency& d) { return d.container == target.name; }) ||
-                         std::any_of(all[i].volumes_from.begin(), all[i].volumes_from.end(),
-                                     [&](const records::VolumeFrom& v) { return v.container == target.name; });
-    if (depends) out.push_back(i);
-  }
-  return out;
 }
 
 taskdir::LogPlan log_plan(const TaskOrder& order, const ContainerDefinition& container, std::string own) {
@@ -91,10 +80,10 @@ taskdir::Plan task_plan(const TaskOrder& order, const std::vector<ContainerDefin
     const ContainerDefinition& container = containers[i];
     taskdir::ContainerPlan out;
     out.name = container.name;
-    out.stops_task = container.essential && !container.restart_policy;
+    out.stops_task = containers::always_ends_task(container);
     out.lower_directories = lower_directories[i];
     out.stop_timeout_ms = static_cast<uint32_t>(container.stop_timeout_s) * 1000;
-    out.dependants = dependants_of(container, containers);
+    out.dependants = containers::dependants_of(container, containers);
     out.log = log_plan(order, container, fmt::format("{}/{}", own_log_directory, own_log_stream(i)));
     plan.containers.push_back(std::move(out));
   }

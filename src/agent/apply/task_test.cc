@@ -1,8 +1,9 @@
 #include "agent/apply/task.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include <deque>
+#include <algorithm>
 
 #include "agent/apply/task_plan.h"
 #include "records/codec.h"
@@ -40,12 +41,14 @@ class FakeMachine final : public Machine {
     asked.push_back("detach");
     detach_done = std::move(done);
   }
-  Result<void> supervise(const Launch& launch) override {
+  Result<std::vector<Uncreatable>> supervise(const Launch& launch) override {
     asked.push_back("supervise");
     kept = launch.observed;
-    return {};
+    return uncreatable;
   }
-  void start(const std::string&, uint32_t container) override { asked.push_back("start " + std::to_string(container)); }
+  void start(const std::string&, uint32_t container, uint32_t attempt) override {
+    asked.push_back(fmt::format("start {}#{}", container, attempt));
+  }
   void stop(const std::string&, const std::string& why) override { asked.push_back("stop " + why); }
   void kill(const std::string&, const std::string& why) override { asked.push_back("kill " + why); }
   void execute(const std::string&, uint32_t, std::vector<std::string> command, uint32_t,
@@ -69,6 +72,7 @@ class FakeMachine final : public Machine {
   TimeMs now = 1000;
   std::vector<std::string> asked;
   std::string kept;
+  std::vector<Uncreatable> uncreatable;
   std::function<void(bool)> images_done;
   std::function<void()> attach_done, detach_done;
   std::function<void(Executed)> executed;
@@ -77,22 +81,21 @@ class FakeMachine final : public Machine {
 
 class TaskTest : public testing::Test {
  protected:
-  TaskOrder order(Order what, std::map<std::string, int> starts = {}) {
+  TaskTest() {
+    web.name = "web";
+    web.health_check = records::HealthCheck{{"CMD-SHELL", "curl -f localhost"}, 10, 5, 1, 0};
+    side.name = "side";
+    side.depends_on = {{"web", records::Condition::healthy}};
+  }
+  TaskOrder order(Order what) {
     TaskOrder out;
     out.path = {{"1", "r"}, "c", std::string(32, 'a')};
     auto spec = std::make_shared<records::TaskSpec>();
     spec->memory_mib = 512;
     out.spec = spec;
-    auto definition = std::make_shared<records::TaskDefinition>();
-    definition->containers.resize(2);
-    definition->containers[0].name = "web";
-    definition->containers[0].health_check = records::HealthCheck{{"CMD-SHELL", "curl -f localhost"}, 10, 5, 1, 0};
-    definition->containers[1].name = "side";
-    definition->containers[1].depends_on = {{"web", records::Condition::healthy}};
-    out.definition = definition;
+    out.definition = std::make_shared<records::TaskDefinition>(definition);
     auto status = std::make_shared<records::TaskStatus>();
     status->order = what;
-    status->starts = std::move(starts);
     status->stopped_reason = "because";
     out.status = status;
     return out;
@@ -102,7 +105,7 @@ class TaskTest : public testing::Test {
                                   [this](const auto&, const records::TaskObserved& seen) { observed = seen; });
   }
   std::shared_ptr<Task> running() {
-    auto task = make(order(Order::run, {{"web", 1}}));
+    auto task = make(order(Order::run));
     task->begin();
     machine.images_done(true);
     machine.attach_done();
@@ -113,25 +116,151 @@ class TaskTest : public testing::Test {
     return task;
   }
 
+  static Fact of(FactKind kind, uint32_t container, uint32_t attempt, TimeMs at) {
+    Fact fact{kind, at, container};
+    fact.attempt = attempt;
+    return fact;
+  }
+  size_t asked_for(const std::string& what) const {
+    return static_cast<size_t>(std::count_if(machine.asked.begin(), machine.asked.end(),
+                                             [&](const std::string& one) { return one.starts_with(what); }));
+  }
+
   FakeMachine machine;
+  records::TaskDefinition definition{.containers = std::vector<records::ContainerDefinition>(2)};
+  records::ContainerDefinition &web = definition.containers[0], &side = definition.containers[1];
   records::TaskObserved observed;
 };
 
 TEST_F(TaskTest, PreparesImagesAndNetworkSideBySideAndStartsWhatMayStart) {
-  auto task = make(order(Order::run, {{"web", 1}}));
+  auto task = make(order(Order::run));
   task->begin();
   machine.attach_done();
   EXPECT_EQ(machine.asked, (std::vector<std::string>{"images", "attach"}));
   machine.images_done(true);
-  EXPECT_EQ(machine.asked.back(), "start 0");
+  EXPECT_EQ(machine.asked.back(), "start 0#1");
   EXPECT_TRUE(observed.provisioned);
   EXPECT_EQ(observed.address, "172.31.0.9");
-  task->take(order(Order::run, {{"web", 1}, {"side", 1}}));
-  EXPECT_EQ(machine.asked.back(), "start 1");
+  task->fact(of(FactKind::container_started, 0, 1, machine.now));
+  EXPECT_EQ(asked_for("start"), 1u) << "the other waits for its health";
+  machine.run_until(machine.now);
+  machine.executed({true, ""});
+  EXPECT_EQ(machine.asked.back(), "start 1#1") << "and nobody had to say so";
+  task->take(order(Order::run));
+  EXPECT_EQ(asked_for("start"), 2u);
+}
+
+// Before each step of a launch a stop may come. What was started is stopped once; what was not never starts.
+TEST_F(TaskTest, AStopAtAnyStepOfALaunch) {
+  side.depends_on = {{"web", records::Condition::start}};
+  for (size_t stop_before = 0; stop_before <= 6; ++stop_before) {
+    machine.asked.clear();
+    machine.timers.clear();
+    auto task = make(order(Order::run));
+    const std::function<void()> steps[] = {
+        [&] { task->begin(); },
+        [&] { machine.images_done(true); },
+        [&] { machine.attach_done(); },
+        [&] { task->fact({FactKind::supervising, machine.now}); },
+        [&] { task->fact(of(FactKind::container_started, 0, 1, machine.now)); },
+        [&] { task->fact(of(FactKind::container_started, 1, 1, machine.now)); },
+    };
+    size_t starts_before = 0;
+    for (size_t i = 0; i <= std::size(steps); ++i) {
+      if (i == stop_before) {
+        starts_before = asked_for("start");
+        if (i == 0) task = make(order(Order::stop));
+        else task->take(order(Order::stop));
+        task->take(order(Order::stop));
+      }
+      // A supervisor that was not asked to start a container says nothing of one.
+      if (i == 4 && asked_for("start 0") == 0) break;
+      if (i == 5 && asked_for("start 1") == 0) break;
+      if (i == 1 && asked_for("images") == 0) break;
+      if (i < std::size(steps)) steps[i]();
+    }
+    EXPECT_EQ(asked_for("start"), starts_before) << stop_before;
+    EXPECT_EQ(asked_for("stop"), starts_before > 0 ? 1u : 0u) << stop_before;
+    EXPECT_EQ(asked_for("supervise"), starts_before > 0 ? 1u : 0u) << stop_before;
+    if (starts_before > 0) task->gone("");
+    EXPECT_EQ(asked_for("remove"), 1u) << stop_before;
+  }
+}
+
+TEST_F(TaskTest, OneThatCannotStartAndIsNotEssentialLeavesTheOthers) {
+  side.essential = false;
+  side.depends_on.clear();
+  definition.containers.emplace_back();
+  definition.containers.back().name = "last";
+  definition.containers.back().essential = false;
+  definition.containers.back().depends_on = {{"side", records::Condition::start}};
+  auto task = make(order(Order::run));
+  task->begin();
+  machine.attach_done();
+  machine.images_done(true);
+  task->fact(of(FactKind::container_started, 0, 1, machine.now));
+  Fact failed = of(FactKind::start_failed, 1, 1, machine.now);
+  failed.reason = "no such file";
+  task->fact(failed);
+  EXPECT_EQ(asked_for("stop"), 0u);
+  EXPECT_EQ(observed.failure, "");
+  EXPECT_EQ(observed.containers[1].reason, "CannotStartContainerError: no such file");
+  EXPECT_EQ(observed.containers[1].exit_code, std::nullopt);
+  EXPECT_EQ(observed.containers[2].exit_code, 143);
+  EXPECT_TRUE(observed.containers[2].reason.ends_with("side could not be started")) << observed.containers[2].reason;
+
+  machine.asked.clear();
+  task->fact(of(FactKind::container_exited, 0, 1, machine.now));
+  EXPECT_EQ(machine.asked, std::vector<std::string>{"stop container web is over"});
+}
+
+TEST_F(TaskTest, OneThatCannotBeCreatedIsNotStarted) {
+  side.essential = false;
+  side.depends_on.clear();
+  machine.uncreatable = {{1, "unable to find user nobody"}};
+  running();
+  EXPECT_EQ(asked_for("start 1"), 0u);
+  EXPECT_EQ(observed.containers[1].reason, "CannotCreateContainerError: unable to find user nobody");
+  EXPECT_EQ(observed.failure, "");
+}
+
+TEST_F(TaskTest, AContainerThatWaitsTooLongEndsTheTaskAndNobodyHasToSaySo) {
+  web.start_timeout_s = 5;
+  auto task = running();
+  machine.run_until(machine.now);
+  machine.executed({false, ""});
+  machine.run_until(machine.now + 4'999);
+  EXPECT_EQ(asked_for("stop"), 0u);
+  machine.run_until(machine.now + 1);
+  EXPECT_EQ(machine.asked.back(), "stop container side is over");
+  EXPECT_EQ(observed.containers[1].exit_code, 143);
+}
+
+TEST_F(TaskTest, ARestartPolicyIsAppliedByTheAgentAlone) {
+  web.restart_policy = {{}, 60};
+  auto task = running();
+  machine.run_until(machine.now + 60'000);
+  machine.asked.clear();
+  task->fact(of(FactKind::container_exited, 0, 1, machine.now));
+  EXPECT_EQ(machine.asked, std::vector<std::string>{"start 0#2"});
+  task->fact(of(FactKind::container_started, 0, 2, machine.now));
+  EXPECT_EQ(observed.containers[0].starts, 2);
+  machine.asked.clear();
+  task->fact(of(FactKind::container_exited, 0, 2, machine.now + 59'999));
+  EXPECT_EQ(machine.asked, std::vector<std::string>{"stop container web is over"}) << "it ran too short";
+}
+
+TEST_F(TaskTest, NothingIsStartedOnceTheSupervisorHasBegunToStop) {
+  side.depends_on = {{"web", records::Condition::complete}};
+  web.essential = false;
+  auto task = running();
+  task->fact({FactKind::stop_begun, machine.now});
+  task->fact(of(FactKind::container_exited, 0, 1, machine.now));
+  EXPECT_EQ(asked_for("start"), 0u);
 }
 
 TEST_F(TaskTest, AnImageThatCannotBePulledGivesTheNetworkBack) {
-  auto task = make(order(Order::run, {{"web", 1}}));
+  auto task = make(order(Order::run));
   task->begin();
   machine.images_done(false);
   EXPECT_FALSE(observed.stopped);  // the network is still on its way
@@ -183,17 +312,17 @@ TEST_F(TaskTest, ProbesHealthAtOnceAndThenByInterval) {
 }
 
 TEST_F(TaskTest, AnAnswerOfAnEarlierStartSaysNothingOfThisOne) {
+  web.restart_policy = {{}, 60};
   auto task = running();
   machine.run_until(machine.now);
   auto late = machine.executed;
-  Fact exited{FactKind::container_exited, machine.now, 0};
-  exited.attempt = 1;
+  machine.now += 60'000;
+  Fact exited = of(FactKind::container_exited, 0, 1, machine.now);
   exited.exit_code = 137;
   exited.oom = true;
   task->fact(exited);
   EXPECT_EQ(observed.containers[0].reason, "OutOfMemoryError: Container killed due to memory usage");
-  task->take(order(Order::run, {{"web", 2}}));
-  EXPECT_EQ(machine.asked.back(), "start 0");
+  EXPECT_EQ(machine.asked.back(), "start 0#2");
   Fact again{FactKind::container_started, machine.now, 0};
   again.attempt = 2;
   task->fact(again);
@@ -245,7 +374,7 @@ TEST_F(TaskTest, AnAdoptedTaskGoesOnFromItsJournal) {
   running();
   Fact started{FactKind::container_started, 1000, 0};
   started.attempt = 1;
-  auto with = order(Order::run, {{"web", 1}, {"side", 1}});
+  auto with = order(Order::run);
   auto before = std::make_shared<records::TaskObserved>();
   before->containers.resize(2);
   before->containers[0].starts = 1;
@@ -260,7 +389,23 @@ TEST_F(TaskTest, AnAdoptedTaskGoesOnFromItsJournal) {
   EXPECT_TRUE(observed.containers[0].running);
   EXPECT_EQ(observed.containers[0].health, Health::healthy);
   EXPECT_EQ(observed.address, "172.31.0.9");
-  EXPECT_EQ(machine.asked, (std::vector<std::string>{"attach", "start 1"}));  // web is not started twice
+  EXPECT_EQ(machine.asked, (std::vector<std::string>{"attach", "start 1#1"}));  // web is not started twice
+}
+
+TEST_F(TaskTest, AnAdoptedTaskRemembersWhatWaitedInVain) {
+  side.essential = false;
+  side.depends_on = {{"web", records::Condition::success}};
+  running();
+  auto with = order(Order::run);
+  auto before = std::make_shared<records::TaskObserved>(observed);
+  containers::give_up(before->containers[1], "CannotStartContainerError: it waited", 1234);
+  with.observed = before;
+  auto task = make(with);
+  task->resume(machine.kept);
+  task->fact(of(FactKind::container_started, 0, 1, 1000));
+  task->resumed();
+  EXPECT_EQ(observed.containers[1].exited_at_ms, 1234);
+  EXPECT_EQ(observed.containers[1].reason, "CannotStartContainerError: it waited");
 }
 
 TEST_F(TaskTest, AnAdoptedTaskWithADamagedNoteOfItsLaunchGoesOnFromWhatWasWrittenLast) {
@@ -268,7 +413,7 @@ TEST_F(TaskTest, AnAdoptedTaskWithADamagedNoteOfItsLaunchGoesOnFromWhatWasWritte
   const auto written = std::make_shared<records::TaskObserved>(observed);
   for (const std::string& damaged :
        {std::string(), std::string(64, '\0'), machine.kept.substr(0, 40), std::string("{}"), std::string("[1]")}) {
-    auto with = order(Order::run, {{"web", 1}});
+    auto with = order(Order::run);
     with.observed = written;
     auto task = make(with);
     machine.asked.clear();
@@ -284,7 +429,7 @@ TEST_F(TaskTest, AnAdoptedTaskWithADamagedNoteOfItsLaunchGoesOnFromWhatWasWritte
 }
 
 TEST_F(TaskTest, AnAdoptedTaskOfWhichNothingIsKnownIsKilled) {
-  auto task = make(order(Order::run, {{"web", 1}}));
+  auto task = make(order(Order::run));
   task->resume("");
   task->resumed();
   EXPECT_EQ(machine.asked, std::vector<std::string>{"kill what was kept of the task's launch is damaged"});

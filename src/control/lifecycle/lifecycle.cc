@@ -5,12 +5,13 @@
 #include <algorithm>
 
 #include "base/limits.h"
+#include "containers/containers.h"
 #include "control/health/health.h"
-#include "control/lifecycle/containers.h"
 
 namespace berth::control::lifecycle {
 namespace {
 
+using containers::Containers;
 using records::ContainerDefinition;
 using records::DesiredStatus;
 using records::Order;
@@ -103,13 +104,12 @@ class Decision {
     if (!task_.definition)  // it is kept for as long as a task names it, so only a store that lost it gets here
       return stop(StopCode::task_failed_to_start, "ResourceInitializationError: its task definition is gone");
     if (!observed_->failure.empty()) return stop_for_failure(observed_->failure);
-    const Containers containers(*task_.definition, status_, *observed_);
+    const Containers containers(task_.definition->containers, *observed_);
     reach_running(containers);
     for (const ContainerDefinition& container : task_.definition->containers)
-      if (container.essential && containers.over(container)) return stop_for_exit(containers, container);
+      if (containers.ends_task(container)) return stop_for_exit(containers, container);
     if (observed_->stopped) return stop_for_failure("TaskVanishedError: the agent found nothing of the task running");
-    order_starts(containers);
-    if (status_.desired == DesiredStatus::running) status_.health = health::of_task(*task_.definition, *observed_);
+    status_.health = health::of_task(*task_.definition, *observed_);
   }
 
   void stop_for_failure(const std::string& failure) {
@@ -146,37 +146,6 @@ class Decision {
     status_.started_at_ms = last_start > 0 ? std::min(last_start, now_) : now_;
   }
 
-  void order_starts(const Containers& containers) {
-    for (const ContainerDefinition& container : task_.definition->containers) {
-      int& starts = status_.starts[container.name];
-      if (starts > 0) {
-        if (restarts(containers, container)) {
-          note("container restarted by its policy");
-          starts = containers.seen(container.name).starts + 1;
-        }
-        continue;
-      }
-      const auto dependence = containers.dependence(container);
-      if (dependence.readiness == Containers::Readiness::ready || settings_.bug == PlantedBug::ignore_dependencies) {
-        starts = 1;
-      } else if (dependence.readiness == Containers::Readiness::never) {
-        note("dependency can never be met");
-        return stop(StopCode::task_failed_to_start, dependence.why);
-      } else if (dependence.deadline_ms != 0 && dependence.deadline_ms <= now_) {
-        note("dependency missed its startTimeout");
-        return stop(StopCode::task_failed_to_start, dependence.deadline_why);
-      } else {
-        earliest(wake_at_, dependence.deadline_ms);
-      }
-    }
-  }
-
-  bool restarts(const Containers& containers, const ContainerDefinition& container) const {
-    if (settings_.bug == PlantedBug::restart_without_end)
-      return container.restart_policy && containers.exited(container.name);
-    return containers.may_restart(container);
-  }
-
   void wind_down() {
     if (status_.order == Order::none) {  // no agent has heard of it
       status_.state = TaskState::stopped;
@@ -198,21 +167,19 @@ class Decision {
   // executionStoppedAt is when the first essential container ended.
   void note_execution_stopped() {
     if (status_.execution_stopped_at_ms != 0 || !task_.definition) return;
-    const Containers containers(*task_.definition, status_, *observed_);
+    const Containers containers(task_.definition->containers, *observed_);
     for (const ContainerDefinition& container : task_.definition->containers)
       if (container.essential && containers.exited(container.name))
         earliest(status_.execution_stopped_at_ms, containers.seen(container.name).exited_at_ms);
   }
 
   TaskPlan finish() {
-    std::erase_if(status_.starts, [](const auto& start) { return start.second == 0; });
     if (settings_.bug == PlantedBug::stop_without_a_reason && status_.desired == DesiredStatus::stopped) {
       status_.stop_code = StopCode::none;
       status_.stopped_reason.clear();
     }
     if (settings_.bug == PlantedBug::forget_to_stop && status_.order == Order::stop) status_.order = Order::run;
     TaskPlan plan;
-    plan.wake_at_ms = wake_at_;
     if (status_.state == TaskState::stopped) plan.wake_at_ms = status_.stopped_at_ms + settings_.stopped_kept_ms;
     const bool first = !task_.status;
     if (!first && status_ == *task_.status) return plan;
@@ -227,7 +194,6 @@ class Decision {
   const Settings& settings_;
   const TaskObserved* observed_;
   TaskStatus status_;
-  TimeMs wake_at_ = 0;
 };
 
 }  // namespace

@@ -1,5 +1,5 @@
 // The life of a task, decided from what was asked, what was decided before and what the agent saw. Value in,
-// value out.
+// value out. It says run or stop: which container starts when is the agent's to decide (containers/).
 //
 //   PROVISIONING ─▶ PENDING ─▶ ACTIVATING ─▶ RUNNING ─▶ STOPPING ─▶ DEPROVISIONING ─▶ STOPPED ─▶ erased
 //   order=run       address    some of its   all that    order=stop  nothing of it    all given    an hour
@@ -33,8 +33,6 @@ enum class PlantedBug {
   running_before_all_started,  // RUNNING as soon as the agent has provisioned
   never_erase,                 // STOPPED tasks stay for ever
   forget_to_stop,              // decides STOPPED, never orders the agent to stop
-  restart_without_end,         // a container of a restart policy restarts at once, however short it ran
-  ignore_dependencies,         // starts every container at once
   version_stands_still,        // changes keep the version that was
 };
 

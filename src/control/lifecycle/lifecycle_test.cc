@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "containers/containers.h"
+
 namespace berth::control::lifecycle {
 namespace {
 
@@ -72,8 +74,7 @@ class LifecycleTest : public ::testing::Test {
     seen("app");
     observed->provisioned = true;
     observed->address = "172.31.0.4";
-    for (const auto& one : definition.containers)
-      if (status->starts.contains(one.name)) starts(one.name);
+    for (const auto& one : definition.containers) starts(one.name);
     decide();
   }
 
@@ -95,7 +96,6 @@ TEST_F(LifecycleTest, GoesThroughItsStates) {
   EXPECT_EQ(status->state, TaskState::provisioning);
   EXPECT_EQ(status->version, 1);
   EXPECT_EQ(status->order, Order::run);
-  EXPECT_EQ(status->starts, (std::map<std::string, int>{{"app", 1}}));
   observed.emplace().address = "172.31.0.4";
   decide();
   EXPECT_EQ(status->state, TaskState::pending);
@@ -103,7 +103,6 @@ TEST_F(LifecycleTest, GoesThroughItsStates) {
   starts("app");
   decide();
   EXPECT_EQ(status->state, TaskState::activating);
-  EXPECT_EQ(status->starts.at("side"), 1);
   EXPECT_EQ(status->started_at_ms, 0);
   now += 100;
   starts("side");
@@ -235,87 +234,43 @@ TEST_F(LifecycleTest, OthersThanEssentialOnesMayExit) {
   EXPECT_EQ(status->state, TaskState::running);
 }
 
-TEST_F(LifecycleTest, Dependencies) {
+TEST_F(LifecycleTest, AContainerThatWaitedInVain) {
   struct Case {
-    Condition condition;
-    std::function<void()> then;
-    bool starts;
-    std::string stops_with;
+    bool essential;
+    TaskState state;
+    StopCode code;
   };
-  const Case cases[] = {
-      {Condition::start, [&] {}, false, ""},
-      {Condition::start, [&] { starts("init"); }, true, ""},
-      {Condition::complete, [&] { starts("init"); }, false, ""},
-      {Condition::complete, [&] { starts("init"), exits("init", 3); }, true, ""},
-      {Condition::success, [&] { starts("init"), exits("init", 0); }, true, ""},
-      {Condition::success, [&] { starts("init"), exits("init", 3); }, false,
-       "TaskDependencyError: container app cannot start: its dependency init exited with code 3"},
-      {Condition::healthy, [&] { starts("init"); }, false, ""},
-      {Condition::healthy, [&] { starts("init"), seen("init").health = Health::unhealthy; }, false, ""},
-      {Condition::healthy, [&] { starts("init"), seen("init").health = Health::healthy; }, true, ""},
-      {Condition::healthy, [&] { starts("init"), exits("init", 0); }, false,
-       "TaskDependencyError: container app cannot start: its dependency init exited before it was healthy"},
-      {Condition::complete, [&] { seen("init").reason = "CannotStartContainerError: x"; }, false,
-       "TaskDependencyError: container app cannot start: its dependency init could not be started"},
-  };
-  add("init", false);
-  for (const Case& c : cases) {
-    container("app").depends_on = {{"init", c.condition}};
+  for (const Case& c : {Case{false, TaskState::running, StopCode::none},
+                        Case{true, TaskState::stopping, StopCode::task_failed_to_start}}) {
     status.reset(), observed.reset();
+    container("side").essential = c.essential;
     decide();
-    EXPECT_FALSE(status->starts.contains("app"));
-    c.then();
+    starts("app");
+    containers::give_up(seen("side"), "CannotStartContainerError: it waited", now);
     decide();
-    EXPECT_EQ(status->starts.contains("app"), c.starts);
-    EXPECT_EQ(status->stopped_reason, c.stops_with);
-    EXPECT_EQ(status->stop_code, c.stops_with.empty() ? StopCode::none : StopCode::task_failed_to_start);
+    EXPECT_EQ(status->state, c.state);
+    EXPECT_EQ(status->stop_code, c.code);
+    EXPECT_EQ(status->stopped_reason, c.essential ? "CannotStartContainerError: it waited" : "");
   }
 }
 
-TEST_F(LifecycleTest, VolumesFromImplyAStart) {
-  add("data", false);
-  container("app").volumes_from = {{"data", false}};
-  decide();
-  EXPECT_FALSE(status->starts.contains("app"));
-  starts("data");
-  decide();
-  EXPECT_TRUE(status->starts.contains("app"));
-}
-
-TEST_F(LifecycleTest, StartTimeoutEndsTheWaiting) {
-  add("base").start_timeout_s = 5;
-  container("app").depends_on = {{"base", Condition::healthy}};
-  decide();
-  starts("base");
-  EXPECT_EQ(decide().wake_at_ms, now + 5000);
-  now += 4999;
-  decide();
-  EXPECT_EQ(status->desired, DesiredStatus::running);
-  now += 1;
-  decide();
-  EXPECT_EQ(status->stopped_reason,
-            "TaskDependencyError: container app cannot start: its dependency base did not reach HEALTHY within its "
-            "startTimeout of 5 seconds");
-}
-
-TEST_F(LifecycleTest, RestartPolicy) {
-  struct Case {
-    int64_t ran_ms;
-    int code;
-    bool restarts;
-  };
-  for (const Case& c :
-       {Case{60'000, 1, true}, Case{59'999, 1, false}, Case{60'000, 42, false}, Case{90'000, 0, true}}) {
-    container("app").restart_policy = {{42}, 60};
+TEST_F(LifecycleTest, ARestartIsTheAgents) {
+  container("app").restart_policy = {{42}, 60};
+  for (const bool long_enough : {true, false}) {
     status.reset(), observed.reset();
     run();
-    now += c.ran_ms;
-    exits("app", c.code);
-    decide();
-    EXPECT_EQ(status->starts.at("app"), c.restarts ? 2 : 1);
-    EXPECT_EQ(status->desired, c.restarts ? DesiredStatus::running : DesiredStatus::stopped);
-    EXPECT_FALSE(decide().status) << "an ordered restart is ordered once";
+    now += long_enough ? 60'000 : 59'999;
+    exits("app", 1);
+    EXPECT_EQ(decide().status.has_value(), !long_enough) << "it is about to be restarted";
+    EXPECT_EQ(status->desired, long_enough ? DesiredStatus::running : DesiredStatus::stopped);
   }
+  status.reset(), observed.reset();
+  run();
+  now += 60'000;
+  exits("app", 1);
+  seen("app").start_failed = true;
+  decide();
+  EXPECT_EQ(status->stopped_reason, "Essential container in task exited") << "and could not be started again";
 }
 
 TEST_F(LifecycleTest, HealthFollowsTheChecks) {

@@ -138,7 +138,6 @@ TEST_F(LoopTest, OrdersATaskInOnePass) {
   loop->run(now);
   ASSERT_TRUE(status(path));
   EXPECT_EQ(status(path)->order, records::Order::run);
-  EXPECT_EQ(status(path)->starts.at("app"), 1);
   EXPECT_EQ(status(path)->subnet_id, "subnet-1");
   EXPECT_EQ(status(path)->availability_zone, "eu-central-1a");
   rest();
