@@ -16,6 +16,7 @@ struct Caller {
   std::string principal = {};                    // whose policies count: a user's ARN, or the role's of a session
   std::string session = {};                      // the name of a role's session
   std::map<std::string, std::string> tags = {};  // aws:PrincipalTag
+  std::string source_address = {};               // aws:SourceIp; empty where the request came by a unix socket
 
   bool is_root() const { return principal.empty() && arn.ends_with(":root"); }
 

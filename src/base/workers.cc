@@ -15,7 +15,19 @@ Workers::~Workers() {
 
 void Workers::post(Job job) {
   std::lock_guard lock(mutex_);
-  if (dropping_) return;
+  if (!dropping_) add(std::move(job));
+}
+
+bool Workers::offer(Job& job, size_t waiting_max) {
+  Job taken;  // destroyed when the lock is released, where it is dropped
+  std::lock_guard lock(mutex_);
+  if (queue_.size() >= waiting_max) return false;
+  taken = std::move(job);
+  if (!dropping_) add(std::move(taken));
+  return true;
+}
+
+void Workers::add(Job job) {
   queue_.push_back(std::move(job));
   if (queue_.size() > idle_ && threads_.size() < threads_max_) {
     threads_.emplace_back([this] { run(); });

@@ -22,11 +22,14 @@ class Workers {
   Workers& operator=(const Workers&) = delete;
 
   void post(Job job);  // any thread
+  // The same for work that clients ask for: false, and the job is left alone, where `waiting_max` jobs wait already.
+  bool offer(Job& job, size_t waiting_max);
   // What has not begun is destroyed without being run, and so is what is posted from now on. Any thread.
   void drop();
 
  private:
   void run();
+  void add(Job job);  // with the lock
 
   const std::string name_;
   const size_t threads_max_;

@@ -36,6 +36,16 @@ TEST_F(WorkersTest, FinishWhatWasPostedInItsOrder) {
   EXPECT_EQ(done, "first second third");
 }
 
+TEST_F(WorkersTest, TakeWhatIsOfferedWhileFewWait) {
+  Job second = [this] { done += "second "; }, third = [this] { done += "third"; };
+  EXPECT_TRUE(workers->offer(second, 1));
+  EXPECT_FALSE(workers->offer(third, 1));
+  EXPECT_FALSE(second);
+  EXPECT_TRUE(third);
+  release_and_end();
+  EXPECT_EQ(done, "first second ");
+}
+
 TEST_F(WorkersTest, DropWhatHasNotBegun) {
   const auto held = std::make_shared<int>();
   workers->post([this, held] { done += "second "; });

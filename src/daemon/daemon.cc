@@ -145,7 +145,8 @@ class Daemon {
   std::unique_ptr<admin::Admin> admin_;
   std::unique_ptr<wire::Server> server_;
   uint16_t port_ = 0;
-  std::unique_ptr<Workers> workers_;
+  std::unique_ptr<Workers> workers_;  // of the admin API
+  std::optional<front::Pools> pools_{std::in_place};
 };
 
 Result<void> Daemon::prepare_state() {
@@ -223,7 +224,7 @@ Result<void> Daemon::prepare_server() {
   services::sts::add_handlers(registry_);
   services::ec2::add_handlers(registry_);
   services::logs::add_handlers(registry_, *log_store_);
-  api_ = std::make_unique<front::Api>(*world_, state_thread_, *workers_);
+  api_ = std::make_unique<front::Api>(*world_, state_thread_, *pools_);
   api_->serve(dispatcher_, registry_);
   dispatcher_.on_batch_end([this] { state_thread_.kick(); });
 
@@ -289,7 +290,7 @@ void Daemon::maintain_logs(TimeMs now_ms) {
   if (!applied) return;  // somebody else came between; the next round looks again
   if (maintenance.work)
     store_->when_durable(*applied, [this, work = std::move(maintenance.work)](bool durable) {
-      if (durable) workers_->post(work);
+      if (durable) (*pools_)[services::Pool::logs].post(work);
     });
 }
 
@@ -318,9 +319,11 @@ int Daemon::run(const ServiceManager& manager) {
   server_->stop();
   io.join();
   workers_->drop();  // nobody hears these answers any more
+  pools_->drop();
   state_thread_.end();
   state.join();
   workers_.reset();
+  pools_.reset();
   clean_up();
   return 0;
 }

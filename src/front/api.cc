@@ -1,6 +1,6 @@
 #include "front/api.h"
 
-#include "base/log.h"
+#include "base/limits.h"
 
 namespace berth::front {
 namespace {
@@ -21,6 +21,10 @@ void answer_with(wire::Call& call, std::shared_ptr<const void> output) {
 }
 
 }  // namespace
+
+void Pools::drop() {
+  for (const auto& pool : pools_) pool->drop();
+}
 
 services::Context context_of(const World& world, const Caller& caller, TimeMs now_ms) {
   return {world.store,    world.tasks,   world.networks,       caller, now_ms, world.random,
@@ -66,13 +70,15 @@ void Api::run(const services::ErasedHandler& handler, CallPtr call) {
 void Api::finish(CallPtr call, services::ErasedHandled handled) {
   if (!handled.answer) return call->respond(std::move(handled.answer.error()));
   if (!handled.later) return answer_with(*call, std::move(*handled.answer));
-  workers_.post([call = std::move(call), later = std::move(handled.later)] {
+  Job job = [call, later = std::move(handled.later)] {
     auto answer = later();
     if (answer)
       answer_with(*call, std::move(*answer));
     else
       call->respond(std::move(answer.error()));
-  });
+  };
+  if (!pools_[handled.pool].offer(job, limits::kPoolQueueMax))
+    call->respond(ApiError{"ServiceUnavailableException", "Too many requests of this kind wait already.", 503});
 }
 
 }  // namespace berth::front

@@ -2,6 +2,7 @@
 // and lets the answer leave once everything that the handler saw and wrote is durable.
 #pragma once
 
+#include <array>
 #include <memory>
 
 #include "base/clock.h"
@@ -29,10 +30,21 @@ struct World {
 
 services::Context context_of(const World& world, const Caller& caller, TimeMs now_ms);
 
+// The threads on which handlers' deferred work runs, a pool each; at most limits::kPoolQueueMax jobs wait for one.
+class Pools {
+ public:
+  Workers& operator[](services::Pool pool) { return *pools_[static_cast<size_t>(pool)]; }
+  void drop();  // what has not begun
+
+ private:
+  std::array<std::unique_ptr<Workers>, services::kPools> pools_{std::make_unique<Workers>("logs", 4),
+                                                                std::make_unique<Workers>("exec", 4)};
+};
+
 class Api {
  public:
-  Api(World& world, StateThread& state_thread, Workers& workers)
-      : world_(world), state_thread_(state_thread), workers_(workers) {}
+  Api(World& world, StateThread& state_thread, Pools& pools)
+      : world_(world), state_thread_(state_thread), pools_(pools) {}
 
   // The registry is borrowed and must not grow afterwards.
   void serve(wire::Dispatcher& dispatcher, const services::Registry<model::Operation>& registry);
@@ -44,7 +56,7 @@ class Api {
 
   World& world_;
   StateThread& state_thread_;
-  Workers& workers_;
+  Pools& pools_;
   Gate gate_;
 };
 

@@ -3,8 +3,8 @@
 // answer leave once it, and everything the handler has read, is durable; a rolled-back one answers ServerException.
 //
 // An operation whose work is files rather than state (reading and writing log events) returns `later` instead: it looks
-// up what it needs on the state thread, and the closure then runs on a worker thread, where it may block on the disk. Its
-// transaction, if any, is durable before the closure runs.
+// up what it needs on the state thread, and the closure then runs on a thread of the pool that it names, where it may
+// block. Its transaction, if any, is durable before the closure runs.
 #pragma once
 
 #include <functional>
@@ -57,6 +57,10 @@ struct Context {
   records::Scope scope() const { return {caller.account, caller.region}; }
 };
 
+// Each has its own threads and its own bound on what waits, so that one kind of slow work does not hold up another.
+enum class Pool : uint8_t { logs, exec };
+inline constexpr size_t kPools = 2;
+
 template <class Out>
 using Answer = ApiResult<std::shared_ptr<const Out>>;
 
@@ -64,6 +68,7 @@ template <class Out>
 struct Handled {
   Answer<Out> answer;
   state::Transaction transaction = {};
+  Pool pool = Pool::logs;  // of `later`
   std::function<Answer<Out>()> later = {};
 
   Handled(Answer<Out> a) : answer(std::move(a)) {}  // NOLINT: handlers return answers, errors and structs alike
@@ -72,8 +77,9 @@ struct Handled {
   Handled(Out out, state::Transaction t)
       : answer(std::make_shared<const Out>(std::move(out))), transaction(std::move(t)) {}
   // NOLINTNEXTLINE(performance-unnecessary-value-param): it is moved, which clang-tidy 14 does not see in a template
-  static Handled deferred(std::function<Answer<Out>()> work, state::Transaction t = {}) {
+  static Handled deferred(Pool pool, std::function<Answer<Out>()> work, state::Transaction t = {}) {
     Handled handled{Answer<Out>(std::shared_ptr<const Out>())};
+    handled.pool = pool;
     handled.later = std::move(work);
     handled.transaction = std::move(t);
     return handled;
@@ -84,6 +90,7 @@ struct Handled {
 struct ErasedHandled {
   ApiResult<std::shared_ptr<const void>> answer;
   state::Transaction transaction = {};
+  Pool pool = Pool::logs;
   std::function<ApiResult<std::shared_ptr<const void>>()> later = {};
 };
 using ErasedHandler = std::function<ErasedHandled(const Context&, const void* input)>;
@@ -111,7 +118,7 @@ class Registry {
       };
     ErasedHandler handler = [function](const Context& context, const void* input) {
       Handled<Out> handled = function(context, *static_cast<const In*>(input));
-      ErasedHandled erased{std::move(handled.answer), std::move(handled.transaction), {}};
+      ErasedHandled erased{std::move(handled.answer), std::move(handled.transaction), handled.pool, {}};
       if (handled.later)
         erased.later = [later = std::move(handled.later)]() -> ApiResult<std::shared_ptr<const void>> {
           return later();

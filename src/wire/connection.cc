@@ -67,7 +67,9 @@ void EpollServer::consume(Connection& connection, std::string_view fresh) {
   count_bytes(connection);
   connection.keep_alive = parser.keep_alive() && !stopping_;
   set_timer(connection, TimerQueue::none, 0);
-  const HttpRequest request = parser.request(buffer.substr(0, used));
+  HttpRequest request = parser.request(buffer.substr(0, used));
+  request.peer = connection.peer;
+  request.peer_port = connection.peer_port;
   connection.head_only = request.method == "HEAD";
   connection.handler->handle(request, Reply(mailbox_, connection.id()));
   // The views are no longer needed: keep what was pipelined, give the rest back.

@@ -6,6 +6,7 @@
 #include "model/validate.h"
 #include "wire/browser_guard.h"
 #include "wire/codec.h"
+#include "wire/gzip.h"
 #include "wire/query/form.h"
 
 namespace berth::wire {
@@ -73,6 +74,22 @@ std::string_view peek_parameter(std::string_view form, std::string_view name) {
 }
 
 std::string_view form_of(const HttpRequest& request) { return request.method == "GET" ? request.query : request.body; }
+
+// Clients write Action and Version first.
+constexpr size_t kBeginningBytes = 1024;
+
+std::optional<ApiError> unpack(std::string_view body, std::string& text) {
+  text.clear();
+  switch (gunzip(body, limits::kGzipInflatedBytesMax, text)) {
+    case Gunzip::whole: return std::nullopt;
+    case Gunzip::broken: return ApiError{"SerializationException", "The request's body is not well-formed gzip."};
+    case Gunzip::too_large:
+      return ApiError{
+          "RequestEntityTooLargeException",
+          fmt::format("The request's body is larger than {} bytes when unpacked.", limits::kGzipInflatedBytesMax), 413};
+  }
+  return std::nullopt;
+}
 
 std::string shortened(std::string_view text) { return std::string(text.substr(0, 128)); }
 
@@ -183,7 +200,12 @@ auto Endpoint::make_call(const HttpRequest& request, const std::string& request_
       return tl::unexpected(
           Failure{{"AccessDeniedException", std::move(*why), 403}, nullptr, nullptr, guess_protocol(request)});
   }
-  auto target = find_target(request);
+  // The signature is over what was sent. Before it is checked, only so much is unpacked as names the operation.
+  HttpRequest unpacked = request;
+  std::string text;
+  const bool is_packed = request.header("content-encoding") == "gzip";
+  if (is_packed) unpacked.body = text = gunzip_beginning(request.body, kBeginningBytes);
+  auto target = find_target(unpacked);
   if (!target) return tl::unexpected(std::move(target.error()));
   const model::Operation& operation = *target->operation;
   const auto failed = [&](ApiError error) {
@@ -193,14 +215,19 @@ auto Endpoint::make_call(const HttpRequest& request, const std::string& request_
   const TimeMs now_ms = clock_.now_ms();
   auto caller = authenticate(request, *target->service, now_ms);
   if (!caller) return failed(std::move(caller.error()));
+  caller->source_address = request.peer;
   if (request.method != "POST" && (request.method != "GET" || speaks_json(*target->service))) {
     return failed(
         {"UnknownOperationException", fmt::format("{} asks for POST, not {}.", operation.name, request.method)});
   }
 
+  if (is_packed) {
+    if (auto error = unpack(request.body, text)) return failed(std::move(*error));
+    unpacked.body = text;
+  }
   std::shared_ptr<void> input = operation.make_input();
   missing_.clear();
-  if (auto read = codec_for(target->service->protocol).read(request, operation, input.get(), missing_); !read) {
+  if (auto read = codec_for(target->service->protocol).read(unpacked, operation, input.get(), missing_); !read) {
     return failed(std::move(read.error()));
   }
   if (auto error = model::validate(operation, input.get(), missing_)) return failed(std::move(*error));

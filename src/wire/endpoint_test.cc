@@ -13,6 +13,7 @@
 #include "model/logs/operations.h"
 #include "model/sts/identity.h"
 #include "model/sts/operations.h"
+#include "wire/pack.h"
 
 namespace berth::wire {
 namespace {
@@ -163,6 +164,31 @@ TEST_F(EndpointTest, WithoutSignaturesPagesOfOthersAreKeptOut) {
   EXPECT_EQ(send_unsigned({{"Host", "127.0.0.1"}, {"Origin", "https://evil.example"}, type}, body).status, 403);
   EXPECT_EQ(send_unsigned({{"Host", "127.0.0.1"}, {"Sec-Fetch-Site", "cross-site"}}, "", "GET", body).status, 403);
   EXPECT_EQ(calls, 1);
+}
+
+TEST_F(EndpointTest, BodiesMayBePacked) {
+  std::string seen;
+  dispatcher_.serve(model::ecs::kStopTask, [&](std::unique_ptr<Call> call) {
+    seen = call->input<model::ecs::StopTaskRequest>().task;
+    call->respond(std::make_shared<model::ecs::StopTaskResponse>());
+  });
+  dispatcher_.serve(model::ec2::kDescribeVpcs, [&](std::unique_ptr<Call> call) {
+    seen = call->input<model::ec2::DescribeVpcsRequest>().vpc_ids->front();
+    call->respond(std::make_shared<model::ec2::DescribeVpcsResult>());
+  });
+  const Headers json{{"X-Amz-Target", "AmazonEC2ContainerServiceV20141113.StopTask"}, {"Content-Encoding", "gzip"}};
+  EXPECT_EQ(send("ecs", json, packed(R"({"task":"packed"})")).status, 200);
+  EXPECT_EQ(seen, "packed");
+  const Headers query{{"Content-Type", "application/x-www-form-urlencoded"}, {"Content-Encoding", "gzip"}};
+  EXPECT_EQ(send("ec2", query, packed("Action=DescribeVpcs&Version=2016-11-15&VpcId.1=vpc-1")).status, 200);
+  EXPECT_EQ(seen, "vpc-1");
+
+  EXPECT_EQ(send("ecs", json, R"({"task":"plain"})").status, 400);
+  EXPECT_THAT(sink_->response.body, HasSubstr("not well-formed gzip"));
+  const std::string bomb = packed(R"({"task":")" + std::string(limits::kGzipInflatedBytesMax, ' ') + R"("})");
+  EXPECT_LT(bomb.size(), 100'000u);
+  EXPECT_EQ(send("ecs", json, bomb).status, 413);
+  EXPECT_THAT(sink_->response.body, HasSubstr("when unpacked"));
 }
 
 TEST_F(EndpointTest, ForeignServicesAreNamedInTheirProtocol) {

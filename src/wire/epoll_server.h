@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <ctime>
+#include <mutex>
 #include <vector>
 
 #include "wire/mailbox.h"
@@ -30,6 +31,8 @@ struct Connection {
   uint32_t generation = 0;
   uint32_t slot = 0;
   HttpHandler* handler = nullptr;
+  std::string peer;
+  uint16_t peer_port = 0;
   Phase phase = Phase::idle;
   bool keep_alive = false;
   bool head_only = false;  // HEAD: an answer's body would be read as the next answer
@@ -51,7 +54,7 @@ struct Connection {
 };
 
 struct Listener {
-  Fd fd;
+  Fd fd;  // none: it listens no more
   HttpHandler* handler;
   bool tcp;
 };
@@ -63,6 +66,8 @@ class EpollServer final : public Server {
 
   Result<uint16_t> listen_tcp(const std::string& address, uint16_t port, HttpHandler& handler) override;
   Result<void> listen_unix(const std::string& path, HttpHandler& handler) override;
+  Result<uint64_t> listen_on(Fd socket, HttpHandler& handler) override;
+  void stop_listening(uint64_t listener) override;
   void run() override;
   void stop() override {
     stop_asked_ = true;
@@ -73,7 +78,8 @@ class EpollServer final : public Server {
   size_t unauthenticated_bytes() const override { return unauthenticated_bytes_; }
 
  private:
-  Result<void> add_listener(Fd fd, HttpHandler& handler, bool tcp);
+  Result<uint64_t> add_listener(Fd fd, HttpHandler& handler, bool tcp);
+  void change_listeners();
   void accept(Listener& listener);
   bool close_longest_idle();
   void pause_accepting(int error);
@@ -105,7 +111,14 @@ class EpollServer final : public Server {
   Fd epoll_;
   Fd event_;
   std::shared_ptr<Mailbox> mailbox_;
-  std::vector<Listener> listeners_;
+  std::vector<Listener> listeners_;  // the I/O thread's, by their numbers
+  struct {
+    std::mutex mutex;
+    uint64_t count = 0;  // of all that there ever were
+    std::vector<Listener> added;
+    std::vector<uint64_t> ended;
+  } changes_;
+  std::atomic<bool> listeners_changed_ = false;
   std::vector<std::string> unix_paths_;
   std::vector<std::unique_ptr<Connection>> slots_;
   std::vector<uint32_t> free_slots_;

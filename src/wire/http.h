@@ -23,6 +23,8 @@ struct HttpRequest {
   std::string_view query;  // without '?'
   std::span<const sigv4::Header> headers;
   std::string_view body;
+  std::string_view peer;  // the client's address, a literal; empty where it came by a unix socket
+  uint16_t peer_port = 0;
 
   // Of several headers with the name the first; empty where there is none. `lower` in lower case.
   std::string_view header(std::string_view lower) const;

@@ -1,5 +1,7 @@
 #include "wire/server.h"
 
+#include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
@@ -30,6 +32,20 @@ size_t descriptors_max() {
   return limit.rlim_cur;
 }
 
+void name_peer(Connection& connection, const sockaddr_storage& peer) {
+  char text[INET6_ADDRSTRLEN] = {};
+  if (peer.ss_family == AF_INET) {
+    const auto& v4 = reinterpret_cast<const sockaddr_in&>(peer);
+    ::inet_ntop(AF_INET, &v4.sin_addr, text, sizeof text);
+    connection.peer_port = ntohs(v4.sin_port);
+  } else if (peer.ss_family == AF_INET6) {
+    const auto& v6 = reinterpret_cast<const sockaddr_in6&>(peer);
+    ::inet_ntop(AF_INET6, &v6.sin6_addr, text, sizeof text);
+    connection.peer_port = ntohs(v6.sin6_port);
+  }
+  connection.peer = text;
+}
+
 }  // namespace
 
 EpollServer::EpollServer(const Clock& clock, ServerOptions options, Fd epoll, Fd event)
@@ -51,15 +67,41 @@ void EpollServer::wake() {
   (void)!::write(event_.get(), &one, sizeof one);
 }
 
-Result<void> EpollServer::add_listener(Fd fd, HttpHandler& handler, bool tcp) {
+// Any thread: the I/O thread takes it in at its next round. Until then clients wait in the socket's queue.
+Result<uint64_t> EpollServer::add_listener(Fd fd, HttpHandler& handler, bool tcp) {
   if (::listen(fd.get(), 1024) != 0) return fail(errno, "listen");
-  epoll_event event{};
-  event.events = EPOLLIN;
-  event.data.u64 = kListenerBit | listeners_.size();
-  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd.get(), &event) != 0) return fail(errno, "epoll_ctl");
-  listeners_.push_back({std::move(fd), &handler, tcp});
-  handlers_.push_back(&handler);
-  return {};
+  uint64_t number;
+  {
+    const std::lock_guard lock(changes_.mutex);
+    number = changes_.count++;
+    changes_.added.push_back({std::move(fd), &handler, tcp});
+  }
+  listeners_changed_ = true;
+  wake();
+  return number;
+}
+
+void EpollServer::change_listeners() {
+  std::vector<Listener> added;
+  std::vector<uint64_t> ended;
+  {
+    const std::lock_guard lock(changes_.mutex);
+    added.swap(changes_.added);
+    ended.swap(changes_.ended);
+  }
+  for (Listener& listener : added) {
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.u64 = kListenerBit | listeners_.size();
+    if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, listener.fd.get(), &event) != 0)
+      log_warning("wire: cannot watch a listening socket: {}", std::strerror(errno));
+    if (std::find(handlers_.begin(), handlers_.end(), listener.handler) == handlers_.end())
+      handlers_.push_back(listener.handler);
+    listeners_.push_back(std::move(listener));
+  }
+  for (const uint64_t number : ended) {
+    if (number < listeners_.size()) listeners_[number].fd.reset();
+  }
 }
 
 Result<uint16_t> EpollServer::listen_tcp(const std::string& address, uint16_t port, HttpHandler& handler) {
@@ -72,14 +114,34 @@ Result<uint16_t> EpollServer::listen_tcp(const std::string& address, uint16_t po
 Result<void> EpollServer::listen_unix(const std::string& path, HttpHandler& handler) {
   auto bound = bind_unix(path);
   if (!bound) return tl::unexpected(bound.error());
+  if (auto added = add_listener(*std::move(bound), handler, false); !added) return tl::unexpected(added.error());
   unix_paths_.push_back(path);
-  return add_listener(*std::move(bound), handler, false);
+  return {};
+}
+
+Result<uint64_t> EpollServer::listen_on(Fd socket, HttpHandler& handler) {
+  int family = 0;
+  socklen_t size = sizeof family;
+  if (::getsockopt(socket.get(), SOL_SOCKET, SO_DOMAIN, &family, &size) != 0) return fail(errno, "listen");
+  // accept() on it must not wait for a client that went away meanwhile.
+  if (::fcntl(socket.get(), F_SETFL, ::fcntl(socket.get(), F_GETFL) | O_NONBLOCK) != 0) return fail(errno, "listen");
+  return add_listener(std::move(socket), handler, family != AF_UNIX);
+}
+
+void EpollServer::stop_listening(uint64_t listener) {
+  {
+    const std::lock_guard lock(changes_.mutex);
+    changes_.ended.push_back(listener);
+  }
+  listeners_changed_ = true;
+  wake();
 }
 
 void EpollServer::run() {
   epoll_event events[256];
   while (true) {
     now_ms_ = clock_.monotonic_ms();
+    if (listeners_changed_.exchange(false)) change_listeners();
     expire();
     if (stopping_ && (count_ == 0 || now_ms_ >= stop_deadline_ms_)) break;
     const int timeout = !resume_.empty() || !mailbox_->rest() ? 0 : next_timeout();
@@ -134,7 +196,8 @@ void EpollServer::event(uint64_t id, uint32_t events) {
     return;
   }
   if (id & kListenerBit) {
-    if (!stopping_) accept(listeners_[id & ~kListenerBit]);
+    Listener& listener = listeners_[id & ~kListenerBit];
+    if (!stopping_ && listener.fd) accept(listener);
     return;
   }
   Connection* connection = find(id);
@@ -149,7 +212,9 @@ void EpollServer::event(uint64_t id, uint32_t events) {
 
 void EpollServer::accept(Listener& listener) {
   for (int i = 0; i < 64; ++i) {
-    Fd fd(::accept4(listener.fd.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    sockaddr_storage peer{};
+    socklen_t peer_size = sizeof peer;
+    Fd fd(::accept4(listener.fd.get(), reinterpret_cast<sockaddr*>(&peer), &peer_size, SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (!fd) {
       const bool short_of_something = errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM;
       if (!short_of_something) return;
@@ -181,6 +246,7 @@ void EpollServer::accept(Listener& listener) {
     connection->slot = slot;
     connection->generation = ++generation_ & 0x7fffffff;  // the top bit marks listeners
     connection->handler = listener.handler;
+    if (listener.tcp) name_peer(*connection, peer);
     connection->events = EPOLLIN | EPOLLRDHUP;
     epoll_event event{};
     event.events = connection->events;
@@ -227,7 +293,7 @@ void EpollServer::listen_for(uint32_t events) {
     epoll_event event{};
     event.events = events;
     event.data.u64 = kListenerBit | i;
-    ::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, listeners_[i].fd.get(), &event);
+    if (listeners_[i].fd) ::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, listeners_[i].fd.get(), &event);
   }
 }
 

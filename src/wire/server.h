@@ -43,10 +43,16 @@ class Server {
   static Result<std::unique_ptr<Server>> create(const Clock& clock, ServerOptions options = {});
   virtual ~Server() = default;
 
-  // Before run(). The handler is borrowed. Port 0: any; the port is returned. `address` is an IPv4 or IPv6 literal.
+  // Handlers are borrowed, and outlive the server. Port 0: any; the port is returned. `address` is an IPv4 or IPv6 literal.
   virtual Result<uint16_t> listen_tcp(const std::string& address, uint16_t port, HttpHandler& handler) = 0;
   // Mode 0600. A socket that nobody listens on any more is replaced; one that answers is an error.
   virtual Result<void> listen_unix(const std::string& path, HttpHandler& handler) = 0;
+
+  // A bound stream socket that somebody else made, in a network namespace of its own perhaps; it may listen already. Any
+  // thread, also while the server runs. The number is for stop_listening().
+  virtual Result<uint64_t> listen_on(Fd socket, HttpHandler& handler) = 0;
+  // Any thread; takes effect in the next round. Connections that it brought go on.
+  virtual void stop_listening(uint64_t listener) = 0;
 
   virtual void run() = 0;   // until stop()
   virtual void stop() = 0;  // any thread: no new connections; requests being handled get stop_grace_ms

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "wire/admin.h"
+#include "wire/bind.h"
 #include "wire/server_world.h"
 
 namespace berth::wire {
@@ -25,6 +26,26 @@ TEST_F(ServerTest, KeepsConnections) {
   EXPECT_THAT(last, HasSubstr("Connection: close\r\n"));
   EXPECT_THAT(last, EndsWith("GET /a?b=c "));
   EXPECT_TRUE(client.closed());
+}
+
+TEST_F(ServerTest, SocketsMayBeHandedInWhileItRuns) {
+  start();
+  auto bound = bind_tcp("127.0.0.1", 0);
+  ASSERT_TRUE(bound);
+  const uint16_t port = bound->port;
+  Echo other;
+  const auto number = server_->listen_on(std::move(bound->fd), other);
+  ASSERT_TRUE(number);
+  Client client(port);
+  client.write(get("/peer"));
+  EXPECT_THAT(client.read(), EndsWith("127.0.0.1:" + std::to_string(client.port())));
+  EXPECT_EQ(other.requests, 1);
+  EXPECT_EQ(echo_.requests, 0);
+
+  server_->stop_listening(*number);
+  client.write(get("/still"));  // a connection goes on
+  EXPECT_THAT(client.read(), EndsWith("GET /still? "));
+  EXPECT_FALSE(Client(port).connected);
 }
 
 TEST_F(ServerTest, AnOldClientIsNotKept) {

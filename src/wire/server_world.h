@@ -42,6 +42,11 @@ class Echo final : public HttpHandler {
       return;
     }
     if (request.path == "/drop") return;
+    if (request.path == "/peer") {
+      reply.send(std::make_unique<TextAnswer>(200, "text/plain",
+                                              std::string(request.peer) + ":" + std::to_string(request.peer_port)));
+      return;
+    }
     if (request.path.starts_with("/big/")) {
       reply.send(std::make_unique<TextAnswer>(200, "text/plain",
                                               std::string(std::stoul(std::string(request.path.substr(5))), 'b')));
@@ -91,6 +96,12 @@ class Client {
       if (size <= 0) return;
       text.remove_prefix(static_cast<size_t>(size));
     }
+  }
+  uint16_t port() const {
+    sockaddr_in address{};
+    socklen_t size = sizeof address;
+    ::getsockname(fd_.get(), reinterpret_cast<sockaddr*>(&address), &size);
+    return ntohs(address.sin_port);
   }
   void finish() { ::shutdown(fd_.get(), SHUT_WR); }
   // One answer: head and as much body as it says. Empty when the connection ends first.

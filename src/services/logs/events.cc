@@ -206,16 +206,17 @@ Handled<m::PutLogEventsResponse> put_log_events(logstore::LogStore& store, const
   const auto begin = in.log_events.begin();
   std::vector<m::InputLogEvent> events(begin + static_cast<ptrdiff_t>(accepted.begin),
                                        begin + static_cast<ptrdiff_t>(accepted.end));
-  return Handled<m::PutLogEventsResponse>::deferred([&store, group = *group, stream = *stream, now = context.now_ms,
-                                                     events = std::move(events),
-                                                     out = std::move(out)]() -> Answer<m::PutLogEventsResponse> {
-    std::vector<logstore::NewEvent> added;
-    for (const m::InputLogEvent& event : events) added.push_back({event.timestamp, event.message});
-    if (auto put = store.put(group->uid, stream->uid, added, now); !put) {
-      return tl::unexpected(unavailable(put.error()));
-    }
-    return std::make_shared<const m::PutLogEventsResponse>(out);
-  });
+  return Handled<m::PutLogEventsResponse>::deferred(
+      Pool::logs,
+      [&store, group = *group, stream = *stream, now = context.now_ms, events = std::move(events),
+       out = std::move(out)]() -> Answer<m::PutLogEventsResponse> {
+        std::vector<logstore::NewEvent> added;
+        for (const m::InputLogEvent& event : events) added.push_back({event.timestamp, event.message});
+        if (auto put = store.put(group->uid, stream->uid, added, now); !put) {
+          return tl::unexpected(unavailable(put.error()));
+        }
+        return std::make_shared<const m::PutLogEventsResponse>(out);
+      });
 }
 
 Handled<m::GetLogEventsResponse> get_log_events(logstore::LogStore& store, const Context& context,
@@ -237,7 +238,7 @@ Handled<m::GetLogEventsResponse> get_log_events(logstore::LogStore& store, const
   if (in.end_time) query.end_ms = *in.end_time - 1;  // exclusive here
   query.events_max = in.limit ? static_cast<size_t>(*in.limit) : kEventsDefault;
   return Handled<m::GetLogEventsResponse>::deferred(
-      [&store, query = std::move(query)] { return read_stream(store, query); });
+      Pool::logs, [&store, query = std::move(query)] { return read_stream(store, query); });
 }
 
 Handled<m::FilterLogEventsResponse> filter_log_events(logstore::LogStore& store, StreamNames& names,
@@ -272,7 +273,7 @@ Handled<m::FilterLogEventsResponse> filter_log_events(logstore::LogStore& store,
     query.matches = [pattern = std::move(*pattern)](std::string_view message) { return pattern.matches(message); };
   }
   return Handled<m::FilterLogEventsResponse>::deferred(
-      [&store, query = std::move(query), head = std::move(head), named = names.of(context, (*group)->uid)] {
+      Pool::logs, [&store, query = std::move(query), head = std::move(head), named = names.of(context, (*group)->uid)] {
         return read_group(store, query, *named, head);
       });
 }

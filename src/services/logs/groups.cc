@@ -154,6 +154,7 @@ Handled<Nothing> delete_log_group(logstore::LogStore& store, const Context& cont
   // Its streams may be more than a transaction takes: the marker says that they are to go, bit by bit.
   transaction.put(deleted_group_key(context.scope(), (*group)->uid), "{}");
   return Handled<Nothing>::deferred(
+      Pool::logs,
       [&store, uid = (*group)->uid]() -> Answer<Nothing> {
         // What cannot be removed now is collected at the next start.
         (void)store.remove_group(uid);
@@ -186,7 +187,7 @@ Handled<m::DescribeLogGroupsResponse> describe_log_groups(logstore::LogStore& st
     uids.push_back(group->uid);
   }
   return Handled<m::DescribeLogGroupsResponse>::deferred(
-      [&store, out = std::move(out), uids = std::move(uids)]() -> Answer<m::DescribeLogGroupsResponse> {
+      Pool::logs, [&store, out = std::move(out), uids = std::move(uids)]() -> Answer<m::DescribeLogGroupsResponse> {
         auto answer = std::make_shared<m::DescribeLogGroupsResponse>(out);
         for (size_t i = 0; i < uids.size(); ++i) {
           (*answer->log_groups)[i].stored_bytes = static_cast<int64_t>(store.stored_bytes(uids[i]));

@@ -114,6 +114,7 @@ Handled<Nothing> delete_log_stream(logstore::LogStore& store, const Context& con
   transaction.durability = state::Durability::acknowledged;
   transaction.erase(records::keys::log_stream(context.scope(), (*group)->uid, in.log_stream_name));
   return Handled<Nothing>::deferred(
+      Pool::logs,
       [&store, group_uid = (*group)->uid, uid = (*stream)->uid]() -> Answer<Nothing> {
         // Nobody reads a stream without a record. What cannot be removed now goes with its group.
         (void)store.remove_stream(group_uid, uid);
@@ -142,8 +143,8 @@ Handled<m::DescribeLogStreamsResponse> describe_log_streams(logstore::LogStore& 
   if (!after) return tl::unexpected(after.error());
   question.after = std::move(*after);
   return Handled<m::DescribeLogStreamsResponse>::deferred(
-      [&store, question = std::move(question),
-       streams = streams_of(context, **group, in.log_stream_name_prefix.value_or(""))] {
+      Pool::logs, [&store, question = std::move(question),
+                   streams = streams_of(context, **group, in.log_stream_name_prefix.value_or(""))] {
         return answer(store, question, streams);
       });
 }
