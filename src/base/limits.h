@@ -42,4 +42,14 @@ inline constexpr size_t kStoppedReasonBytesMax = 1024;
 inline constexpr size_t kRevisionKeptBytesMax = 16 * 1024;
 inline constexpr int64_t kClockSkewMaxMs = 5 * 60 * 1000;  // SigV4: AWS refuses signatures older or newer than this
 
+// Of the resolver. Questions that wait for an answer from outside; over it: SERVFAIL at once.
+inline constexpr size_t kDnsForwardsMax = 1024;
+inline constexpr size_t kDnsForwardTriesMax = 3;        // of one question, at the host's servers in turn
+inline constexpr int64_t kDnsForwardTryMaxMs = 1500;    // all tries end before a stub resolver's 5 s do
+inline constexpr size_t kDnsTcpClientsMax = 256;        // of all VPCs
+inline constexpr int64_t kDnsTcpIdleMaxMs = 10 * 1000;  // RFC 7766: seconds
+// A companion (resolver, Envoy) that ends at once is started again later and later.
+inline constexpr int64_t kCompanionRestartMinMs = 50;
+inline constexpr int64_t kCompanionRestartMaxMs = 30 * 1000;
+
 }  // namespace berth::limits
