@@ -61,20 +61,6 @@ bool is_hex(std::string_view text) {
 
 }  // namespace
 
-std::optional<Arn> parse_arn(std::string_view text) {
-  if (!looks_like_arn(text)) return std::nullopt;
-  std::string_view parts[5];
-  for (auto& part : parts) {
-    const size_t at = text.find(':');
-    if (at == std::string_view::npos) return std::nullopt;
-    part = text.substr(0, at);
-    text.remove_prefix(at + 1);
-  }
-  if (text.empty() || parts[1].empty() || parts[2].empty()) return std::nullopt;
-  return Arn{std::string(parts[1]), std::string(parts[2]), std::string(parts[3]), std::string(parts[4]),
-             std::string(text)};
-}
-
 bool is_name(std::string_view text) {
   return !text.empty() && text.size() <= 255 && std::all_of(text.begin(), text.end(), [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';

@@ -9,17 +9,12 @@
 
 #include "base/result.h"
 #include "records/keys.h"
+#include "services/common/arn.h"
 
 namespace berth::services::ecs {
 
-struct Arn {
-  std::string partition;
-  std::string service;
-  std::string region;
-  std::string account;
-  std::string resource;  // everything after the fifth colon
-};
-std::optional<Arn> parse_arn(std::string_view text);
+using common::Arn;
+using common::parse_arn;
 
 // ECS's rule for names of clusters, services, families and containers: ^[a-zA-Z0-9\-_]{1,255}$
 bool is_name(std::string_view text);

@@ -1,4 +1,4 @@
-// One request at work: what it has read (for the transaction) and how the objects that requests name are found.
+// How the objects that requests name are found.
 #pragma once
 
 #include <memory>
@@ -8,32 +8,12 @@
 #include <vector>
 
 #include "records/read.h"
+#include "services/common/work.h"
 #include "services/handler.h"
 
 namespace berth::services::ecs {
 
-class Work {
- public:
-  explicit Work(const Context& c) : context(c), scope(c.scope()) {
-    transaction.durability = state::Durability::acknowledged;
-  }
-
-  // Null when absent. The transaction remembers what was seen, so that it is refused where another came between.
-  template <class T>
-  std::shared_ptr<const T> get(const std::string& key) {
-    const auto entry = context.store.get(key);
-    transaction.reads.push_back({key, false, entry ? entry->mod_revision : 0});
-    return entry ? records::decoded<T>(entry->value) : nullptr;
-  }
-  template <class T>
-  void put(std::string key, const T& record) {
-    records::put(transaction, std::move(key), record);
-  }
-
-  const Context& context;
-  const records::Scope scope;
-  state::Transaction transaction;
-};
+using common::Work;
 
 using ClusterPtr = std::shared_ptr<const records::Cluster>;
 using DefinitionPtr = std::shared_ptr<const records::TaskDefinition>;

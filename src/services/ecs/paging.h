@@ -1,5 +1,4 @@
-// nextToken: the last key of the page before, and a digest of the query it belongs to, so that it survives a restart and
-// is refused by any other query. Opaque to callers.
+// Pages in ECS's way (services/common/page_token.h has the tokens).
 #pragma once
 
 #include <cstdint>
@@ -13,8 +12,6 @@
 
 namespace berth::services::ecs {
 
-// `query` holds everything but nextToken and maxResults that the answer depends on.
-std::string page_token(std::string_view query, std::string_view last_key);
 // The key after which to go on; empty without a token.
 ApiResult<std::string> page_start(std::string_view query, const std::optional<std::string>& token);
 // How many items a page may have; AWS refuses to be asked for more.

@@ -7,6 +7,7 @@
 #include "services/ecs/awslogs.h"
 #include "services/ecs/definition_record.h"
 #include "services/ecs/fargate.h"
+#include "services/common/page_token.h"
 #include "services/ecs/identifiers.h"
 #include "services/ecs/kept.h"
 #include "services/ecs/paging.h"
@@ -233,12 +234,12 @@ TEST(Kept, LeavesOutWhatDoesNotFit) {
 }
 
 TEST(Paging, TokensBelongToTheirQuery) {
-  const std::string token = page_token("q", "key");
+  const std::string token = common::page_token("q", "key");
   EXPECT_EQ(page_start("q", token).value(), "key");
   EXPECT_EQ(page_start("q", std::nullopt).value(), "");
   EXPECT_EQ(page_start("other", token).error().type, "InvalidParameterException");
   EXPECT_FALSE(page_start("q", "x"));
-  EXPECT_FALSE(page_start("q", page_token("q", "key") + "g1"));
+  EXPECT_FALSE(page_start("q", common::page_token("q", "key") + "g1"));
   EXPECT_FALSE(page_size(0, {}));
   EXPECT_FALSE(page_size(101, {}));
   EXPECT_EQ(page_size(11, {10, 10}).error().message, "maxResults should be between 1 and 10.");

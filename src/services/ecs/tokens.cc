@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "base/hash.h"
 #include "services/ecs/errors.h"
 
 namespace berth::services::ecs {
@@ -14,8 +13,6 @@ ApiResult<void> check_token(const std::optional<std::string>& token, size_t leng
         fmt::format("clientToken must have between 1 and {} characters in the ASCII range of 33-126.", length_max));
   return {};
 }
-
-std::string text_hash(std::string_view text) { return fmt::format("{:016x}-{}", fnv1a(text), text.size()); }
 
 ApiResult<TokenPtr> use_token(Work& work, std::string_view operation, const std::string& token,
                               const std::string& hash) {

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "services/ecs/kept.h"
+#include "services/common/tokens.h"
 #include "services/ecs/lookup.h"
 
 namespace berth::services::ecs {
@@ -13,14 +13,8 @@ namespace berth::services::ecs {
 // At most `length_max` characters of printable ASCII without the space.
 ApiResult<void> check_token(const std::optional<std::string>& token, size_t length_max);
 
-std::string text_hash(std::string_view text);
-// Of everything but the token itself.
-template <class In>
-std::string parameters_hash(const In& in) {
-  In without = in;
-  without.client_token.reset();
-  return text_hash(to_kept(without));
-}
+using common::parameters_hash;
+using common::text_hash;
 
 using TokenPtr = std::shared_ptr<const records::ClientToken>;
 // Null: a new token. ConflictException where it was used with other parameters.

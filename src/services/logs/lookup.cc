@@ -4,7 +4,6 @@
 
 #include <limits>
 
-#include "base/hash.h"
 
 namespace berth::services::logs {
 namespace {
@@ -86,26 +85,11 @@ TimeMs expiry_ms(const records::LogGroup& group, TimeMs now_ms) {
   return group.retention_days == 0 ? std::numeric_limits<TimeMs>::min() : now_ms - group.retention_days * kDayMs;
 }
 
-// A token is no secret and no authority, it only must not be mistaken for another question's.
-std::string page_token(std::string_view question, std::string_view last) {
-  std::string token = fmt::format("{:016x}", fnv1a(question));
-  for (const char c : last) fmt::format_to(std::back_inserter(token), "{:02x}", static_cast<unsigned char>(c));
-  return token;
-}
-
 ApiResult<std::string> open_page_token(std::string_view question, const std::optional<std::string>& token) {
   if (!token) return std::string();
-  const auto digit = [](char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1; };
-  const std::string head = page_token(question, "");
-  bool good = token->starts_with(head) && token->size() > head.size() && token->size() % 2 == 0;
-  std::string last;
-  for (size_t i = head.size(); good && i < token->size(); i += 2) {
-    const int high = digit((*token)[i]), low = digit((*token)[i + 1]);
-    good = high >= 0 && low >= 0;
-    last += static_cast<char>(high * 16 + low);
-  }
-  if (!good) return invalid_parameter("The specified nextToken is invalid.");
-  return last;
+  auto last = common::open_page_token(question, *token);
+  if (!last) return invalid_parameter("The specified nextToken is invalid.");
+  return *std::move(last);
 }
 
 std::string deleted_group_key(const records::Scope& scope, std::string_view uid) {

@@ -7,6 +7,7 @@
 
 #include "records/logs.h"
 #include "records/read.h"
+#include "services/common/page_token.h"
 #include "services/handler.h"
 
 namespace berth::services::logs {
@@ -39,7 +40,7 @@ TimeMs expiry_ms(const records::LogGroup& group, TimeMs now_ms);
 
 // nextToken of the Describe operations: the last item of the page before, bound to the question that it
 // answers.
-std::string page_token(std::string_view question, std::string_view last);
+using common::page_token;
 ApiResult<std::string> open_page_token(std::string_view question, const std::optional<std::string>& token);
 
 // Ahead of a group's own changes: takes away some of the stream records that deleted groups have left, as
