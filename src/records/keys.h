@@ -16,6 +16,8 @@
 //   ecs/task-status/<account>/<region>/<cluster>/<id>            TaskStatus      control/loop
 //   ecs/task-observed/<account>/<region>/<cluster>/<id>          TaskObserved    agent
 //   ec2/<kind>/<account>/<region>/<id>   network.h lists the kinds      services/ec2; interfaces of tasks: control
+//   ec2/token/<account>/<region>/<operation>/<token>             ClientToken     services/ec2; erased by control after a day
+//   ec2/region/<account>/<region>/default-vpc                    DefaultVpcMade  services/ec2
 //   logs/group/<account>/<region>/<group name>                   LogGroup        services/logs, or the agent for awslogs-create-group
 //   logs/stream/<account>/<region>/<group uid>/<stream name>     LogStream       its creator (services/logs or agent), once
 //
@@ -49,6 +51,7 @@ namespace keys {
 
 inline constexpr std::string_view kCluster = "ecs/cluster/";
 inline constexpr std::string_view kToken = "ecs/token/";
+inline constexpr std::string_view kEc2Token = "ec2/token/";
 inline constexpr std::string_view kLeavingDefinition = "ecs/taskdef-leaving/";
 
 inline std::string cluster(const Scope& s, std::string_view name) {

@@ -5,6 +5,7 @@
 
 #include "records/cluster.h"
 #include "records/keys.h"
+#include "records/network.h"
 #include "records/read.h"
 #include "records/service.h"
 #include "records/task_definition.h"
@@ -16,7 +17,9 @@ namespace keys = records::keys;
 namespace {
 
 constexpr size_t kStepMax = 256;
-constexpr std::array<std::string_view, 3> kKinds{keys::kCluster, keys::kToken, keys::kLeavingDefinition};
+constexpr std::string_view kNatGateways = "ec2/nat-gateway/";
+constexpr std::array<std::string_view, 5> kKinds{keys::kCluster, keys::kToken, keys::kLeavingDefinition, keys::kEc2Token,
+                                                 kNatGateways};
 
 bool is_of_run_task(std::string_view token_key) {
   // ecs/token/<account>/<region>/<operation>/<token>
@@ -69,6 +72,13 @@ TimeMs Retention::idle(TimeMs now_ms) {
 Retention::Verdict Retention::judge(const state::Entry& entry, TimeMs now_ms) const {
   if (entry.key.starts_with(keys::kToken)) return judge_token(entry, now_ms);
   if (entry.key.starts_with(keys::kLeavingDefinition)) return judge_definition(entry, now_ms);
+  if (entry.key.starts_with(keys::kEc2Token))
+    return {records::decoded<records::ClientToken>(entry.value)->created_at_ms + settings_.token_kept_ms};
+  if (entry.key.starts_with(kNatGateways)) {
+    const TimeMs over_at_ms = records::decoded<records::NatGateway>(entry.value)->deleted_at_ms;
+    if (over_at_ms == 0) return {};
+    return {over_at_ms + settings_.inactive_kept_ms, {"ec2/tags/" + entry.key.substr(kNatGateways.size())}};
+  }
   const auto cluster = records::decoded<records::Cluster>(entry.value);
   if (cluster->status == "ACTIVE") return {};
   return {cluster->inactive_at_ms + settings_.inactive_kept_ms};

@@ -1,5 +1,5 @@
-// What is over and need not be told of any more: deleted clusters, task definitions in deletion that nothing names, and
-// the idempotency tokens of RunTask. Services and tasks are erased by the loop itself, when their own timers are due.
+// What is over and need not be told of any more: deleted clusters, task definitions in deletion that nothing names, deleted
+// and failed NAT gateways, and the idempotency tokens of RunTask and of EC2. Services and tasks are erased by the loop itself, when their own timers are due.
 //
 // Found by walking over them, a bounded number at a time, when the first of them is due and not more often than every
 // `pause_ms`: a walk costs what is kept, not what happens.
@@ -19,7 +19,7 @@
 namespace berth::control {
 
 struct RetentionSettings {
-  int64_t inactive_kept_ms = 3'600'000;    // INACTIVE clusters and services, and deleted definitions, stay so long
+  int64_t inactive_kept_ms = 3'600'000;    // INACTIVE clusters and services, deleted definitions and NAT gateways
   int64_t token_kept_ms = 24 * 3'600'000;  // and as long as one of its tasks can be described
   int64_t pause_ms = 10 * 60'000;
 };

@@ -5,6 +5,7 @@
 #include "control/loop/loop.h"
 #include "records/cluster.h"
 #include "records/keys.h"
+#include "records/network.h"
 #include "records/read.h"
 #include "records/service.h"
 #include "records/task_definition.h"
@@ -69,6 +70,34 @@ class RetentionTest : public ::testing::Test {
   int runs = 0;
   std::unique_ptr<Loop> retention = make();
 };
+
+TEST_F(RetentionTest, NatGatewaysThatAreOverGoAfterAnHourWithTheirTags) {
+  const std::string key = keys::ec2("nat-gateway", kScope, "nat-1"), tags = keys::ec2("tags", kScope, "nat-1");
+  records::NatGateway gateway;
+  gateway.id = "nat-1";
+  put(key, gateway);
+  put(tags, records::ResourceTags{{{"Name", "n"}}});
+  EXPECT_EQ(rest(), 0);
+  gateway.state = "deleted";
+  gateway.deleted_at_ms = now;
+  put(key, gateway);
+  EXPECT_GT(rest(), now);
+  now += kHour;
+  rest();
+  EXPECT_FALSE(store.get(key));
+  EXPECT_FALSE(store.get(tags));
+}
+
+TEST_F(RetentionTest, TokensOfEc2GoAfterADay) {
+  const std::string key = std::string(keys::kEc2Token) + "123456789012/eu-central-1/CreateNatGateway/x";
+  put(key, records::ClientToken{"hash", {"nat-1"}, now});
+  now += 23 * kHour;
+  rest();
+  EXPECT_TRUE(store.get(key));
+  now += kHour;
+  rest();
+  EXPECT_FALSE(store.get(key));
+}
 
 TEST_F(RetentionTest, NothingToDoIsNoTimer) {
   EXPECT_EQ(rest(), 0);
