@@ -33,8 +33,7 @@ struct World {
     state::MemoryStore store;
     state::Transaction transaction;
     const records::Scope scope{caller.account, caller.region};
-    require(
-        services::ec2::ensure_default_vpc(store, scope, services::kDefaultNetwork, random, transaction).has_value());
+    services::ec2::ensure_default_vpc(store, scope, services::kDefaultNetwork, random, transaction);
     require(store.apply(std::move(transaction)).has_value());
     store.settle();
     begin = store.after_kill();

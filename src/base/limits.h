@@ -40,6 +40,19 @@ inline constexpr size_t kStoppedReasonBytesMax = 1024;
 // Of what a service's deployment keeps without acting on it (serviceConnectConfiguration, volumeConfigurations): each
 // deployment in the service's status has a copy.
 inline constexpr size_t kRevisionKeptBytesMax = 16 * 1024;
+inline constexpr size_t kEc2FilterValuesMax = 200;  // of all filters of a request (EC2 API Reference)
+// EC2's quotas, as AWS has them by default, but for VPCs (AWS: 5) and route tables (AWS: 200; a change of a VPC's blocks
+// writes all of its tables in one transaction).
+inline constexpr size_t kVpcsMax = 100;  // a region
+inline constexpr size_t kVpcCidrsMax = 5;
+inline constexpr size_t kSubnetsMax = 200;     // a VPC
+inline constexpr size_t kRouteTablesMax = 100;  // a VPC
+inline constexpr size_t kRoutesMax = 50;        // a table, without the local ones
+inline constexpr size_t kInternetGatewaysMax = 100;  // a region
+inline constexpr size_t kAddressesMax = 5;           // Elastic IPs a region
+inline constexpr size_t kNatGatewaysMax = 5;         // a zone
+inline constexpr size_t kVpcEndpointsMax = 20;       // a region, of each type
+inline constexpr size_t kClientTokenBytesMax = 64;  // EC2's idempotency tokens
 inline constexpr int64_t kClockSkewMaxMs = 5 * 60 * 1000;  // SigV4: AWS refuses signatures older or newer than this
 
 // Of the resolver. Questions that wait for an answer from outside; over it: SERVFAIL at once.

@@ -184,17 +184,15 @@ Result<void> Daemon::prepare_state() {
                                                        std::move(*network), options_.simulated_agent});
   state::Transaction first;
   first.durability = state::Durability::acknowledged;
-  const auto vpc =
-      services::ec2::ensure_default_vpc(*store_, {options_.account, options_.region}, world_->network, random_, first);
-  if (!vpc) return fail("the default VPC: " + vpc.error().message);
+  services::ec2::ensure_default_vpc(*store_, {options_.account, options_.region}, world_->network, random_, first);
   if (!store_->get(records::kPublicPoolKey))
     records::put(first, std::string(records::kPublicPoolKey),
                  records::PublicPool{world_->network.public_pool.to_string()});
   if (!first.empty() && !store_->apply(std::move(first))) return fail("the default VPC could not be recorded");
-  if (instance) {
+  for (state::Transaction& completion : services::ec2::complete_default_vpcs(*store_, random_))
+    if (!store_->apply(std::move(completion))) return fail("a default VPC could not be completed");
+  if (instance)
     if (auto claimed = claim_all(*instance, *store_); !claimed) return claimed;
-    world_->network.claim = [own = *instance](const std::string& cidr) { return claim(own, cidr); };
-  }
   log_store_ = std::make_unique<logstore::LogStore>(options_.state_directory + "/logs");
   return {};
 }

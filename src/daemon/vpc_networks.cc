@@ -13,8 +13,6 @@
 namespace berth::daemon {
 namespace {
 
-constexpr size_t kClaimsBytesMax = 64 * 1024;  // a line for each region that is used
-
 std::string claims_path(const network::Instance& instance) { return instance.directory() + "/claims"; }
 
 Result<std::vector<dataplane::Route>> taken_by_others(const std::optional<network::Instance>& own) {
@@ -90,25 +88,6 @@ Result<void> claim_all(const network::Instance& instance, const state::Store& st
   if (const auto pool = records::get<records::PublicPool>(store, records::kPublicPoolKey)) claims += pool->cidr + "\n";
   for (const auto& [key, vpc] : records::range<records::Vpc>(store, "ec2/vpc/")) claims += vpc->cidr + "\n";
   return replace_file(claims_path(instance), claims, Durable::no);
-}
-
-bool claim(const network::Instance& instance, const std::string& cidr) {
-  const auto refused = [&](const std::string& why) {
-    log_info("a new VPC does not get the network {}: {}", cidr, why);
-    return false;
-  };
-  const auto wanted = parse_network(cidr);
-  if (!wanted) return refused("that is none");
-  const auto lock = network::lock_file(std::string(network::kRunRoot) + "/lock", true);
-  if (!lock) return refused(lock.error().context);
-  const auto routes = taken_by_others(instance);
-  if (!routes) return refused(routes.error().context);
-  for (const dataplane::Route& route : *routes)
-    if (route.destination.prefix > 0 && route.destination.overlaps(*wanted))
-      return refused("it overlaps " + route.destination.to_string());
-  const std::string before = read_file(claims_path(instance), kClaimsBytesMax).value_or("");
-  const auto written = replace_file(claims_path(instance), before + cidr + "\n", Durable::no);
-  return written ? true : refused(written.error().context);
 }
 
 }  // namespace berth::daemon

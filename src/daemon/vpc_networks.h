@@ -24,8 +24,4 @@ Result<services::Network> choose_network(const Options& options, const state::St
 // The claims of all VPCs in the store, in place of earlier ones. The caller holds the lock.
 Result<void> claim_all(const network::Instance& instance, const state::Store& store);
 
-// One more. False, with the reason in the log, where it overlaps a route of this machine or another's claim. Takes the lock
-// itself, and blocks for some milliseconds.
-bool claim(const network::Instance& instance, const std::string& cidr);
-
 }  // namespace berth::daemon

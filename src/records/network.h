@@ -34,6 +34,7 @@ inline constexpr std::string_view kInterface = "interface";
 inline constexpr std::string_view kDhcpOptions = "dhcp-options";
 inline constexpr std::string_view kPrefixList = "prefix-list";
 inline constexpr std::string_view kVpcEndpoint = "vpc-endpoint";
+inline constexpr std::string_view kRegion = "region";
 inline constexpr std::string_view kTags = "tags";  // …/<id of what is tagged>
 }  // namespace ec2_kinds
 
@@ -62,13 +63,14 @@ struct Vpc {
   std::string instance_tenancy = "default";
   bool dns_support = true;
   bool dns_hostnames = true;  // AWS: true for a default VPC, else false until set
+  bool address_usage_metrics = false;  // kept
   template <class A>
   void fields(A& a) {
     a("id", id), a("cidr", cidr), a("cidrAssociation", cidr_association_id), a("secondaryCidrs", secondary_cidrs);
     a("default", is_default), a("routeTable", main_route_table_id), a("securityGroup", default_security_group_id);
     a("networkAcl", default_network_acl_id), a("dhcpOptions", dhcp_options_id);
     a("internetGateway", internet_gateway_id), a("tenancy", instance_tenancy), a("dnsSupport", dns_support);
-    a("dnsHostnames", dns_hostnames);
+    a("dnsHostnames", dns_hostnames), a("addressUsageMetrics", address_usage_metrics);
   }
 };
 
@@ -321,6 +323,16 @@ struct PublicPool {
   template <class A>
   void fields(A& a) {
     a("cidr", cidr);
+  }
+};
+
+// That a region has got its default VPC: once deleted by its user, it is not made again.
+struct DefaultVpcMade {
+  std::string vpc_id;
+  std::string dhcp_options_id;  // the region's own, which new VPCs have
+  template <class A>
+  void fields(A& a) {
+    a("vpc", vpc_id), a("dhcpOptions", dhcp_options_id);
   }
 };
 

@@ -36,8 +36,6 @@ struct Capacity {
 struct Network {
   std::string first_cidr = "172.31.0.0/16";
   std::vector<std::string> taken = {};
-  // Takes one for this Berth alone; false where it has become somebody else's since. Absent: there are no others.
-  std::function<bool(const std::string& cidr)> claim = {};
   // What public addresses are taken from (--public-cidr): assignPublicIp and Elastic IPs.
   Ipv4Network public_pool{{0xC6120000}, 20};  // 198.18.0.0/20 (RFC 2544)
 };

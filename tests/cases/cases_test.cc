@@ -11,6 +11,8 @@
 #include "base/json.h"
 #include "model/json_codec.h"
 #include "model/validate.h"
+#include "records/network.h"
+#include "records/read.h"
 #include "services/ec2/default_vpc.h"
 #include "services/ec2/ec2.h"
 #include "services/ecs/ecs.h"
@@ -175,15 +177,19 @@ class Cases : public testing::TestWithParam<Case> {
     names_ = {{"account", "123456789012"}, {"region", "eu-central-1"}};
     names_["ecs"] = "arn:aws:ecs:eu-central-1:123456789012:";
     state::Transaction transaction;
-    const auto network = services::ec2::ensure_default_vpc(store_, {names_["account"], names_["region"]},
-                                                           services::kDefaultNetwork, random_, transaction);
-    ASSERT_TRUE(network);
+    const records::Scope scope{names_["account"], names_["region"]};
+    services::ec2::ensure_default_vpc(store_, scope, services::kDefaultNetwork, random_, transaction);
     ASSERT_TRUE(store_.apply(std::move(transaction)));
-    names_["vpc"] = network->vpc.id;
-    names_["group"] = network->security_group.id;
-    names_["route_table"] = network->vpc.main_route_table_id;
-    for (size_t i = 0; i < network->subnets.size(); ++i)
-      names_[std::string("subnet_") + services::ec2::kZoneLetters[i]] = network->subnets[i].id;
+    const auto vpc = records::get<records::Vpc>(
+        store_, records::keys::ec2("vpc", scope, services::ec2::default_vpc_id(store_, scope)));
+    names_["vpc"] = vpc->id;
+    names_["group"] = vpc->default_security_group_id;
+    names_["route_table"] = vpc->main_route_table_id;
+    names_["acl"] = vpc->default_network_acl_id;
+    names_["dhcp_options"] = vpc->dhcp_options_id;
+    names_["gateway"] = vpc->internet_gateway_id;
+    for (const auto& [key, subnet] : records::range<records::Subnet>(store_, records::keys::ec2("subnet", scope, "")))
+      names_[std::string("subnet_") + subnet->availability_zone.back()] = subnet->id;
   }
 
   void run(const Value& step) {

@@ -1,13 +1,15 @@
-// The default VPC of a region: made at the region's first use, with a subnet in each of three zones, one security group
-// and one route table. Pure: writes go into the caller's transaction.
+// The default VPC of a region, with everything that it has on AWS: three subnets that give public addresses, an attached
+// internet gateway, a main route table with a way out, a network ACL, a security group with its two rules, DHCP options. Made at
+// the region's first use; once its user has deleted it, only CreateDefaultVpc makes another. Pure: writes go into the caller's
+// transaction.
 #pragma once
 
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/ipv4.h"
 #include "base/random.h"
 #include "records/keys.h"
 #include "records/network.h"
@@ -18,29 +20,27 @@ namespace berth::services::ec2 {
 
 inline constexpr std::string_view kZoneLetters = "abc";
 
-// An IPv4 block. The text is "a.b.c.d/n" with no bit set beyond n.
-struct Cidr {
-  uint32_t address = 0;
-  int length = 0;
+// Where a new default VPC lies: the first block, or the next of the same size below it in the same private range, that overlaps
+// nothing that is known; where all are taken, the first one again (VPCs may have equal blocks).
+Ipv4Network default_block(const state::Store& store, const Network& network);
 
-  static std::optional<Cidr> parse(std::string_view text);
-  std::string str() const;
-  uint32_t size() const { return length == 0 ? 0 : uint32_t{1} << (32 - length); }  // 0 means all of them
-  bool overlaps(const Cidr& other) const;
-  bool is_private() const;  // RFC 1918
-};
+// Makes the region's first default VPC, and completes one that an older Berth has written. Nothing where all is there.
+void ensure_default_vpc(const state::Store& store, const records::Scope& scope, const Network& network, Random& random,
+                        state::Transaction& transaction);
+// Makes one, whatever was before; `dhcp_options_id`: the region's, empty at first. Its id.
+std::string make_default_vpc(const records::Scope& scope, const Ipv4Network& block, const std::string& dhcp_options_id,
+                             Random& random, state::Transaction& transaction);
+// One transaction for each default VPC, of every account and region, that an older Berth has written.
+std::vector<state::Transaction> complete_default_vpcs(const state::Store& store, Random& random);
 
-// The first block, or the next of the same size below it in the same private range, that overlaps none of `taken`.
-std::optional<Cidr> free_block(const Cidr& first, const std::vector<Cidr>& taken);
+// Its id in the head; empty: there is none.
+std::string default_vpc_id(const state::Store& store, const records::Scope& scope);
 
-struct DefaultVpc {
-  records::Vpc vpc;
-  std::vector<records::Subnet> subnets;  // by zone
-  records::SecurityGroup security_group;
-};
+// The three things that every new VPC gets; also a default one. They are named in `vpc`, which the caller records.
+void make_companions(const records::Scope& scope, records::Vpc& vpc, Random& random, state::Transaction& transaction);
 
-// What is there, or what has been added to `transaction`. Refused (VpcLimitExceeded) where no block is free.
-ApiResult<DefaultVpc> ensure_default_vpc(const state::Store& store, const records::Scope& scope, const Network& network,
-                                         Random& random, state::Transaction& transaction);
+// Records that a VPC has; pure.
+records::Route local_route(std::string cidr);
+std::vector<records::NetworkAclEntry> default_acl_entries(bool allowing);
 
 }  // namespace berth::services::ec2

@@ -1,5 +1,4 @@
-// Amazon EC2, as far as ECS and its clients look at networks: the default VPC of each region. A region's VPC is made by
-// the first call that looks for it.
+// Amazon EC2, as far as it is networks. A region's default VPC is made by the first call that is about the region.
 #pragma once
 
 #include "model/descriptor.h"
@@ -8,8 +7,5 @@
 namespace berth::services::ec2 {
 
 void add_handlers(Registry<model::Operation>& registry);
-
-// "euc1-az1" of eu-central-1a.
-std::string zone_id(std::string_view region, char letter);
 
 }  // namespace berth::services::ec2

@@ -1,4 +1,5 @@
-// EC2's filters: a value may hold * and ?, values of one filter are alternatives, filters must all hold.
+// EC2's filters: a value may hold * and ?, with \ before them where they stand for themselves. Values of one filter are
+// alternatives, filters must all hold.
 #pragma once
 
 #include <string>
@@ -23,6 +24,7 @@ class Filterable {
     values_.emplace_back(name, std::move(value));
     return *this;
   }
+  Filterable& with(std::string_view name, const char* value) { return with(name, std::string(value)); }
   Filterable& with(std::string_view name, bool value) { return with(name, std::string(value ? "true" : "false")); }
   Filterable& with_tags(const records::Tags& tags);
   bool matches(const std::vector<FilterSpec>& filters) const;
@@ -33,6 +35,8 @@ class Filterable {
 
 // `known`: the names that the operation has; tag:<key> and tag-key are always among them.
 ApiResult<void> check_filters(const std::vector<FilterSpec>& filters, const std::vector<std::string_view>& known);
+
+bool has_tag_filter(const std::vector<FilterSpec>& filters);
 
 bool matches_pattern(std::string_view pattern, std::string_view text);
 

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "base/limits.h"
+
 namespace berth::services::ec2 {
 namespace {
 
@@ -11,6 +13,10 @@ TEST(Filters, PatternsHaveStarsAndQuestionMarks) {
   EXPECT_TRUE(matches_pattern("*a*a*", "banana"));
   EXPECT_FALSE(matches_pattern("a?", "a"));
   EXPECT_FALSE(matches_pattern("", "a"));
+  EXPECT_TRUE(matches_pattern(R"(a\*)", "a*"));
+  EXPECT_FALSE(matches_pattern(R"(a\*)", "ab"));
+  EXPECT_TRUE(matches_pattern(R"(*\?)", "what?"));
+  EXPECT_TRUE(matches_pattern(R"(\\*)", R"(\x)"));
 }
 
 TEST(Filters, AllMustHoldAndValuesAreAlternatives) {
@@ -24,6 +30,10 @@ TEST(Filters, AllMustHoldAndValuesAreAlternatives) {
 
 TEST(Filters, UnknownNamesAreRefused) {
   EXPECT_TRUE(check_filters({{"vpc-id", {}}, {"tag:x", {}}, {"tag-key", {}}}, {"vpc-id"}));
+  EXPECT_EQ(check_filters({{"vpc-id", {"x"}}}, {"vpc-id"}).error(), (ApiError{"InvalidParameterValue", "vpc-id"}));
+  EXPECT_TRUE(check_filters({{"vpc-id", {"*"}}}, {"vpc-id"}));
+  const std::vector<std::string> many(limits::kEc2FilterValuesMax + 1, "x");
+  EXPECT_EQ(check_filters({{"tag-key", many}}, {}).error().type, "FilterLimitExceeded");
   const auto refused = check_filters({{"colour", {}}}, {"vpc-id"});
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error(), (ApiError{"InvalidParameterValue", "The filter 'colour' is invalid"}));
