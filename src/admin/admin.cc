@@ -21,6 +21,8 @@ namespace {
 
 constexpr const char* kEnding = "the daemon is ending";
 constexpr const char* kNoImages = "the agent is simulated: it has no images";
+constexpr const char* kStopNotWritten =
+    "the tasks' stop could not be written to the state directory (is its disk full?); nothing was stopped";
 constexpr const char* kEndingBeforeTasks = "the daemon is ending, before all tasks have stopped";
 
 void answer(wire::AdminCall& call, const json::Value& value) { call.respond(200, json::to_string(value)); }
@@ -228,25 +230,38 @@ Result<json::Value> Admin::remove_image(const json::Value& body) {
 
 void Admin::stop(const CallPtr& call) {
   const auto body = json::parse(call->body);
-  if (body && (*body)["stopTasks"].bool_or(false)) {
-    if (ending_) return call->respond_error(503, kEndingBeforeTasks);
-    needs_.hold_services();
-    const TimeMs now = needs_.world.clock.now_ms();
-    for (const auto& [key, spec] : range<TaskSpec>(needs_.world.store, keys::kTaskSpec)) {
-      const std::string intent = keys::task(keys::kTaskIntent, keys::task_path(key));
-      if (needs_.world.store.get(intent)) continue;
-      state::Transaction transaction;
-      put(transaction, intent, TaskIntent{now, "Stopped by 'berth stop --stop-tasks'"});
-      if (!needs_.world.store.apply(std::move(transaction)))
-        return call->respond_error(500, "the tasks' stop could not be recorded");
-    }
-    stops_.push_back(call);
-    return;
-  }
+  if (body && (*body)["stopTasks"].bool_or(false)) return stop_tasks(call);
   json::Value out;
   out.set("tasksRunning", tasks_left(needs_.world.store));
   answer(*call, out);
   needs_.end();
+}
+
+void Admin::stop_tasks(const CallPtr& call) {
+  if (ending_) return call->respond_error(503, kEndingBeforeTasks);
+  needs_.hold_services(true);
+  stops_.push_back(call);
+  state::Store& store = needs_.world.store;
+  const TimeMs now = needs_.world.clock.now_ms();
+  for (const auto& [key, spec] : range<TaskSpec>(store, keys::kTaskSpec)) {
+    const std::string intent = keys::task(keys::kTaskIntent, keys::task_path(key));
+    if (store.get(intent)) continue;
+    state::Transaction transaction;
+    transaction.durability = state::Durability::acknowledged;
+    put(transaction, intent, TaskIntent{now, "Stopped by 'berth stop --stop-tasks'"});
+    if (!store.apply(std::move(transaction))) return give_up_stop();
+  }
+  store.when_durable(store.head(), [this](bool durable) {
+    if (!durable) give_up_stop();
+  });
+}
+
+// What was asked of the tasks is not on the disk, and so was taken back: services go on, and whoever asked may ask
+// again.
+void Admin::give_up_stop() {
+  if (stops_.empty()) return;  // all tasks had stopped before, and the daemon is ending
+  needs_.hold_services(false);
+  for (const CallPtr& stop : std::exchange(stops_, {})) stop->respond_error(500, kStopNotWritten);
 }
 
 void Admin::answer_those_who_wait() {

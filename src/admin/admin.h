@@ -30,8 +30,8 @@ class Admin {
     std::string region;
     images::ImageStore* images;  // null with the simulated agent
     front::StateThread& state_thread;
-    std::function<void()> hold_services;  // state thread
-    std::function<void()> end;            // any thread
+    std::function<void(bool)> hold_services;  // state thread
+    std::function<void()> end;                // any thread
   };
   explicit Admin(Needs needs) : needs_(std::move(needs)) {}
 
@@ -62,6 +62,8 @@ class Admin {
   void task_logs(CallPtr call, const records::keys::TaskPath& path);
   void images(const CallPtr& call);
   void stop(const CallPtr& call);
+  void stop_tasks(const CallPtr& call);
+  void give_up_stop();
   Result<json::Value> load_image(const json::Value& body);
   void pull_image(std::unique_ptr<wire::AdminCall> call);
   Result<json::Value> remove_image(const json::Value& body);
@@ -70,7 +72,8 @@ class Admin {
   std::vector<CallPtr> stops_;  // wait for all tasks to stop
   std::vector<Follower> followers_;
   bool ending_ = false;
-  // Loads and removals: they may take minutes, and nothing else waits behind them. Last: its jobs end before what they touch.
+  // Loads and removals: they may take minutes, and nothing else waits behind them. Last: its jobs end before what
+  // they touch.
   Workers image_workers_{"image-calls", 4};
 };
 

@@ -46,9 +46,38 @@ class AdminTest : public ::testing::Test {
   front::StateThread state_thread{clock};
   wire::AdminEndpoint endpoint;
   std::shared_ptr<Answers> answers = std::make_shared<Answers>();
+  bool services_held = false;
   int ends = 0;
-  Admin admin{{world, "", "", "", "", nullptr, state_thread, [] {}, [this] { ++ends; }}};
+  Admin admin{
+      {world, "", "", "", "", nullptr, state_thread, [this](bool held) { services_held = held; }, [this] { ++ends; }}};
 };
+
+TEST_F(AdminTest, StopTasksOnAFullDiskIsToldAndCanBeTriedAgain) {
+  store.settle();
+  store.fail_next_commits(1);
+  const std::string stop = R"({"stopTasks":true})";
+  ask("POST", "/stop", "", stop);
+  EXPECT_TRUE(services_held);
+  store.settle();
+  ASSERT_EQ(answers->texts.size(), 1u);
+  EXPECT_TRUE(answers->texts[0].starts_with("500 {\"message\":\"the tasks' stop could not be written"));
+  EXPECT_FALSE(services_held) << "services go on";
+  EXPECT_TRUE(store.range(records::keys::kTaskIntent).empty());
+
+  ask("POST", "/stop", "", stop);
+  store.settle();
+  EXPECT_TRUE(services_held);
+  EXPECT_EQ(store.range(records::keys::kTaskIntent).size(), 1u);
+  state::Transaction transaction;
+  records::TaskStatus status;
+  status.state = records::TaskState::stopped;
+  put(transaction, records::keys::task(records::keys::kTaskStatus, {{"0", "r"}, "c", "abc"}), status);
+  ASSERT_TRUE(store.apply(std::move(transaction)));
+  admin.answer_those_who_wait();
+  ASSERT_EQ(answers->texts.size(), 2u);
+  EXPECT_EQ(answers->texts[1].substr(0, 3), "200");
+  EXPECT_EQ(ends, 1);
+}
 
 TEST_F(AdminTest, WhoeverWaitsIsAnsweredWhenTheDaemonEnds) {
   ask("GET", "/tasks/abc/logs", "beyond=10", "");

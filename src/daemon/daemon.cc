@@ -254,7 +254,7 @@ Result<void> Daemon::prepare_server() {
                             options_.region,
                             agent_ ? &agent_->images() : nullptr,
                             state_thread_,
-                            [this] { control_->hold_services(); },
+                            [this](bool held) { control_->hold_services(held); },
                             [] { ::kill(::getpid(), SIGTERM); }};
   admin_ = std::make_unique<admin::Admin>(std::move(needs));
   admin_->serve(admin_endpoint_);
