@@ -147,6 +147,15 @@ void HeadStore::remember_deletion(const std::string& key, Revision revision) {
   }
 }
 
+// Of a deletion whose key was there again for a while: it may have been forgotten meanwhile with all as old, and would not be
+// forgotten another time.
+void HeadStore::restore_tombstone(const std::string& key, Revision revision) {
+  if (!tombstone_order_.empty() && tombstone_order_.front().first <= revision)
+    tombstones_[key] = revision;
+  else
+    tombstone_floor_ = std::max(tombstone_floor_, revision);
+}
+
 void HeadStore::tell_indexes(const std::string& key, const ValuePtr& before, const ValuePtr& after) const {
   for (const auto& [prefix, index] : indexes_) {
     if (key.starts_with(prefix)) index->changed(key, before, after);
@@ -237,7 +246,7 @@ void HeadStore::roll_back() {
       const Write& write = applied.writes[i];
       const Undo& undo = applied.undo[i];
       if (!write.value) tombstones_.erase(write.key);
-      if (undo.tombstone_before != 0) tombstones_[write.key] = undo.tombstone_before;
+      if (undo.tombstone_before != 0) restore_tombstone(write.key, undo.tombstone_before);
       tell_indexes(write.key, write.value, undo.before.value);
     }
   }

@@ -109,6 +109,7 @@ class HeadStore : public Store {
   bool read_holds(const Read& read) const;
   void put(Applied& applied, Write write);
   void remember_deletion(const std::string& key, Revision revision);
+  void restore_tombstone(const std::string& key, Revision revision);
   void tell_indexes(const std::string& key, const ValuePtr& before, const ValuePtr& after) const;
   void advance(Revision committed_through);
   void roll_back();
