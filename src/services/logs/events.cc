@@ -41,11 +41,13 @@ ApiResult<void> check_batch(const std::vector<m::InputLogEvent>& events) {
   if (bytes > kBatchBytesMax) {
     return invalid_parameter(fmt::format("Upload too large: {} bytes exceeds limit of {}", bytes, kBatchBytesMax));
   }
-  if (!events.empty() && events.back().timestamp - events.front().timestamp > kSpanMaxMs) {
-    return invalid_parameter(
-        "The batch of log events in a single PutLogEvents request cannot span more than 24 hours.");
-  }
   return {};
+}
+
+// Of those that are kept: one event that is too old, too new or expired costs only itself.
+ApiResult<void> check_span(const std::vector<m::InputLogEvent>& events) {
+  if (events.empty() || events.back().timestamp - events.front().timestamp <= kSpanMaxMs) return {};
+  return invalid_parameter("The batch of log events in a single PutLogEvents request cannot span more than 24 hours.");
 }
 
 // Those to be kept lie between the too old and the too new; the events are sorted.
@@ -206,6 +208,7 @@ Handled<m::PutLogEventsResponse> put_log_events(logstore::LogStore& store, const
   const auto begin = in.log_events.begin();
   std::vector<m::InputLogEvent> events(begin + static_cast<ptrdiff_t>(accepted.begin),
                                        begin + static_cast<ptrdiff_t>(accepted.end));
+  if (auto checked = check_span(events); !checked) return tl::unexpected(checked.error());
   return Handled<m::PutLogEventsResponse>::deferred(
       Pool::logs,
       [&store, group = *group, stream = *stream, now = context.now_ms, events = std::move(events),

@@ -256,10 +256,13 @@ TEST_F(LogsService, TooOldTooNewAndExpiredEventsAreLeftOutAndCounted) {
   EXPECT_EQ(out->next_sequence_token->size(), 56u);
   out = put({{now() - 14 * kDay - 1, "too old"}, {now() - 14 * kDay, "old"}});
   EXPECT_EQ(out->rejected_log_events_info->too_old_log_event_end_index, 1);
+  out = put({{now() - 20 * kDay, "too old"}, {now() - 1, "y"}});
+  ASSERT_TRUE(out) << "24 hours are the bound of those that are kept";
+  EXPECT_EQ(out->rejected_log_events_info->too_old_log_event_end_index, 1);
   EXPECT_FALSE(put({{now(), "z"}})->rejected_log_events_info);
-  EXPECT_THAT(filtered(), ElementsAre("old", "kept", "z"));  // what lies in the future is not there yet
+  EXPECT_THAT(filtered(), ElementsAre("old", "y", "kept", "z"));  // what lies in the future is not there yet
   clock_.advance_ms(3 * hour);
-  EXPECT_THAT(filtered(), ElementsAre("old", "kept", "z", "kept too"));
+  EXPECT_THAT(filtered(), ElementsAre("old", "y", "kept", "z", "kept too"));
 
   m::PutRetentionPolicyRequest retention;
   retention.log_group_name = "g";
@@ -268,9 +271,13 @@ TEST_F(LogsService, TooOldTooNewAndExpiredEventsAreLeftOutAndCounted) {
               HasSubstr("Value '2' at 'retentionInDays' failed to satisfy constraint"));
   retention.retention_in_days = 1;
   ASSERT_TRUE(call(m::kPutRetentionPolicy, retention));
-  EXPECT_THAT(filtered(), ElementsAre("kept", "z", "kept too"));  // hidden at once, deleted by and by
+  EXPECT_THAT(filtered(), ElementsAre("y", "kept", "z", "kept too"));  // hidden at once, deleted by and by
   out = put({{now() - kDay - 1, "expired"}, {now() - kDay + 1, "not yet"}});
   EXPECT_EQ(out->rejected_log_events_info->expired_log_event_end_index, 1);
+  out = put({{now() - 20 * kDay, "too old"}, {now() - 2 * kDay, "expired"}, {now(), "young"}});
+  ASSERT_TRUE(out);
+  EXPECT_EQ(out->rejected_log_events_info->too_old_log_event_end_index, 1);
+  EXPECT_EQ(out->rejected_log_events_info->expired_log_event_end_index, 2);
   m::DeleteRetentionPolicyRequest no_retention;
   no_retention.log_group_name = "g";
   ASSERT_TRUE(call(m::kDeleteRetentionPolicy, no_retention));
