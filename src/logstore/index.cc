@@ -162,15 +162,42 @@ void GroupIndex::list_streams() {
     if (const auto uid = parse_uid(name)) present.insert(*uid);
   });
   std::erase_if(streams_, [&](const auto& stream) { return !present.contains(stream.first); });
+  const int64_t now = now_ns();
   for (const uint64_t uid : present) {
     Stream& stream = streams_[uid];
+    if (is_settled(stream, now)) continue;
+    ++streams_looked_at;
     list_segments(uid, stream);
+    bool all_ended = !stream.segments.empty();
     for (const auto& [key, segment] : stream.segments) {
       if (segment->sealed) continue;
       segment->look(true);
-      if (!segment->sealed) active_.push_back(segment);
+      if (segment->sealed) continue;
+      all_ended = false;
+      active_.push_back(segment);
     }
+    stream.looked_ns = now;
+    if (!all_ended)
+      stream.all_ended_ns = 0;
+    else if (stream.all_ended_ns == 0)
+      stream.all_ended_ns = now;
   }
+}
+
+bool GroupIndex::is_settled(const Stream& stream, int64_t now_ns) const {
+  return stream.all_ended_ns != 0 && stream.looked_ns >= stream.all_ended_ns + settle_ns_ &&
+         now_ns >= stream.looked_ns && now_ns < stream.looked_ns + kSettledLookNs;
+}
+
+void GroupIndex::unsettle(uint64_t stream) {
+  if (const auto found = streams_.find(stream); found != streams_.end()) found->second.all_ended_ns = 0;
+}
+
+std::vector<uint64_t> GroupIndex::streams_without_segments() const {
+  std::vector<uint64_t> uids;
+  for (const auto& [uid, stream] : streams_)
+    if (stream.segments.empty()) uids.push_back(uid);
+  return uids;
 }
 
 void GroupIndex::list_segments(uint64_t uid, Stream& stream) {

@@ -5,6 +5,11 @@
 // writer: a writer stamps the group's directory when it begins a segment or ends, and a segment whose writer
 // has gone (its flock can be had) never changes again, unless this process wrote it and says so.
 //
+// A stamp does not say of which stream it is, so all are looked at, but for the settled ones: a stream whose last
+// writer has been gone for a while. Its task has ended, and only PutLogEvents, in this process, begins a segment in
+// it again. A writer that a full disk keeps from beginning its next segment looks as if it had gone: for its sake
+// settled streams are looked at now and then.
+//
 // Thread: any, under the group's mutex.
 #pragma once
 
@@ -25,6 +30,8 @@
 namespace berth::logstore {
 
 inline constexpr uint32_t kBlockBytes = 64 * 1024;
+inline constexpr int64_t kSettleNs = 10'000'000'000;
+inline constexpr int64_t kSettledLookNs = 5 * 60 * int64_t{1'000'000'000};
 
 struct Block {
   uint32_t offset = 0;
@@ -59,10 +66,14 @@ struct Segment {
 
 class GroupIndex {
  public:
-  explicit GroupIndex(std::string path) : path_(std::move(path)) {}
+  // `settle_ns`: how long a writer must have been gone.
+  explicit GroupIndex(std::string path, int64_t settle_ns = kSettleNs)
+      : path_(std::move(path)), settle_ns_(settle_ns) {}
 
   struct Stream {
-    int64_t listed_ns = 0;  // the directory's mtime when it was listed; 0: list again
+    int64_t listed_ns = 0;     // the directory's mtime when it was listed; 0: list again
+    int64_t looked_ns = 0;     // when it was looked at
+    int64_t all_ended_ns = 0;  // since when no segment of it has had a writer; 0: one has, or there is no segment
     std::map<std::pair<uint64_t, uint32_t>, std::shared_ptr<Segment>> segments;  // by writer and sequence
   };
 
@@ -74,15 +85,22 @@ class GroupIndex {
   size_t expire(TimeMs older_than_ms);
   // A segment of this process, whose lock is held again.
   void goes_on(const EventId& segment);
+  // This process may begin a segment in it.
+  void unsettle(uint64_t stream);
+  std::vector<uint64_t> streams_without_segments() const;
   void index(Segment& segment) { bytes_read += segment.index(); }
 
   std::atomic<uint64_t> bytes_read{0};  // without the mutex too
+  std::atomic<uint64_t> streams_looked_at{0};
 
  private:
   void list_streams();
   void list_segments(uint64_t uid, Stream& stream);
 
+  bool is_settled(const Stream& stream, int64_t now_ns) const;
+
   std::string path_;
+  const int64_t settle_ns_;
   int64_t listed_ns_ = 0;
   std::map<uint64_t, Stream> streams_;
   std::vector<std::shared_ptr<Segment>> active_;  // those that may have a live writer

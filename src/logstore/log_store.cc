@@ -37,13 +37,14 @@ struct LogStore::PutStream {
   bool open = false;  // in open_put_streams_
 };
 
-LogStore::LogStore(std::string root) : root_(std::move(root)) {}
+LogStore::LogStore(std::string root, std::optional<int64_t> settle_ns)
+    : root_(std::move(root)), settle_ns_(settle_ns) {}
 LogStore::~LogStore() = default;
 
 std::shared_ptr<GroupIndex> LogStore::group(const std::string& uid) {
   std::lock_guard guard(mutex_);
   auto& found = groups_[uid];
-  if (!found) found = std::make_shared<GroupIndex>(root_ + "/" + uid);
+  if (!found) found = std::make_shared<GroupIndex>(root_ + "/" + uid, settle_ns_.value_or(kSettleNs));
   return found;
 }
 
@@ -277,6 +278,11 @@ Result<void> LogStore::put(const std::string& group_uid, const std::string& stre
   if (!writer.is_open()) {
     if (auto opened = open_put_stream(*stream, group_uid, stream_uid); !opened) return opened;
   }
+  if (const auto number = parse_uid(stream_uid)) {
+    const auto index = group(group_uid);
+    const std::lock_guard indexing(index->mutex);
+    index->unsettle(*number);
+  }
   size_t bytes = 0;
   for (const NewEvent& event : events) bytes += event.message.size() + sizeof(RecordHeader);
   int error = events.empty() ? 0 : writer.reserve(bytes, events.back().timestamp_ms);
@@ -342,8 +348,22 @@ uint64_t LogStore::stored_bytes(const std::string& group_uid) {
 
 size_t LogStore::expire(const std::string& group_uid, TimeMs older_than_ms) {
   const auto index = group(group_uid);
-  std::lock_guard guard(index->mutex);
-  return index->expire(older_than_ms);
+  size_t gone = 0;
+  std::set<std::string> without_events;
+  {
+    std::lock_guard guard(index->mutex);
+    gone = index->expire(older_than_ms);
+    for (const uint64_t uid : index->streams_without_segments()) without_events.insert(uid_to_string(uid));
+  }
+  std::lock_guard guard(mutex_);
+  without_events_[group_uid] = std::move(without_events);
+  return gone;
+}
+
+std::set<std::string> LogStore::streams_without_events(const std::string& group_uid) const {
+  std::lock_guard guard(mutex_);
+  const auto found = without_events_.find(group_uid);
+  return found == without_events_.end() ? std::set<std::string>() : found->second;
 }
 
 uint64_t LogStore::bytes_read() const {
@@ -351,6 +371,13 @@ uint64_t LogStore::bytes_read() const {
   uint64_t bytes = 0;
   for (const auto& [uid, index] : groups_) bytes += index->bytes_read;
   return bytes;
+}
+
+uint64_t LogStore::streams_looked_at() const {
+  std::lock_guard guard(mutex_);
+  uint64_t streams = 0;
+  for (const auto& [uid, index] : groups_) streams += index->streams_looked_at;
+  return streams;
 }
 
 std::set<std::string> LogStore::group_uids() const {
@@ -378,6 +405,7 @@ Result<void> LogStore::remove_group(const std::string& group_uid) {
   {
     std::lock_guard guard(mutex_);
     groups_.erase(group_uid);
+    without_events_.erase(group_uid);
     std::erase_if(put_streams_, [&](const auto& entry) { return entry.first.starts_with(group_uid + "/"); });
     std::erase_if(open_put_streams_, [&](const auto& stream) { return stream->key.starts_with(group_uid + "/"); });
   }

@@ -56,7 +56,8 @@ struct StreamFacts {
 
 class LogStore {
  public:
-  explicit LogStore(std::string root);
+  // `settle_ns`: see index.h.
+  explicit LogStore(std::string root, std::optional<int64_t> settle_ns = {});
   ~LogStore();
 
   // The directories, so that a supervisor's LogWriter can open the stream. Being there already is no error.
@@ -71,14 +72,17 @@ class LogStore {
   std::vector<StreamFacts> facts(const std::string& group_uid, const std::vector<std::string>& stream_uids);
   uint64_t stored_bytes(const std::string& group_uid);
 
-  // Deletes whole segments whose events are all older and whose writers have gone.
+  // Deletes whole segments whose events are all older and whose writers have gone. Remembers which streams are
+  // without segments then, which streams_without_events() tells, without waiting, until the group's next expire().
   size_t expire(const std::string& group_uid, TimeMs older_than_ms);
+  std::set<std::string> streams_without_events(const std::string& group_uid) const;
   Result<void> remove_group(const std::string& group_uid);
   Result<void> remove_stream(const std::string& group_uid, const std::string& stream_uid);
   // Those that have a directory.
   std::set<std::string> group_uids() const;
 
-  uint64_t bytes_read() const;  // from segments, since the start
+  uint64_t bytes_read() const;         // from segments, since the start
+  uint64_t streams_looked_at() const;  // by their directories
 
  private:
   struct PutStream;
@@ -89,7 +93,9 @@ class LogStore {
   Result<void> open_put_stream(PutStream& stream, const std::string& group_uid, const std::string& stream_uid);
 
   std::string root_;
+  const std::optional<int64_t> settle_ns_;
   mutable std::mutex mutex_;
+  std::map<std::string, std::set<std::string>> without_events_;  // by group
   std::map<std::string, std::shared_ptr<GroupIndex>> groups_;
   std::map<std::string, std::shared_ptr<PutStream>> put_streams_;  // by "<group>/<stream>"
   std::vector<std::shared_ptr<PutStream>> open_put_streams_;

@@ -326,6 +326,36 @@ TEST_F(Logs, WhatIsNewCostsWhatIsNew) {
   EXPECT_LT(store_.bytes_read() - before, first);
 }
 
+TEST_F(Logs, AStreamThatEndedLongAgoIsNotLookedAtForEachStartOfAnother) {
+  LogStore store(root_.path, 0);
+  const TimeMs now = now_ms();
+  for (uint64_t stream = 1; stream <= 50; ++stream) {
+    ASSERT_TRUE(store.make_stream(kGroup, stream_uid(stream)));
+    LogWriter writer;
+    ASSERT_EQ(writer.open(root_.stream(stream_uid(stream)).c_str(), 1, {}), 0);
+    append(writer, now, "line");
+  }
+  EXPECT_EQ(read_all(store).size(), 50u);
+  const auto starts = [&](uint64_t stream) {
+    ASSERT_TRUE(store.make_stream(kGroup, stream_uid(stream)));
+    LogWriter writer;
+    ASSERT_EQ(writer.open(root_.stream(stream_uid(stream)).c_str(), 2, {}), 0);
+    append(writer, now, "line");
+  };
+  starts(51);
+  EXPECT_EQ(read_all(store).size(), 51u);
+  const uint64_t before = store.streams_looked_at();
+  starts(52);
+  EXPECT_EQ(read_all(store).size(), 52u);
+  EXPECT_LE(store.streams_looked_at() - before, 4u) << "the two new ones, for each of the two pages";
+
+  // PutLogEvents may begin a segment in a stream whose task has ended.
+  ASSERT_TRUE(store.put(kGroup, stream_uid(7), {{now + 1, "put"}}, now));
+  EXPECT_EQ(read_all(store).size(), 53u);
+  ASSERT_TRUE(store.put(kGroup, stream_uid(7), {{now + 2, "put"}}, now));
+  EXPECT_EQ(read_all(store).size(), 54u);
+}
+
 TEST_F(Logs, AWriterAtWorkLosesAndDoublesNothing) {
   constexpr int kLines = 30'000;
   const pid_t child = fork();

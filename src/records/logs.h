@@ -26,9 +26,10 @@ struct LogStream {
   std::string name;
   std::string uid;  // 16 hex; the directory <logs>/<group uid>/<stream uid>/
   TimeMs created_at_ms = 0;
+  std::string task = {};  // TaskPath::str() of the task that it was made for; empty: made by API, or by an earlier version
   template <class A>
   void fields(A& a) {
-    a("name", name), a("uid", uid), a("createdAt", created_at_ms);
+    a("name", name), a("uid", uid), a("createdAt", created_at_ms), a("task", task);
   }
 };
 

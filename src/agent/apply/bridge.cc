@@ -137,7 +137,7 @@ Result<std::string> Bridge::log_directory(const TaskOrder& order, const std::str
   const std::string stream_key = keys::log_stream(scope, group->uid, name);
   auto stream = get<LogStream>(store_, stream_key);
   if (!stream) {
-    LogStream made{name, new_hex_id(random_, 16), clock_.now_ms()};
+    LogStream made{name, new_hex_id(random_, 16), clock_.now_ms(), order.path.str()};
     put(transaction, stream_key, made);
     stream = std::make_shared<const LogStream>(std::move(made));
   }

@@ -1,8 +1,8 @@
 // Regular expressions over lines, for awslogs-multiline-pattern: a line that has a match begins an event. The syntax is
 // that of Go's regexp, which the driver uses, less classes of Unicode; what is not served is refused, never guessed.
 //
-// All ways through the pattern are tried at once (Thompson), so that a line costs at most its length times the pattern's,
-// whatever both are: neither lines nor patterns are to be trusted. One thread; no exceptions.
+// All ways through the pattern are tried at once (Thompson), so that a line costs at most its length times the
+// pattern's, whatever both are: neither lines nor patterns are to be trusted. One thread; no exceptions.
 #pragma once
 
 #include <cstddef>

@@ -50,9 +50,9 @@ class LogWriter {
   // its own.
   [[nodiscard]] int open(const char* directory, uint64_t writer_id, const LogWriterLimits& limits);
   bool is_open() const { return directory_ >= 0; }
-  // Lets go of its descriptors for a while, where nothing is buffered; and, in the same process, goes on where it was: the
-  // next append continues the segment if it is as it was left, and begins another otherwise. Readers take a parked segment
-  // for one that has ended, and must be told before resume()'s first append.
+  // Lets go of its descriptors for a while, where nothing is buffered; and, in the same process, goes on where it
+  // was: the next append continues the segment if it is as it was left, and begins another otherwise. Readers take a
+  // parked segment for one that has ended, and must be told before resume()'s first append.
   LogWriterPlace park();
   [[nodiscard]] int resume(const char* directory, uint64_t writer_id, const LogWriterLimits& limits,
                            const LogWriterPlace& place);

@@ -1,5 +1,5 @@
-// What each operation of CloudWatch Logs asks of IAM, told from its input alone. Policies name a group with ":*" after it for
-// all but tagging by ARN; that matches what stands here, "log-group:NAME:log-stream:STREAM".
+// What each operation of CloudWatch Logs asks of IAM, told from its input alone. Policies name a group with ":*"
+// after it for all but tagging by ARN; that matches what stands here, "log-group:NAME:log-stream:STREAM".
 #pragma once
 
 #include "model/logs/event.h"

@@ -166,6 +166,59 @@ TEST_F(LogsService, ADeletedGroupLeavesNothingBehind) {
   EXPECT_THAT(filtered(), ElementsAre("new"));
 }
 
+TEST_F(LogsService, RetentionForgetsStreamsOfTasksThatNobodyKnows) {
+  make("g", "by api");
+  const auto group =
+      records::get<records::LogGroup>(store_, records::keys::log_group({caller_.account, caller_.region}, "g"));
+  const records::Scope scope{caller_.account, caller_.region};
+  const records::keys::TaskPath known{scope, "c", "known"}, gone{scope, "c", "gone"};
+  state::Transaction transaction;
+  records::put(transaction, records::keys::task(records::keys::kTaskSpec, known), records::TaskSpec{});
+  const auto stream = [&](const std::string& name, const std::string& uid, const records::keys::TaskPath& task) {
+    records::put(transaction, records::keys::log_stream(scope, group->uid, name),
+                 records::LogStream{name, uid, now(), task.str()});
+    ASSERT_TRUE(logs_->make_stream(group->uid, uid));
+  };
+  for (int i = 0; i < 100; ++i)  // more than one transaction takes
+    stream("silent" + std::to_string(i), fmt::format("{:016x}", 256 + i), gone);
+  ASSERT_TRUE(store_.apply(std::move(transaction)));
+  transaction = {};
+  stream("running", "00000000000000a1", known);
+  stream("ended", "00000000000000a2", gone);
+  stream("spoke lately", "00000000000000a3", gone);
+  ASSERT_TRUE(store_.apply(std::move(transaction)));
+  m::PutRetentionPolicyRequest policy;
+  policy.log_group_name = "g";
+  policy.retention_in_days = 3;
+  ASSERT_TRUE(call(m::kPutRetentionPolicy, policy));
+  ASSERT_TRUE(put({{now(), "old"}}, "ended"));
+
+  const auto hour = [&] {
+    while (true) {
+      auto maintenance = maintain(store_, *logs_, now());
+      const bool more = !maintenance.transaction.empty();
+      ASSERT_TRUE(store_.apply(std::move(maintenance.transaction)));
+      store_.settle();
+      maintenance.work();
+      if (!more) return;
+    }
+  };
+  const auto streams = [&] { return store_.range("logs/stream/").size(); };
+  hour();
+  hour();
+  EXPECT_EQ(streams(), 104u) << "they are not old";
+  clock_.advance_ms(2 * kDay);
+  ASSERT_TRUE(put({{now(), "young"}}, "spoke lately"));
+  clock_.advance_ms(2 * kDay);
+  // Segments that a parked writer of ours holds open are not deleted: a restart lets go of them.
+  logs_ = std::make_unique<logstore::LogStore>(path_ + "/logs");
+  hour();
+  hour();
+  EXPECT_EQ(streams(), 3u) << "by api, running, spoke lately";
+  EXPECT_FALSE(std::filesystem::exists(path_ + "/logs/" + group->uid + "/00000000000000a2"));
+  EXPECT_TRUE(std::filesystem::exists(path_ + "/logs/" + group->uid + "/00000000000000a1"));
+}
+
 TEST_F(LogsService, ADeletedStreamLeavesTheOthers) {
   for (const char* name : {"kept", "gone"}) make("g", name);
   ASSERT_TRUE(put({{now() - 2, "kept"}}, "kept"));
