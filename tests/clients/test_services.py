@@ -122,6 +122,11 @@ def test_the_circuit_breaker_rolls_back(berth, service, unique):
     bad = berth.define(unique, {"command": ["/no/such/program"]})
     ecs.update_service(service=unique, taskDefinition=bad)
     eventually(lambda: any("deployment failed: tasks failed to start." in t for t in events(berth, unique)), "the deployment fails", 60)
+    back, failed = berth.service(unique)["deployments"]
+    assert (failed["rolloutState"], failed["status"]) == ("FAILED", "ACTIVE")
+    assert failed["rolloutStateReason"] == "ECS deployment circuit breaker: tasks failed to start."
+    assert (back["rolloutState"], back["status"]) == ("IN_PROGRESS", "PRIMARY")
+    assert back["rolloutStateReason"] == f"ECS deployment circuit breaker: rolling back to deploymentId {back['id']}."
     berth.wait_steady(unique, 1)
     seen = berth.service(unique)
     assert seen["taskDefinition"] == good

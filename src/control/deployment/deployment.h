@@ -54,6 +54,8 @@ struct Settings {
   int64_t short_run_ms = 10'000;
   int64_t back_off_first_ms = 1'000;  // doubles with each failure in a row
   int64_t back_off_max_ms = 15 * 60'000;
+  int64_t failed_shown_ms =
+      15'000;  // a deployment that was rolled back stays listed so long, a poll of the CLI's waiters
   int64_t event_repeat_ms = 6 * 3'600'000;  // the same event is not told again sooner
   int writes_max = 20;                      // starts and stops of one plan, each
   RareBranches* rare = nullptr;

@@ -139,12 +139,9 @@ TEST_F(DeploymentTest, BreakerThreshold) {
 TEST_F(DeploymentTest, BreakerWithAndWithoutAWayBack) {
   struct Case {
     bool rollback, complete, old_tasks;
-    std::string primary, failed_reason;
+    std::string primary;
   };
-  for (const Case& c :
-       {Case{false, true, true, kNew, "ECS deployment circuit breaker: tasks failed to start."},
-        Case{true, false, false, kNew, "ECS deployment circuit breaker: tasks failed to start."},
-        Case{true, true, true, kOld, "ECS deployment circuit breaker: rolling back to deploymentId " + kOld + "."}}) {
+  for (const Case& c : {Case{false, true, true, kNew}, Case{true, false, false, kNew}, Case{true, true, true, kOld}}) {
     spec.desired_count = 1;
     spec.deployment = {100, 200, true, c.rollback};
     status.deployments.resize(1);
@@ -158,16 +155,50 @@ TEST_F(DeploymentTest, BreakerWithAndWithoutAWayBack) {
     const auto plan = decide();
     EXPECT_EQ(status.deployments[0].id, c.primary);
     const auto& failed = status.deployments[c.primary == kNew ? 0 : 1];
+    EXPECT_EQ(failed.rollout, Rollout::failed);
+    EXPECT_EQ(failed.rollout_reason, "ECS deployment circuit breaker: tasks failed to start.");
     if (c.primary == kNew) {
-      EXPECT_EQ(failed.rollout, Rollout::failed);
-      EXPECT_EQ(failed.rollout_reason, c.failed_reason);
       EXPECT_TRUE(plan.starts.empty());
       EXPECT_EQ(stops(plan, kOld), 0);
+      if (c.rollback)
+        EXPECT_EQ(newest(), "(service web) (deployment " + kNew +
+                                ") is not rolled back: no deployment of the service has completed, so there is none to "
+                                "return to.");
     } else {
-      EXPECT_EQ(status.deployments.size(), 1u) << "its only task was not running yet and has been stopped";
+      EXPECT_EQ(status.deployments[0].rollout_reason,
+                "ECS deployment circuit breaker: rolling back to deploymentId " + kOld + ".");
       EXPECT_EQ(stops(plan, kNew), 1);
     }
   }
+}
+
+TEST_F(DeploymentTest, TheDeploymentThatFailedIsListedUntilTheRollBackIsOver) {
+  spec.desired_count = 1;
+  spec.deployment = {100, 200, true, true};
+  status.deployments[0].failed_tasks = 3;
+  status.last_completed = {{"app", 1, "FARGATE"}};
+  tasks("", "h");
+  decide();
+  auto plan = decide();  // all that it returns to runs already
+  ASSERT_EQ(status.deployments.size(), 2u);
+  EXPECT_EQ(status.deployments[0].rollout, Rollout::in_progress);
+  EXPECT_EQ(status.deployments[1].rollout, Rollout::failed);
+  EXPECT_EQ(plan.wake_at_ms, kNow + settings.failed_shown_ms);
+  now = plan.wake_at_ms;
+  decide();
+  ASSERT_EQ(status.deployments.size(), 1u);
+  EXPECT_EQ(status.deployments[0].rollout, Rollout::completed);
+
+  // What the user asks next ends the roll-back, and its list.
+  status.deployments[0].rollout = Rollout::in_progress;
+  status.deployments[0].generation = 0;
+  status.deployments.push_back(status.deployments[0]);
+  status.deployments[1].id = kNew, status.deployments[1].primary = false;
+  status.deployments[1].rollout = Rollout::failed;
+  spec.generation = 3;
+  spec.deployment_id = "ecs-svc/3333333333333333333";
+  decide();
+  EXPECT_EQ(status.deployments.size(), 2u) << "the new one, and the one that has the task";
 }
 
 TEST_F(DeploymentTest, RollBackToARevisionWithoutTasksIsANewDeployment) {

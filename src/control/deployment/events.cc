@@ -11,11 +11,11 @@ void Events::tell(const std::string& text) {
   if (events_.size() > records::kServiceEventsMax) events_.resize(records::kServiceEventsMax);
 }
 
-void Events::tell_once(const std::string& text, int64_t repeat_ms, const std::string& same_as) {
+void Events::tell_once(const std::string& text, int64_t repeat_ms, const std::string& same_as, TimeMs since_ms) {
   const std::string begin = fmt::format("(service {}) {}", service_, same_as.empty() ? text : same_as);
   const std::string steady = fmt::format("(service {}) has reached a steady state.", service_);
   for (const records::ServiceEvent& event : events_) {
-    if (event.message == steady || now_ms_ - event.created_at_ms >= repeat_ms) break;
+    if (event.message == steady || now_ms_ - event.created_at_ms >= repeat_ms || event.created_at_ms < since_ms) break;
     if (event.message.starts_with(begin)) return;
   }
   tell(text);

@@ -17,9 +17,9 @@ class Events {
 
   // "(service NAME) " goes in front.
   void tell(const std::string& text);
-  // Not told where the same, or one that begins with `same_as`, was told less than `repeat_ms` ago and the
-  // service has not been steady since.
-  void tell_once(const std::string& text, int64_t repeat_ms, const std::string& same_as = {});
+  // Not told where the same, or one that begins with `same_as`, was told less than `repeat_ms` ago, not before
+  // `since_ms`, and the service has not been steady since.
+  void tell_once(const std::string& text, int64_t repeat_ms, const std::string& same_as = {}, TimeMs since_ms = 0);
   static std::string tasks(const std::vector<std::string>& ids);  // "(task a) (task b)"
 
  private:

@@ -88,8 +88,9 @@ void Reconcile::take_over_spec() {
   status_.steady_announced = false;
 }
 
-// Who updates a service again and again while tasks of every update are left has as many deployments, and a status has a
-// bound: of the older ones only the one that a roll-back would return to keeps the members that nothing acts on.
+// Who updates a service again and again while tasks of every update are left has as many deployments, and a status
+// has a bound: of the older ones only the one that a roll-back would return to keeps the members that nothing acts
+// on.
 void Reconcile::forget_kept_members() {
   constexpr size_t kWhole = 4;
   bool way_back = true;
@@ -147,8 +148,11 @@ void Reconcile::settle_deployments() {
     const int wanted = deployment.primary ? desired_ : live_of(deployment);
     if (deployment.desired_count != wanted) deployment.desired_count = wanted, deployment.updated_at_ms = now_;
   }
-  std::erase_if(deployments,
-                [&](const Deployment& deployment) { return !deployment.primary && live_of(deployment) == 0; });
+  const bool rolling_back = is_roll_back(primary()) && primary().rollout == Rollout::in_progress;
+  std::erase_if(deployments, [&](const Deployment& deployment) {
+    const bool shown = rolling_back && deployment.rollout == Rollout::failed;
+    return !deployment.primary && live_of(deployment) == 0 && !shown;
+  });
 
   const int short_by = settings_.bug == PlantedBug::one_task_short && desired_ > 1 ? 1 : 0;
   const int healthy = count([](const Task& task) { return task.current && task.healthy; });
@@ -158,6 +162,12 @@ void Reconcile::settle_deployments() {
     return;
   }
   Deployment& now_primary = primary();
+  if (rolling_back && deployments.size() > 1) {
+    // All that it returns to may still run: whoever polls for the end of the deployment is to see that it failed.
+    const TimeMs shown_until = deployments[1].updated_at_ms + settings_.failed_shown_ms;
+    if (now_ < shown_until) return wake_at(shown_until);
+    deployments.resize(1);
+  }
   if (now_primary.rollout == Rollout::in_progress) {
     now_primary.rollout = Rollout::completed;
     now_primary.rollout_reason = fmt::format("ECS deployment {} completed.", now_primary.id);

@@ -27,6 +27,7 @@ class Reconcile {
   // Taking over what the user asked (reconcile.cc).
   void take_over_spec();
   void forget_kept_members();
+  bool is_roll_back(const records::Deployment& deployment) const { return deployment.generation != status_.generation; }
   void tell_what_does_nothing();
   bool drain();
 

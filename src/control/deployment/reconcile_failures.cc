@@ -21,8 +21,8 @@ constexpr int kFailuresToTell = 3;  // in a row, before the service says that it
 }
 
 // While a circuit breaker watches a deployment, a task without a check is healthy when it has outlived a short run: a
-// program that crashes at once would otherwise complete the deployment in the moment that it ran, end the old tasks, and
-// be what the next roll-back returns to.
+// program that crashes at once would otherwise complete the deployment in the moment that it ran, end the old tasks,
+// and be what the next roll-back returns to.
 bool Reconcile::is_healthy(const ServiceTask& of, bool current) {
   const TaskSummary& task = *of.summary;
   if (task.state != TaskState::running) return false;
@@ -139,15 +139,20 @@ void Reconcile::break_circuit() {
   if (!configuration.circuit_breaker || current.rollout != Rollout::in_progress) return;
   if (current.failed_tasks < breaker_threshold(desired_) || settings_.bug == PlantedBug::breaker_never_trips) return;
   // A roll-back is the last resort: it goes on trying, with back-off.
-  if (current.generation != status_.generation) return note("circuit breaker leaves a roll-back alone");
+  if (is_roll_back(current)) return note("circuit breaker leaves a roll-back alone");
   current.rollout = Rollout::failed;
   current.rollout_reason = "ECS deployment circuit breaker: tasks failed to start.";
   current.updated_at_ms = now_;
   events_.tell(fmt::format("(deployment {}) deployment failed: tasks failed to start.", current.id));
-  if (configuration.rollback && !status_.last_completed.empty())
+  if (configuration.rollback && !status_.last_completed.empty()) {
     roll_back();
-  else
+  } else {
     note("circuit breaker without a way back");
+    if (configuration.rollback)
+      events_.tell(fmt::format(
+          "(deployment {}) is not rolled back: no deployment of the service has completed, so there is none to return to.",
+          current.id));
+  }
   plan_.again = true;  // what has been decided before in this plan was for a deployment in progress
 }
 
@@ -173,10 +178,8 @@ void Reconcile::roll_back() {
   next.generation = 0;  // of no spec: so a roll-back is told from what the user asked
   next.failed_tasks = 0;
   next.rollout = Rollout::in_progress;
-  next.rollout_reason = fmt::format("ECS deployment {} in progress.", next.id);
+  next.rollout_reason = fmt::format("ECS deployment circuit breaker: rolling back to deploymentId {}.", next.id);
   next.updated_at_ms = now_;
-  deployments.front().rollout_reason =
-      fmt::format("ECS deployment circuit breaker: rolling back to deploymentId {}.", next.id);
   events_.tell(fmt::format("rolling back to deployment {}.", next.id));
   deployments.insert(deployments.begin(), std::move(next));
   status_.start_failures = 0;

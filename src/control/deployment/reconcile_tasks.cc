@@ -213,7 +213,7 @@ void Reconcile::start() {
                     "{} MiB that tasks may use are free. Stop other tasks, or start berth with a higher "
                     "--memory-overcommit.",
                     size, service_.room.left_mib() - int64_t{fit} * size, service_.room.memory_mib),
-        settings_.event_repeat_ms, "was unable to place a task. Reason: RESOURCE:MEMORY.");
+        settings_.event_repeat_ms, "was unable to place a task. Reason: RESOURCE:MEMORY.", primary().created_at_ms);
   }
   start_tasks(std::min(fit, settings_.writes_max));
   if (fit > settings_.writes_max) plan_.again = true;
