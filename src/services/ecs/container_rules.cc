@@ -109,9 +109,37 @@ std::string limits(const Subject&, const C& c) {
                          text(c.name), text(limit.name));
   if (!within(c.stop_timeout, 0, INT32_MAX)) return invalid("stopTimeout", c);
   if (!within(c.start_timeout, 0, INT32_MAX)) return invalid("startTimeout", c);
-  if (c.linux_parameters)
-    for (const auto& tmpfs : list(c.linux_parameters->tmpfs))
-      if (!text(tmpfs.container_path).starts_with("/") || number(tmpfs.size, 0) < 1) return invalid("tmpfs", c);
+  return "";
+}
+
+bool is_number(std::string_view digits, int base) {
+  return !digits.empty() &&
+         std::all_of(digits.begin(), digits.end(), [base](char digit) { return digit >= '0' && digit < '0' + base; });
+}
+
+// Those that the API's documentation lists, but for what makes of a tmpfs something else (bind, rbind, remount).
+bool is_tmpfs_option(std::string_view option) {
+  constexpr const char* kWords =
+      "defaults|ro|rw|suid|nosuid|dev|nodev|exec|noexec|sync|async|dirsync|mand|nomand|atime|noatime|diratime|nodiratime|"
+      "unbindable|runbindable|private|rprivate|shared|rshared|slave|rslave|relatime|norelatime|strictatime|nostrictatime";
+  const size_t equals = option.find('=');
+  if (equals == option.npos) return is_one_of(kWords, option);
+  const std::string_view value = option.substr(equals + 1);
+  option = option.substr(0, equals);
+  if (option == "mode") return is_number(value, 8);
+  if (option == "mpol") return !value.empty();
+  return is_one_of("uid|gid|nr_inodes|nr_blocks", option) && is_number(value, 10);
+}
+
+std::string tmpfs(const Subject&, const C& c) {
+  if (!c.linux_parameters) return "";
+  for (const auto& mount : list(c.linux_parameters->tmpfs)) {
+    if (!text(mount.container_path).starts_with("/") || number(mount.size, 0) < 1) return invalid("tmpfs", c);
+    for (const std::string& option : list(mount.mount_options))
+      if (!is_tmpfs_option(option))
+        return fmt::format("Invalid 'tmpfs' setting for container '{}'. The mount option '{}' is not valid.",
+                           text(c.name), option);
+  }
   return "";
 }
 
@@ -153,6 +181,12 @@ std::string roles(const Subject& s, const C& c) {
   return "";
 }
 
+std::string environment(const Subject&, const C& c) {
+  for (const auto& variable : list(c.environment))
+    if (is_blank(text(variable.name))) return kBlankVariable;
+  return "";
+}
+
 std::string secrets(const Subject&, const C& c) {
   std::set<std::string> taken;
   for (const auto& variable : list(c.environment)) taken.insert(text(variable.name));
@@ -173,11 +207,13 @@ std::string log_configuration(const Subject& s, const C& c) {
   return driver == "awslogs" ? awslogs_error(map_of(c.log_configuration->options), s.fargate) : "";
 }
 
-constexpr std::array<Rule, 12> kRules{names,         memory,           ports,        awsvpc_only,    fargate_container,
-                                      fargate_linux, limits,           health_check, restart_policy, roles,
-                                      secrets,       log_configuration};
+constexpr std::array<Rule, 14> kRules{names,         memory,      ports,   awsvpc_only,      fargate_container,
+                                      fargate_linux, limits,      tmpfs,   health_check,     restart_policy,
+                                      roles,         environment, secrets, log_configuration};
 
 }  // namespace
+
+bool is_blank(std::string_view text) { return text.find_first_not_of(" \t\r\n\v\f") == text.npos; }
 
 std::string container_text(const DefinitionSubject& s, const m::ContainerDefinition& c) {
   for (const Rule rule : kRules)

@@ -12,6 +12,9 @@ inline constexpr const char* kInvalidTaskCpu =
     "Invalid 'cpu' setting for task. For more information, see the Troubleshooting section of the Amazon ECS Developer "
     "Guide.";
 
+inline constexpr const char* kBlankVariable = "Environment variable name cannot be null or blank.";
+bool is_blank(std::string_view text);
+
 std::string container_text(const DefinitionSubject& s, const m::ContainerDefinition& c);
 
 }  // namespace berth::services::ecs

@@ -3,6 +3,7 @@
 #include "model/ecs/operations.h"
 #include "services/ecs/access.h"
 #include "services/ecs/account_settings.h"
+#include "services/ecs/capacity.h"
 #include "services/ecs/clusters.h"
 #include "services/ecs/services.h"
 #include "services/ecs/tagging.h"
@@ -29,6 +30,8 @@ void add_handlers(Registry<model::Operation>& registry) {
   add(registry, m::kUpdateCluster, access::of_cluster, update_cluster);
   add(registry, m::kUpdateClusterSettings, access::of_cluster, update_cluster_settings);
   add(registry, m::kPutClusterCapacityProviders, access::of_cluster, put_cluster_capacity_providers);
+  add(registry, m::kDescribeCapacityProviders, kAnyResource, describe_capacity_providers);
+  add(registry, m::kListContainerInstances, access::of_cluster, list_container_instances);
   add(registry, m::kRegisterTaskDefinition, access::register_task_definition, register_task_definition);
   add(registry, m::kDeregisterTaskDefinition, kAnyResource, deregister_task_definition);
   add(registry, m::kDeleteTaskDefinitions, access::delete_task_definitions, delete_task_definitions);

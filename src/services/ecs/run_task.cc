@@ -4,6 +4,7 @@
 #include "base/random.h"
 #include "control/placement/placement.h"
 #include "model/validate.h"
+#include "services/ecs/container_rules.h"
 #include "services/ecs/errors.h"
 #include "services/ecs/fargate.h"
 #include "services/ecs/identifiers.h"
@@ -100,6 +101,8 @@ ApiResult<void> check_overrides(const m::RunTaskRequest& in, const records::Task
           fmt::format("Override for container named {} is not a container in the TaskDefinition.", name));
     if (number(container.cpu, 0) < 0 || too_little(container.memory) || too_little(container.memory_reservation))
       return invalid_parameter(fmt::format("Invalid override for container '{}': cpu and memory are too small.", name));
+    for (const auto& variable : list(container.environment))
+      if (is_blank(text(variable.name))) return client_error(kBlankVariable);
   }
   return {};
 }

@@ -80,7 +80,7 @@ Handled<m::DescribeTasksResponse> describe_tasks(const Context& context, const m
   const auto cluster = find_cluster(work, text(in.cluster));
   if (!cluster) return tl::unexpected(cluster.error());
   if (in.tasks.empty()) return invalid_parameter("Tasks cannot be empty.");
-  if (in.tasks.size() > kTasksDescribedMax) return invalid_parameter("tasks can have at most 100 items.");
+  if (in.tasks.size() > kTasksDescribedMax) return invalid_parameter("taskIds can have at most 100 items.");
   const auto& include = list(in.include);
   const bool with_tags = std::find(include.begin(), include.end(), "TAGS") != include.end();
   m::DescribeTasksResponse out;
