@@ -18,8 +18,8 @@ std::string_view trimmed(std::string_view text) {
   return text.substr(first, text.find_last_not_of(" \t\r") - first + 1);
 }
 
-// "[profile  \"berth\"] # mine" → "profile berth": what the SDKs' parsers take for one name is one name here. Empty where
-// the line is no header.
+// "[profile  \"berth\"] # mine" → "profile berth": what the SDKs' parsers take for one name is one name here. Empty
+// where the line is no header.
 std::string header_of(std::string_view line) {
   if (!line.starts_with('[')) return {};
   const size_t end = line.rfind(']');

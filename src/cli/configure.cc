@@ -57,8 +57,8 @@ struct File {
   std::string text;
 };
 
-// Where the SDKs look, "~/" in the variable included. A symbolic link (dotfiles in a repository) is followed, also where what
-// it leads to is not there yet.
+// Where the SDKs look, "~/" in the variable included. A symbolic link (dotfiles in a repository) is followed, also
+// where what it leads to is not there yet.
 std::string path_of(const Owner& owner, const char* variable, const char* file) {
   const char* named = std::getenv(variable);
   std::filesystem::path path = named && *named ? named : fmt::format("{}/.aws/{}", owner.home, file);
@@ -157,7 +157,8 @@ Result<std::string> add_profile(const Owner& owner, const std::string& profile, 
   const std::string key_id = member_of_section(keys->text, "default", "aws_access_key_id");
   if (key_id.empty()) return fail(fmt::format("{} holds no keys", keys->path));
 
-  // Both are worked out, and can be written, before either is: a profile of somebody's own in one leaves the other alone too.
+  // Both are worked out, and can be written, before either is: a profile of somebody's own in one leaves the other
+  // alone too.
   auto files = read_files(owner);
   if (!files) return tl::unexpected(files.error());
   auto& [config, credentials] = *files;

@@ -29,8 +29,9 @@ registry only for what is not here.
   --state DIR   the daemon's state directory (default: /var/lib/berth)
 )";
 
-// The daemon reads files by name, so standard input becomes one, in the state directory (its disk is the one that counts).
-// It loses its own name at once, so that nothing stays of it however this ends; the daemon reads it by ours for it.
+// The daemon reads files by name, so standard input becomes one, in the state directory (its disk is the one that
+// counts). It loses its own name at once, so that nothing stays of it however this ends; the daemon reads it by ours
+// for it.
 Result<Fd> spool_standard_input(const std::string& state) {
   std::string path = state + "/load-XXXXXX";
   Fd fd(::mkostemp(path.data(), O_CLOEXEC));

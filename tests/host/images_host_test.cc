@@ -57,6 +57,52 @@ TEST_F(ImagesHost, ALayerThatStandsInAnImageTwiceIsStackedOnce) {
   EXPECT_EQ(text(layers[2] + "/f"), "top");
 }
 
+TEST_F(ImagesHost, AnImageMayHaveNoLayers) {
+  auto images = store();
+  ASSERT_OK(images->load("oci:" + oci("image", {}, R"({"Cmd":["/f"]})") + ":t", "nothing"));
+  const auto layers = images->resolve("nothing")->layers;
+  ASSERT_EQ(layers.size(), 1u) << "overlayfs wants one";
+  EXPECT_EQ(files_in(layers[0]), 0u);
+  ASSERT_OK(images->collect_garbage());
+  images = store();
+  EXPECT_TRUE(fs::exists(images->resolve("nothing")->layers[0]));
+}
+
+TEST_F(ImagesHost, AHardLinkMayLeadToAFileOfALowerLayer) {
+  const std::string bottom = Tar()
+                                 .directory("bin")
+                                 .file("bin/tool", "tool", 04755)
+                                 .symlink("bin/alias", "tool")
+                                 .directory("etc", 0700)
+                                 .bytes();
+  const std::string middle = Tar().hardlink("etc/a", "bin/tool").hardlink("etc/hidden", "bin/tool").bytes();
+  const std::string top =
+      Tar().hardlink("etc/b", "etc/a").hardlink("etc/c", "bin/alias").file("etc/hidden", "its own").bytes();
+  auto images = store();
+  ASSERT_OK(images->load("oci:" + oci("image", {bottom, middle, top}) + ":t", "linked"));
+  auto layers = images->resolve("linked")->layers;
+  ASSERT_EQ(layers.size(), 4u);
+  struct stat status {};
+  for (const char* name : {"/etc/a", "/etc/b"}) {
+    EXPECT_EQ(text(layers[0] + name), "tool");
+    ASSERT_EQ(::stat((layers[0] + name).c_str(), &status), 0);
+    EXPECT_EQ(status.st_mode & 07777, 04755u);
+    EXPECT_EQ(status.st_uid, 1234u);
+    EXPECT_EQ(status.st_mtim.tv_sec, 1'600'000'000);
+  }
+  EXPECT_EQ(fs::read_symlink(layers[0] + "/etc/c"), "tool");
+  EXPECT_FALSE(fs::exists(layers[0] + "/etc/hidden")) << "a layer above has another file there";
+  ASSERT_EQ(::stat((layers[0] + "/etc").c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 07777, 0700u) << "it covers the directory of the layers below";
+  images = store();
+  EXPECT_EQ(images->resolve("linked")->layers, layers);
+
+  const auto nowhere =
+      images->load("oci:" + oci("other", {bottom, Tar().hardlink("x", "bin/none").bytes()}) + ":t", "no");
+  ASSERT_FALSE(nowhere);
+  EXPECT_EQ(nowhere.error().context, "link x to bin/none: no layer has that");
+}
+
 TEST_F(ImagesHost, VolumesThatTheLayersDoNotHaveAreKnown) {
   const std::string tar = Tar().directory("there").symlink("var/run", "/run").directory("run/x").bytes();
   const std::string config = R"({"Volumes":{"/there":{},"/data":{},"/var/run/x":{}}})";

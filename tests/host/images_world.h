@@ -1,4 +1,5 @@
-// What the tests of images share: archives that may lie, OCI layouts made of them, a store in a directory of the test's own.
+// What the tests of images share: archives that may lie, OCI layouts made of them, a store in a directory of the
+// test's own.
 #pragma once
 
 #include <archive.h>

@@ -18,7 +18,7 @@ struct Volumes {
   const std::string directory;
 };
 
-// The container's, after those that it has by volumesFrom; of which its source may have some by volumesFrom itself. As Docker.
+// Mounts of the containers that it names in volumesFrom come first, then its own, as Docker does. A source may name sources.
 void add_volumes(const Volumes& volumes, const ContainerDefinition& container, bool read_only, size_t hops_max,
                  std::vector<runtime::BindMount>& out) {
   if (hops_max == 0) return;

@@ -9,7 +9,8 @@
 
 namespace berth::images {
 
-// The part of an OCI image configuration ("application/vnd.oci.image.config.v1+json" and Docker's) that starts processes.
+// The part of an OCI image configuration ("application/vnd.oci.image.config.v1+json" and Docker's) that starts
+// processes.
 struct ImageConfig {
   std::string architecture;
   std::string os;

@@ -103,7 +103,11 @@ class ImageStore::Impl {
         log_warning("image {} is left out: {}", name->canonical(), unpacked.error().context);
         continue;
       }
-      (*images)[name->canonical()] = std::make_shared<Image>(entry(*name, manifest, std::move(*image)));
+      auto entered = entry(*name, manifest, std::move(*image));
+      if (entered)
+        (*images)[name->canonical()] = std::make_shared<Image>(std::move(*entered));
+      else
+        log_warning("image {} is left out: {}", name->canonical(), entered.error().context);
     }
     publish(std::move(images));
     return {};
@@ -253,16 +257,21 @@ class ImageStore::Impl {
     return fetched;
   }
 
-  Image entry(const ImageName& name, const Descriptor& manifest, StoredImage stored) const {
+  Result<Image> entry(const ImageName& name, const Descriptor& manifest, StoredImage stored) const {
     Image image{name, manifest, std::move(stored.configuration.config)};
-    // A layer that stands there twice (builders' empty ones do) says nothing new below its topmost place, and overlayfs refuses
-    // a directory that it is given twice.
+    // A layer that stands there twice (builders' empty ones do) says nothing new below its topmost place, and
+    // overlayfs refuses a directory that it is given twice.
     for (auto id = stored.configuration.diff_ids.rbegin(); id != stored.configuration.diff_ids.rend(); ++id) {
       std::string directory = unpacker_.directory(*id);
       if (std::find(image.layers.begin(), image.layers.end(), directory) == image.layers.end())
         image.layers.push_back(std::move(directory));
     }
-    stack_attributes(manifest, image.layers);
+    if (auto stacked = stack_attributes(manifest, image.layers); !stacked) return tl::unexpected(stacked.error());
+    if (image.layers.empty()) {
+      auto nothing = layout_.empty_layer();  // overlayfs wants one
+      if (!nothing) return tl::unexpected(nothing.error());
+      image.layers.push_back(std::move(*nothing));
+    }
     for (const std::string& volume : image.config.volumes)
       if (layers_lack(image.layers, volume)) image.volumes_missing.push_back(volume);
     image.blobs = {manifest.digest, stored.manifest.config.digest};
@@ -274,19 +283,23 @@ class ImageStore::Impl {
     return image;
   }
 
-  // The image is the better for it, but runs without.
-  void stack_attributes(const Descriptor& manifest, std::vector<std::string>& layers) const {
+  // What no layer alone can say. Without owners and modes of directories the image runs, without its files it does not.
+  Result<void> stack_attributes(const Descriptor& manifest, std::vector<std::string>& layers) const {
     const std::string directory = layout_.layers_directory() + "/attributes-" + manifest.digest.substr(7);
     if (::access(directory.c_str(), F_OK) != 0) {
-      const auto covered = covered_attributes(layers);
-      if (covered.empty()) return;
-      if (auto written = write_attributes(directory, covered); !written) {
+      auto covered = covered_attributes(layers);
+      const auto links = links_to_lower_layers(layers);
+      if (!links) return tl::unexpected(links.error());
+      if (covered.empty() && links->sources.empty()) return {};
+      if (auto written = write_attributes(directory, std::move(covered), *links); !written) {
+        if (!links->sources.empty()) return written;
         log_warning("image {}: some directories have not their owners and modes: {}", manifest.digest,
                     written.error().context);
-        return;
+        return {};
       }
     }
     layers.insert(layers.begin(), directory);
+    return {};
   }
 
   static ImageSummary summary(const std::string& name, const Image& image) {
@@ -417,7 +430,9 @@ class ImageStore::Impl {
     ImageName key = name;
     if (key.tag.empty()) key.digest = manifest->digest;
     const std::lock_guard writing(writing_);
-    const auto image = std::make_shared<const Image>(entry(key, *manifest, std::move(*stored)));
+    auto entered = entry(key, *manifest, std::move(*stored));
+    if (!entered) return tl::unexpected(entered.error());
+    const auto image = std::make_shared<const Image>(std::move(*entered));
     auto images = std::make_shared<Images>(*snapshot());
     (*images)[key.canonical()] = image;
     if (auto written = write_index(*images); !written) return tl::unexpected(written.error());

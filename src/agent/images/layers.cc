@@ -1,6 +1,7 @@
 #include "agent/images/layers.h"
 
 #include <fcntl.h>
+#include <fmt/core.h>
 #include <limits.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -9,6 +10,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <set>
 #include <string_view>
@@ -28,8 +30,9 @@ using Stack = std::vector<std::string>;
 // What the overlay shows of a name in a directory: one of the three, or nothing, or something else.
 struct Shown {
   Stack directory;
-  std::string link;  // where a symbolic link leads
-  std::string file;  // where a regular file lies
+  std::string link;   // where a symbolic link leads
+  std::string place;  // where it lies
+  std::string file;   // where a regular file lies
   bool nothing = false;
 };
 
@@ -61,10 +64,18 @@ Shown look_up(const Stack& directory, std::string_view name) {
       char target[PATH_MAX];
       const ssize_t size = readlink(path.c_str(), target, sizeof target);
       if (size > 0) shown.link.assign(target, static_cast<size_t>(size));
+      shown.place = std::move(path);
     }
     break;
   }
   return shown;
+}
+
+// What berth-unpack has marked the place of a hard link with; of a layer's root: that there are some in it.
+std::string link_mark(const std::string& path) {
+  char target[PATH_MAX];
+  const ssize_t size = lgetxattr(path.c_str(), "trusted.berth.link", target, sizeof target);
+  return size > 0 ? std::string(target, static_cast<size_t>(size)) : std::string();
 }
 
 bool is_implied(const std::string& directory) {
@@ -97,10 +108,11 @@ std::string read_regular(const std::string& path) {
   return text;
 }
 
-// What the layers show at a path, all links followed. Nothing only where the path itself ends: not where a link dangles.
+// What the layers show at a path, all links followed. Nothing only where the path itself ends: not where a link
+// dangles.
 Shown walk(const std::vector<std::string>& layers, std::string rest) {
   std::vector<Stack> way = {layers};  // the directories from the root to where the walk has come
-  size_t of_path = rest.size();  // how much of the rest is the path's own; before it stands what links have put there
+  size_t of_path = rest.size();  // so many bytes at the end of `rest` are the caller's; those before come from links
   for (int steps = 0; !rest.empty(); ++steps) {
     if (steps == kStepsMax || rest.size() > PATH_MAX) return {};
     const size_t slash = rest.find('/');
@@ -125,7 +137,75 @@ Shown walk(const std::vector<std::string>& layers, std::string rest) {
       return last || shown.nothing ? shown : Shown();
     }
   }
-  return {way.back(), {}, {}, false};
+  return {way.back(), {}, {}, {}, false};
+}
+
+// The same, but for a symbolic link at the end of the path, which is shown as one.
+Shown walk_to(const std::vector<std::string>& layers, const std::string& path) {
+  const size_t slash = path.rfind('/');
+  const Shown parent = walk(layers, slash == path.npos ? "" : path.substr(0, slash));
+  return look_up(parent.directory, std::string_view(path).substr(slash == path.npos ? 0 : slash + 1));
+}
+
+DirectoryAttributes attributes_of(const Stack& directory) {
+  const auto first = std::find_if_not(directory.begin(), directory.end(), is_implied);
+  struct stat status {};
+  (void)lstat((first == directory.end() ? directory.front() : *first).c_str(), &status);
+  return {status.st_uid, status.st_gid, status.st_mode & 07777, status.st_mtim};
+}
+
+// Of a link in the layer at `index`: the file that it leads to, through links of lower layers; empty where there is
+// none.
+std::string find_linked(const std::vector<std::string>& layers, size_t index, std::string target) {
+  for (int steps = 0; steps < kStepsMax; ++steps) {
+    const Shown shown = walk_to({layers.begin() + static_cast<ptrdiff_t>(index), layers.end()}, target);
+    if (!shown.place.empty()) return shown.place;
+    if (shown.file.empty()) return {};
+    target = link_mark(shown.file);
+    if (target.empty()) return shown.file;
+    while (index < layers.size() && !shown.file.starts_with(layers[index] + "/")) ++index;
+  }
+  return {};
+}
+
+Result<void> copy_content(const std::string& from, const std::string& to, const struct stat& status) {
+  const Fd source(open(from.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+  const Fd file(open(to.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!source || !file) return fail(errno, "copy " + from);
+  std::vector<char> buffer(64 * 1024);
+  ssize_t got;
+  while ((got = read(source.get(), buffer.data(), buffer.size())) > 0)
+    if (write(file.get(), buffer.data(), static_cast<size_t>(got)) != got) return fail(errno, "write " + to);
+  // The owner first: changing it takes set-user-ID and capabilities away.
+  if (got < 0 || fchown(file.get(), status.st_uid, status.st_gid) != 0 ||
+      fchmod(file.get(), status.st_mode & 07777) != 0)
+    return fail(errno, "copy " + from);
+  std::vector<char> names(64 * 1024);
+  const ssize_t size = flistxattr(source.get(), names.data(), names.size());
+  for (ssize_t at = 0; at < size; at += static_cast<ssize_t>(strlen(&names[static_cast<size_t>(at)])) + 1) {
+    const char* name = &names[static_cast<size_t>(at)];
+    const ssize_t length = fgetxattr(source.get(), name, buffer.data(), buffer.size());
+    if (length >= 0 && fsetxattr(file.get(), name, buffer.data(), static_cast<size_t>(length), 0) != 0)
+      return fail(errno, std::string("copy the attribute ") + name + " of " + from);
+  }
+  return {};
+}
+
+Result<void> copy_linked(const std::string& from, const std::string& to) {
+  struct stat status {};
+  if (lstat(from.c_str(), &status) != 0) return fail(errno, "look at " + from);
+  if (S_ISLNK(status.st_mode)) {
+    char target[PATH_MAX];
+    const ssize_t size = readlink(from.c_str(), target, sizeof target);
+    if (size < 0 || symlink(std::string(target, static_cast<size_t>(size)).c_str(), to.c_str()) != 0 ||
+        lchown(to.c_str(), status.st_uid, status.st_gid) != 0)
+      return fail(errno, "copy " + from);
+  } else if (auto copied = copy_content(from, to, status); !copied) {
+    return copied;
+  }
+  const timespec times[] = {status.st_mtim, status.st_mtim};
+  if (utimensat(AT_FDCWD, to.c_str(), times, AT_SYMLINK_NOFOLLOW) != 0) return fail(errno, "set time of " + to);
+  return {};
 }
 
 }  // namespace
@@ -162,8 +242,30 @@ std::map<std::string, DirectoryAttributes> covered_attributes(const std::vector<
   return covered;
 }
 
-Result<void> write_attributes(const std::string& directory,
-                              const std::map<std::string, DirectoryAttributes>& attributes) {
+Result<LinksToLower> links_to_lower_layers(const std::vector<std::string>& layers) {
+  LinksToLower out;
+  for (size_t i = 0; i < layers.size(); ++i) {
+    if (link_mark(layers[i]).empty()) continue;
+    std::error_code error;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(layers[i], error)) {
+      if (!entry.is_regular_file(error) || entry.is_symlink(error)) continue;
+      const std::string target = link_mark(entry.path());
+      const std::string path = entry.path().string().substr(layers[i].size() + 1);
+      if (target.empty() || walk_to(layers, path).file != entry.path()) continue;  // hidden by a layer above
+      std::string source = find_linked(layers, i, target);
+      if (source.empty()) return fail(fmt::format("link {} to {}: no layer has that", path, target));
+      out.sources.emplace(path, std::move(source));
+      for (size_t end = path.find('/'); end != path.npos; end = path.find('/', end + 1))
+        out.directories.emplace(path.substr(0, end), attributes_of(walk(layers, path.substr(0, end)).directory));
+    }
+    if (error) return fail(error.value(), "read " + layers[i]);
+  }
+  return out;
+}
+
+Result<void> write_attributes(const std::string& directory, std::map<std::string, DirectoryAttributes> attributes,
+                              const LinksToLower& links) {
+  attributes.insert(links.directories.begin(), links.directories.end());
   const std::string aside =
       directory.substr(0, directory.rfind('/') + 1) + ".new" + directory.substr(directory.rfind('/') + 1);
   std::error_code ignored;
@@ -175,11 +277,15 @@ Result<void> write_attributes(const std::string& directory,
         chmod(made.c_str(), wanted.mode) != 0)
       return fail(errno, "make directory " + made);
   }
+  for (const auto& [path, source] : links.sources)
+    if (auto copied = copy_linked(source, (aside + "/").append(path)); !copied) return copied;
   for (const auto& [path, wanted] : attributes) {
     const timespec times[] = {wanted.mtime, wanted.mtime};
     if (utimensat(AT_FDCWD, (aside + "/" + path).c_str(), times, AT_SYMLINK_NOFOLLOW) != 0)
       return fail(errno, "set time of " + path);
   }
+  const Fd root(open(aside.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!links.sources.empty() && (!root || syncfs(root.get()) != 0)) return fail(errno, "write " + aside);
   if (rename(aside.c_str(), directory.c_str()) != 0) return fail(errno, "rename to " + directory);
   return {};
 }

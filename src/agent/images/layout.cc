@@ -51,6 +51,14 @@ std::string Layout::blob(const std::string& digest) const { return blob_in(direc
 
 Incoming Layout::new_incoming() const { return Incoming(directory_ + "/incoming/" + random_name()); }
 
+Result<std::string> Layout::empty_layer() const {
+  const std::string path = layers_directory() + "/none";
+  // The root of a container: the daemon's umask must not decide about it.
+  if ((::mkdir(path.c_str(), 0755) != 0 && errno != EEXIST) || ::chmod(path.c_str(), 0755) != 0)
+    return fail(errno, "make directory " + path);
+  return path;
+}
+
 Result<void> Layout::prepare() const {
   std::error_code error;
   for (const char* part : {"", "/oci", "/oci/blobs", "/oci/blobs/sha256", "/layers", "/incoming"}) {

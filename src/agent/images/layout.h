@@ -36,6 +36,8 @@ class Layout {
   std::string layers_directory() const { return directory_ + "/layers"; }
   std::string blob(const std::string& digest) const;
   Incoming new_incoming() const;
+  // Of an image without layers; made where it is missing.
+  Result<std::string> empty_layer() const;
 
   Result<std::vector<Descriptor>> read_index() const;
   Result<void> write_index(const std::vector<Descriptor>& manifests) const;  // on the disk when it returns

@@ -1,8 +1,9 @@
-// Pulls that are under way: one for each image, on a thread of its own, for all who want that image. A registry that stalls
-// keeps only its own pulls: each registry has its own bound (base/limits.h), and what is beyond it waits its turn.
+// Pulls that are under way: one for each image, on a thread of its own, for all who want that image. A registry that
+// stalls keeps only its own pulls: each registry has its own bound (base/limits.h), and what is beyond it waits its
+// turn.
 //
-// Thread: any. A `done` is called once, on the thread of the pull or on the one that calls cancel() or end(); it must only
-// hand the answer on.
+// Thread: any. A `done` is called once, on the thread of the pull or on the one that calls cancel() or end(); it must
+// only hand the answer on.
 #pragma once
 
 #include <cstdint>

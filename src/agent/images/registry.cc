@@ -86,8 +86,8 @@ int left_ms(Clock::time_point deadline) {
   return left > 0 ? static_cast<int>(left) : 0;
 }
 
-// Connects and says something in plain HTTP: a registry without TLS answers it, one with TLS complains of it or hangs up.
-// What keeps silent even then (a firewall, a dead proxy) is no registry.
+// Connects and says something in plain HTTP: a registry without TLS answers it, one with TLS complains of it or hangs
+// up. What keeps silent even then (a firewall, a dead proxy) is no registry.
 Result<void> ask(const Address& address, const std::string& host, Clock::time_point deadline) {
   const Fd fd(::socket(address.family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd) return fail(errno, "dial tcp " + address.text);
@@ -172,7 +172,8 @@ bool on_loopback(const ImageName& name) {
 std::string cannot_pull(const ImageName& name, int retries, const std::string& cause) {
   const std::string retried =
       fmt::format("CannotPullContainerError: pull image manifest has been retried {} time(s): ", retries);
-  // skopeo's "no image found in manifest list for architecture …", of images that were built on another kind of machine.
+  // skopeo's "no image found in manifest list for architecture …", of images that were built on another kind of
+  // machine.
   if (cause.find("no image found in ") != cause.npos)
     return retried + "image Manifest does not contain descriptor matching platform 'linux/amd64'";
   return fmt::format("{}failed to resolve ref {}: {}", retried, name.canonical(), cause);

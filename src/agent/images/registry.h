@@ -8,8 +8,8 @@
 
 namespace berth::images {
 
-// Resolves, connects to and speaks to the image's registry, or to the proxy that this process's environment names for it. The error
-// tells which step failed: "lookup registry.example: …", "dial tcp 192.0.2.1:443: i/o timeout".
+// Resolves, connects to and speaks to the image's registry, or to the proxy that this process's environment names for
+// it. The error tells which step failed: "lookup registry.example: …", "dial tcp 192.0.2.1:443: i/o timeout".
 Result<void> check_registry_answers(const ImageName& name, int timeout_ms);
 
 // As for Docker, registries on this machine's loopback may speak plain HTTP.

@@ -27,7 +27,8 @@ class Retries {
   int count_ = 0;
 };
 
-// Whether the same question may be answered otherwise a moment later. An image, a name or a right that is not there is not.
+// Whether the same question may be answered otherwise a moment later. An image, a name or a right that is not there
+// is not.
 bool may_pass(std::string_view cause);
 
 }  // namespace berth::images

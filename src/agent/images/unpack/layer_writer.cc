@@ -20,6 +20,7 @@ bool whiteout_at(const struct stat& info) { return S_ISCHR(info.st_mode) && info
 
 // agent/images/layers.h reads it.
 constexpr const char* kImplied = "trusted.berth.implied";
+constexpr const char* kLink = "trusted.berth.link";
 
 Result<void> set_opaque(const std::string& path) {
   if (::setxattr(here(path), "trusted.overlay.opaque", "y", 1, 0) != 0) return fail(errno, "make opaque " + path);
@@ -47,12 +48,7 @@ Result<void> LayerWriter::write(const Entry& entry, Content& content) {
       if (::symlink(entry.target.c_str(), entry.path.c_str()) != 0)
         return fail(errno, "make symbolic link " + entry.path);
       return set_metadata(entry);
-    case Kind::hardlink:
-      // Not followed: a link to a symbolic link is one. Its metadata is its target's.
-      if (::linkat(AT_FDCWD, entry.target.c_str(), AT_FDCWD, entry.path.c_str(), 0) != 0) {
-        return fail(errno, "link " + entry.path + " to " + entry.target);
-      }
-      return {};
+    case Kind::hardlink: return write_hardlink(entry);
     case Kind::fifo:
       if (::mkfifo(entry.path.c_str(), 0600) != 0) return fail(errno, "make fifo " + entry.path);
       return set_metadata(entry);
@@ -89,7 +85,8 @@ Result<bool> LayerWriter::make_room(const Entry& entry) {
   }
   if (S_ISDIR(info.st_mode)) {
     if (entry.kind == Kind::directory) return true;
-    // As Docker: of two entries of one name the later counts. Merged archives of packages have "lib" as a directory, then as a link.
+    // As Docker: of two entries of one name the later counts. Merged archives of packages have "lib" as a directory,
+    // then as a link.
     std::error_code error;
     std::filesystem::remove_all(entry.path, error);
     if (error) return fail(error.value(), "replace directory " + entry.path);
@@ -142,6 +139,18 @@ Result<void> LayerWriter::write_file(const Entry& entry, Content& content) {
   return set_metadata(entry);
 }
 
+Result<void> LayerWriter::write_hardlink(const Entry& entry) {
+  // Not followed: a link to a symbolic link is one. Its metadata is its target's.
+  if (::linkat(AT_FDCWD, entry.target.c_str(), AT_FDCWD, entry.path.c_str(), 0) == 0) return {};
+  const std::string what = "link " + entry.path + " to " + entry.target;
+  if (errno != ENOENT && errno != ENOTDIR) return fail(errno, what);
+  // A lower layer has it, which one depends on the image: who stacks the layers puts a copy over this.
+  const Fd fd(::open(entry.path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!fd || ::fsetxattr(fd.get(), kLink, entry.target.data(), entry.target.size(), 0) != 0) return fail(errno, what);
+  has_links_ = true;
+  return {};
+}
+
 Result<void> LayerWriter::write_whiteout(const std::string& path) {
   struct stat info {};
   // What the layer itself brings wins over what it hides below.
@@ -179,6 +188,7 @@ Result<void> LayerWriter::finish() {
   }
   // On the root it says that there are some below.
   if (has_implied_ && ::setxattr(".", kImplied, "y", 1, 0) != 0) return fail(errno, "mark the layer");
+  if (has_links_ && ::setxattr(".", kLink, "y", 1, 0) != 0) return fail(errno, "mark the layer");
   // One flush for all: after the directory has its final name, a power cut must not find files without content.
   const Fd root(::open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!root || ::syncfs(root.get()) != 0) return fail(errno, "write the layer to the disk");
