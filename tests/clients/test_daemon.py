@@ -451,6 +451,18 @@ def test_a_deleted_log_group_stays_deleted(new_berth):
     assert logs.describe_log_groups()["logGroups"] == [], "awslogs-create-group is for tasks that start"
 
 
+def test_a_cgroup_that_a_killed_daemon_left_is_collected(new_berth):
+    world = new_berth()
+    arns, census, _ = running(world, count=1)
+    world.kill()
+    left = world.cgroup() / ("0" * 32)
+    left.mkdir()
+    world.start()
+    eventually(lambda: not left.exists(), "it is taken away")
+    assert world.census() == census
+    assert world.task(arns[0])["lastStatus"] == "RUNNING"
+
+
 def test_host_clean_of_a_directory_that_is_no_berths(needs_root, new_directory):
     for path in (new_directory, new_directory / "gone"):
         done = subprocess.run([program(), "host", "clean", "--state", path], capture_output=True, text=True, timeout=60)

@@ -241,7 +241,16 @@ def test_everything_that_leaked_is_collected(killed):
     words = set(rules.replace(",", " ").replace("{", " ").replace("}", " ").split())
     assert not dead & words, f"rules of dead tasks: {dead & words}"
     assert str(world.state) not in pathlib.Path("/proc/self/mounts").read_text(), "an overlay in the host's mount table"
-    eventually(lambda: {p.name for p in world.cgroup().iterdir() if p.is_dir()} == ids | {"supervisors"}, "only living tasks have cgroups")
+
+    def strays():
+        there = {p.name for p in world.cgroup().iterdir() if p.is_dir()}
+        return {"nobody's": sorted(there - ids - {"supervisors"}), "missing": sorted((ids | {"supervisors"}) - there)}
+
+    try:
+        eventually(lambda: not any(strays().values()), "only living tasks have cgroups")
+    except AssertionError as error:
+        told = [line for line in world.log_end(100_000).splitlines() if any(i in line for i in strays()["nobody's"])]
+        raise AssertionError(f"{error}: {strays()}; the daemon's log of them: {told[-20:]}") from None
     tasks, waste = world.state / "tasks", world.state / "tasks" / ".removed"  # what is moved there is being deleted
 
     def leaked():

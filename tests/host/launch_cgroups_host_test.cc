@@ -3,6 +3,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -46,6 +47,24 @@ TEST_F(LaunchCgroupsHostTest, AreMadeAndTakenAwayAndMoveNobody) {
   EXPECT_EQ(own_cgroups(), before);
   with_cgroups([&](agent::LaunchCgroups& cgroups) { cgroups.remove(task); });
   EXPECT_EQ(directories_of(task), 0u) << "of a launch that came to nothing";
+}
+
+TEST_F(LaunchCgroupsHostTest, ThoseThatNoTaskHasAreCollected) {
+  const std::string task = new_task_id(), left = new_task_id();
+  with_cgroups([&](agent::LaunchCgroups& cgroups) {
+    cgroups.prepare(task);
+    cgroups.prepare(left);
+  });
+  with_cgroups([&](agent::LaunchCgroups& cgroups) {
+    std::vector<std::string> present = cgroups.present();
+    EXPECT_NE(std::find(present.begin(), present.end(), task), present.end());
+    EXPECT_NE(std::find(present.begin(), present.end(), left), present.end());
+    EXPECT_EQ(std::find(present.begin(), present.end(), "supervisors"), present.end());
+    cgroups.collect({left});
+  });
+  EXPECT_GT(directories_of(task), 0u);
+  EXPECT_EQ(directories_of(left), 0u);
+  with_cgroups([&](agent::LaunchCgroups& cgroups) { cgroups.remove(task); });
 }
 
 TEST_F(LaunchCgroupsHostTest, ATaskTakesItsOwnAndLeavesNothing) {

@@ -65,6 +65,7 @@ void Agent::take(TaskOrder order) {
 
 void Agent::adopt_now(std::vector<TaskOrder> orders) {
   std::vector<std::shared_ptr<Task>> all, rest;
+  std::vector<std::string> cgroups = machine_->cgroups();
   for (TaskOrder& order : orders) {
     all.push_back(make(std::move(order)));
     all.back()->resume(machine_->observed_at_launch(all.back()->order().path.id));
@@ -91,6 +92,8 @@ void Agent::adopt_now(std::vector<TaskOrder> orders) {
     else
       task->begin();
   }
+  std::erase_if(cgroups, [&](const std::string& id) { return live.contains(id) || supervisors_->knows(id); });
+  machine_->collect_cgroups(std::move(cgroups));
   machine_->collect_network(std::move(live));
 }
 

@@ -1,5 +1,5 @@
-// This machine: images, network and supervisors behind the seam of machine.h. Calls come on the agent's thread; what may
-// block runs on workers, and their answers come back as events of the agent's loop.
+// This machine: images, network and supervisors behind the seam of machine.h. Calls come on the agent's thread; what
+// may block runs on workers, and their answers come back as events of the agent's loop.
 //
 // What lies where, beside what taskdir/paths.h draws:
 //   <state>/tasks/<id>/network/{hosts,hostname,resolv.conf}   bound into each container
@@ -62,6 +62,10 @@ class HostMachine final : public Machine {
 
   // Once, when every adopted task has asked for its network: takes away what no task of `live` has.
   void collect_network(std::set<std::string> live);
+  // The same for the tasks' cgroups: those that there are, read before anything is launched, and those that no task
+  // has.
+  std::vector<std::string> cgroups() const { return parts_.cgroups.present(); }
+  void collect_cgroups(std::vector<std::string> task_ids) { parts_.cgroups.collect(std::move(task_ids)); }
   // The text beside the plan of a task found at start; empty where there is none.
   std::string observed_at_launch(const std::string& task_id) const;
   void remove_own_logs(const std::string& task_id);

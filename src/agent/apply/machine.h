@@ -1,6 +1,6 @@
-// What the agent can have done to this machine: the seam between the decisions of task.h and the kernel. Implemented by
-// host_machine.h; tests have a fake. Agent thread only; nothing here blocks, and each answer comes by its callback on the
-// agent's thread, never from within the call.
+// What the agent can have done to this machine: the seam between the decisions of task.h and the kernel. Implemented
+// by host_machine.h; tests have a fake. Agent thread only; nothing here blocks, and each answer comes by its callback
+// on the agent's thread, never from within the call.
 #pragma once
 
 #include <functional>
@@ -35,16 +35,16 @@ class Machine {
  public:
   virtual ~Machine() = default;
 
-  // Local images at once, others pulled and unpacked, one after the other. Those before the first that cannot be had are in
-  // `images`; of that one the error's context is the container's reason, "CannotPull…".
+  // Local images at once, others pulled and unpacked, one after the other. Those before the first that cannot be had
+  // are in `images`; of that one the error's context is the container's reason, "CannotPull…".
   struct Prepared {
     std::vector<images::ResolvedImage> images;
     Result<void> all;
   };
   virtual void prepare_images(const std::string& task_id, std::vector<std::string> names,
                               std::function<void(Prepared)> done) = 0;
-  // The task needs no images any more: `done` is called soon, and a pull that no other task waits for ends. Nothing happens
-  // where nothing is being prepared.
+  // The task needs no images any more: `done` is called soon, and a pull that no other task waits for ends. Nothing
+  // happens where nothing is being prepared.
   virtual void cancel_images(const std::string& task_id) = 0;
   // Picks an address in the order's subnet, or takes `address` where the task has one already.
   virtual void attach(const TaskOrder& order, std::optional<Ipv4> address,

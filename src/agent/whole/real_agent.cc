@@ -132,10 +132,11 @@ void RealAgent::stop() {
 images::ImageStore& RealAgent::images() { return *parts_->images; }
 
 Result<void> RealAgent::remove_from_host() {
-  // The last supervisors are ending; version 1 has no event for an empty cgroup.
+  parts_->cgroups.reset();  // when it has done what was posted: a cgroup made after this would stay
+  // The last supervisors are ending, on a busy machine for some seconds; version 1 has no event for an empty cgroup.
   const std::string cgroup = taskdir::instance_cgroup(parts_->network->instance().name);
   int busy = 0;
-  for (int attempt = 0; attempt < 200; ++attempt) {
+  for (int attempt = 0; attempt < 1500; ++attempt) {
     busy = taskdir::remove_cgroup(parts_->runtime.cgroup_root, parts_->runtime.cgroup_mode, cgroup);
     if (busy != EBUSY) break;
     ::poll(nullptr, 0, 10);
