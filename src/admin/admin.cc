@@ -128,6 +128,7 @@ json::Array Admin::log_streams(const keys::TaskPath& path) const {
   const auto spec = get<TaskSpec>(store, keys::task(keys::kTaskSpec, path));
   const auto definition =
       spec ? get<TaskDefinition>(store, keys::task_definition(path.scope, spec->family, spec->revision)) : nullptr;
+  const auto observed = get<TaskObserved>(store, keys::task(keys::kTaskObserved, path));
   for (size_t i = 0; definition && i < definition->containers.size(); ++i) {
     const ContainerDefinition& container = definition->containers[i];
     json::Value entry;
@@ -142,6 +143,11 @@ json::Array Admin::log_streams(const keys::TaskPath& path) const {
           group ? get<LogStream>(store, keys::log_stream(scope, group->uid,
                                                          agent::stream_name(*container.logs, container.name, path.id)))
                 : nullptr;
+      const bool started = observed && std::any_of(observed->containers.begin(), observed->containers.end(),
+                                                   [&](const ContainerObserved& seen) {
+                                                     return seen.name == container.name && seen.starts > 0;
+                                                   });
+      if (started && !stream) entry.set("deletedGroup", container.logs->group);
       entry.set("root", needs_.state_directory + "/logs");
       entry.set("group", stream ? group->uid : "");
       entry.set("stream", stream ? stream->uid : "");

@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <poll.h>
 #include <sys/inotify.h>
 #include <unistd.h>
@@ -50,11 +51,14 @@ struct Reader {
   size_t containers = 0;  // of the task that are asked for
   size_t streams = 0;     // of all of the task's containers, by the last answer
   std::vector<Source> sources = {};
+  std::vector<std::string> gone =
+      {};  // of containers that have started and have no stream any more: what to say of them
 };
 
 // Takes the sources that an answer has and the reader does not know yet.
 Result<void> take_sources(Reader& reader, const json::Value& answer) {
   reader.containers = reader.streams = 0;
+  reader.gone.clear();
   for (const json::Value& entry : answer["containers"].array_or_empty()) {
     const bool has_stream = !entry["stream"].string_or("").empty();
     reader.streams += has_stream;
@@ -62,6 +66,9 @@ Result<void> take_sources(Reader& reader, const json::Value& answer) {
     source.container = entry["name"].string_or("");
     if (!reader.container.empty() && source.container != reader.container) continue;
     ++reader.containers;
+    if (const std::string group = entry["deletedGroup"].string_or(""); !group.empty())
+      reader.gone.push_back(
+          fmt::format("the log stream of container {}, in the log group {}, was deleted", source.container, group));
     const auto known = [&](const Source& other) { return other.container == source.container; };
     if (!has_stream || std::any_of(reader.sources.begin(), reader.sources.end(), known)) continue;
     source.root = entry["root"].string_or("");
@@ -195,6 +202,9 @@ int logs(const std::vector<std::string>& argv) {
   const auto answer = ask_daemon(state, "GET", "/tasks/" + task + "/logs");
   if (!answer) return complain(answer.error().context);
   if (const auto taken = take_sources(reader, *answer); !taken) return complain(taken.error().context);
+  if (!reader.gone.empty() && reader.sources.empty())
+    return complain(fmt::format("task {}: {}", task, fmt::join(reader.gone, "; ")));
+  for (const std::string& gone : reader.gone) fmt::print(stderr, "berth: {}\n", gone);
   if (!arguments->has("follow") && reader.sources.empty())
     return complain(fmt::format("task {} has no log yet: no container of it has started", task));
   const auto done = arguments->has("follow") ? follow(reader, state, task, timestamps) : print_new(reader, timestamps);

@@ -81,6 +81,20 @@ def test_doctor_says_what_is_missing(needs_root):
     assert "FAIL  skopeo" in done.stdout and "apt-get install skopeo" in done.stdout
 
 
+def test_logs_of_a_task_whose_log_group_was_deleted(new_berth):
+    world, group = new_berth(), "/test/gone"
+    arn = world.run_task(world.define("gone", shell("echo up; " + SERVE, **awslogs(group)), shell(SERVE, name="plain")))
+    world.wait_task(arn, "RUNNING")
+    eventually(lambda: world.lines(arn, "main") == ["up"], "it has written")
+    world.client("logs").delete_log_group(logGroupName=group)
+    told = f"the log stream of container main, in the log group {group}, was deleted"
+    done = world.run("logs", arn, "main", check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"berth: task {arn.rsplit('/', 1)[1]}: {told}\n"
+    done = world.run("logs", arn)
+    assert (done.stdout, done.stderr) == ("", f"berth: {told}\n"), "the other container has a log, and nothing in it"
+
+
 def test_a_followed_log_ends_with_the_task(new_berth):
     world = new_berth()
     definition = world.define("short", shell("echo one; sleep 1; echo two"))
