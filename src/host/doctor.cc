@@ -15,6 +15,7 @@
 #include <iterator>
 #include <thread>
 
+#include "agent/runtime/container_spec.h"
 #include "agent/runtime/probe.h"
 #include "base/fd.h"
 #include "base/json.h"
@@ -60,6 +61,22 @@ Check check_cgroups(const runtime::Runtime& runtime) {
   check.health = Health::fail;
   check.finding += ", without " + missing;
   check.remedy = "boot with cgroup_enable=memory on the kernel's command line, or give this container its controllers";
+  return check;
+}
+
+// Only root's own limit says what the daemon, root too, may give.
+Check check_open_files(const runtime::Runtime& runtime) {
+  Check check{"open files", Health::ok, "containers' limit, 65535 each unless their definition says otherwise", "", ""};
+  if (runtime.open_files_max == 0) {
+    check.finding = "any limit can be given";
+    return check;
+  }
+  check.finding =
+      fmt::format("at most {}, whatever a definition says: root may not raise its limit here", runtime.open_files_max);
+  if (runtime.open_files_max >= runtime::kOpenFilesDefault) return check;
+  check.health = Health::warn;
+  check.remedy =
+      "give this machine or container CAP_SYS_RESOURCE, or start berth with a higher hard limit (ulimit -Hn)";
   return check;
 }
 
@@ -120,6 +137,7 @@ std::vector<Check> check_runtime() {
   out.push_back(check_cgroups(runtime));
   out.push_back(check_seccomp());
   if (::geteuid() == 0) out.push_back(check_overlay());
+  if (::geteuid() == 0) out.push_back(check_open_files(runtime));
   for (const auto& [program, purpose] : {std::pair{"berth-supervisor", "outlives the daemon with each task"},
                                          {"berth-unpack", "unpacks image layers, confined"},
                                          {"berth-seccomp", "compiles the system call filter once"}}) {

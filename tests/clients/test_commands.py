@@ -95,6 +95,17 @@ def test_logs_of_a_task_whose_log_group_was_deleted(new_berth):
     assert (done.stdout, done.stderr) == ("", f"berth: {told}\n"), "the other container has a log, and nothing in it"
 
 
+def test_doctor_tells_how_many_open_files_containers_may_have(needs_root):
+    def check(*prefix):
+        done = subprocess.run([*prefix, program(), "doctor", "--json"], capture_output=True, text=True, timeout=60)
+        return next(c for c in json.loads(done.stdout)["checks"] if c["name"] == "open files")
+
+    assert check()["health"] == "ok" or "at most" in check()["finding"]
+    cut = check("prlimit", "--nofile=4096:4096", "setpriv", "--bounding-set", "-sys_resource")
+    assert cut["health"] == "warn" and cut["finding"].startswith("at most 4096")
+    assert "ulimit -Hn" in cut["remedy"]
+
+
 def test_a_followed_log_ends_with_the_task(new_berth):
     world = new_berth()
     definition = world.define("short", shell("echo one; sleep 1; echo two"))

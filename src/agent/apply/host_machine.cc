@@ -166,20 +166,32 @@ Result<void> HostMachine::write_files(const Launch& launch) {
   return replace_file(directory + "/observed", launch.observed, Durable::no);
 }
 
+// Once: the machine does so to every task alike.
+void HostMachine::tell_of_cut_limits(const std::string& task_id, const runtime::ContainerSpec& spec) {
+  const int64_t max = parts_.host.open_files_max;
+  if (told_of_cut_limits_ || max == 0 || runtime::open_files_wanted(spec) <= max) return;
+  told_of_cut_limits_ = true;
+  log_warning(
+      "task {} is to have more open files than {}, the most that this process may give (it lacks CAP_SYS_RESOURCE): its "
+      "limit is cut to that, and so is that of other tasks",
+      task_id, max);
+}
+
 Result<std::string> HostMachine::config(const Launch& launch, const std::vector<ImageVolume>& volumes,
-                                        size_t container) const {
+                                        size_t container) {
   const BundlePlace place{task_directory(launch.order.path.id), parts_.host.instance,
                           dataplane::private_dns_name(launch.address, launch.order.path.scope.region),
                           parts_.init_program, parts_.host.open_files_max};
   auto spec = container_spec(launch.order, launch.containers, container, launch.images[container], volumes, place);
   if (!spec) return tl::unexpected(spec.error());
+  tell_of_cut_limits(launch.order.path.id, *spec);
   const auto capabilities = runtime::capabilities_of(spec->capabilities_add, spec->capabilities_drop);
   if (!capabilities) return tl::unexpected(capabilities.error());
   spec->compiled_filter = parts_.filters.of(*capabilities);
   return runtime::oci_config(*spec);
 }
 
-Result<std::vector<Bundle>> HostMachine::bundles(const Launch& launch, std::vector<Uncreatable>& uncreatable) const {
+Result<std::vector<Bundle>> HostMachine::bundles(const Launch& launch, std::vector<Uncreatable>& uncreatable) {
   const std::vector<ImageVolume> volumes = image_volumes(launch.containers, launch.images);
   std::vector<Bundle> out;
   for (size_t i = 0; i < launch.containers.size(); ++i) {

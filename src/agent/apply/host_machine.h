@@ -88,8 +88,9 @@ class HostMachine final : public Machine {
   dataplane::AddressAllocator& addresses_of(const TaskOrder& order);
   Result<void> ensure_vpc(const network::VpcSpec& vpc);  // on the network's worker
   Result<void> write_files(const Launch& launch);
-  Result<std::string> config(const Launch& launch, const std::vector<ImageVolume>& volumes, size_t container) const;
-  Result<std::vector<Bundle>> bundles(const Launch& launch, std::vector<Uncreatable>& uncreatable) const;
+  Result<std::string> config(const Launch& launch, const std::vector<ImageVolume>& volumes, size_t container);
+  Result<std::vector<Bundle>> bundles(const Launch& launch, std::vector<Uncreatable>& uncreatable);
+  void tell_of_cut_limits(const std::string& task_id, const runtime::ContainerSpec& spec);
   void command(const std::string& task_id, const taskdir::Command& command);
 
   Parts parts_;
@@ -98,6 +99,7 @@ class HostMachine final : public Machine {
     std::function<void(Executed)> done;
   };
   uint64_t last_execution_ = 0;
+  bool told_of_cut_limits_ = false;
   std::map<uint64_t, Execution> executions_;
   std::map<std::string, dataplane::AddressAllocator> addresses_;  // by VPC and subnet
   std::map<std::string, network::VpcSpec> ensured_;               // the network's worker's own

@@ -25,6 +25,8 @@ struct BindMount {
   bool read_only = false;
 };
 
+inline constexpr int64_t kOpenFilesDefault = 65535;  // Fargate's soft and hard default
+
 struct TmpfsMount {
   std::string destination;
   int64_t size_mib = 0;

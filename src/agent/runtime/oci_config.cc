@@ -13,7 +13,6 @@ namespace berth::runtime {
 namespace {
 
 constexpr std::string_view kDefaultPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-constexpr int64_t kOpenFilesDefault = 65535;  // Fargate's soft and hard default
 constexpr const char* kInitInContainer = "/dev/init";
 constexpr int64_t kMib = 1024 * 1024;
 
@@ -143,6 +142,16 @@ void mount(json::Writer& w, std::string_view destination, std::string_view type,
   strings(w, "options", options);
   w.end_object();
 }
+
+}  // namespace
+
+int64_t open_files_wanted(const ContainerSpec& spec) {
+  for (const ResourceLimit& limit : spec.resource_limits)
+    if (limit.name == "nofile") return limit.hard < 0 ? INT64_MAX : limit.hard;  // negative: unlimited, as Docker's -1
+  return kOpenFilesDefault;
+}
+
+namespace {
 
 void write_limits(json::Writer& w, const ContainerSpec& spec) {
   std::vector<ResourceLimit> limits = spec.resource_limits;
