@@ -19,6 +19,7 @@
 #include "agent/event_loop.h"
 #include "agent/images/image_store.h"
 #include "agent/network/network.h"
+#include "agent/runtime/container_spec.h"
 #include "agent/runtime/filters.h"
 #include "agent/supervise/launch_cgroups.h"
 #include "agent/supervise/supervisors.h"

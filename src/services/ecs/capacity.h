@@ -2,6 +2,7 @@
 #pragma once
 
 #include "model/ecs/cluster.h"
+#include "services/ecs/shapes.h"
 #include "services/handler.h"
 
 namespace berth::services::ecs {
