@@ -19,7 +19,7 @@ bool may_write(Author author, const state::Write& write) {
       return !is(keys::kServiceStatus) && !is(keys::kTaskStatus) && !is(keys::kTaskObserved) && !is("ec2/interface/");
     case Author::control:
       return is(keys::kServiceStatus) || is(keys::kTaskStatus) || is(keys::kTaskSpec) || is("ec2/interface/") ||
-             (!write.value && (of_task || is(keys::kServiceSpec) || is(keys::kToken)));
+             (!write.value && (of_task || is(keys::kServiceSpec) || is(keys::kToken) || is("ec2/tags/")));
     case Author::agent: return is(keys::kTaskObserved);
   }
   return false;

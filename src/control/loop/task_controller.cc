@@ -56,7 +56,10 @@ void TaskController::keep_interface(state::Transaction& transaction, const lifec
   const std::string key = keys::ec2(records::ec2_kinds::kInterface, scope, task.spec.eni_id);
   const bool kept = store_.get(key).has_value();
   if (after.state == records::TaskState::stopped) {
-    if (kept) transaction.erase(key);
+    if (!kept) return;
+    transaction.erase(key);
+    const std::string tags = keys::ec2(records::ec2_kinds::kTags, scope, task.spec.eni_id);
+    if (store_.get(tags)) transaction.erase(tags);
     return;
   }
   if (kept) return;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "records/aws_prefix_lists.h"
+
 namespace berth::control::network {
 namespace {
 
@@ -36,6 +38,9 @@ class Builder {
 
   std::vector<Ipv4Network> networks_of(const std::string& prefix_list) const {
     std::vector<Ipv4Network> out;
+    if (const records::AwsPrefixList* aws = records::aws_prefix_list(prefix_list))
+      for (const std::string_view text : aws->cidrs)
+        if (const auto cidr = parse_network(text)) out.push_back(*cidr);
     for (const auto& list : records_.prefix_lists) {
       if (list->id != prefix_list) continue;
       for (const records::PrefixListEntry& entry : list->entries)
