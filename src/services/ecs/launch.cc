@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <set>
 
-#include "records/network.h"
+#include "records/network_rules.h"
 #include "services/ecs/errors.h"
 #include "services/ecs/fargate.h"
 
@@ -39,13 +39,6 @@ ApiResult<void> check_item(const records::StrategyItem& item, const std::vector<
   if (item.base < 0 || item.base > 100000)
     return invalid_parameter("The base of a capacity provider must be between 0 and 100000.");
   return {};
-}
-
-// The VPC of a subnet or group; empty where it does not exist.
-template <class T>
-std::string vpc_of(const Context& context, std::string_view kind, const std::string& id) {
-  const auto found = records::get<T>(context.store, records::keys::ec2(kind, context.scope(), id));
-  return found ? found->vpc_id : std::string();
 }
 
 }  // namespace
@@ -96,25 +89,27 @@ ApiResult<records::AwsvpcConfiguration> check_network(const Context& context, re
   if (network.subnets.size() > kSubnetsMax) return invalid_parameter("subnets can have at most 16 items.");
   if (network.security_groups.size() > kSecurityGroupsMax)
     return invalid_parameter("securityGroups can have at most 5 items.");
-  std::string vpc;
-  for (const std::string& id : network.subnets) {
-    const std::string its_vpc = vpc_of<records::Subnet>(context, "subnet", id);
-    if (its_vpc.empty())
+  const auto [fault, id] =
+      records::check_belonging(context.store, context.scope(), network.subnets, network.security_groups);
+  using Fault = records::Belonging::Fault;
+  switch (fault) {
+    case Fault::none:
+      break;
+    case Fault::no_such_subnet:
       return invalid_parameter(
           fmt::format("Error retrieving subnet information for [{0}]: The subnet ID '{0}' does not exist (ErrorCode: "
                       "InvalidSubnetID.NotFound)",
                       id));
-    if (vpc.empty()) vpc = its_vpc;
-    if (vpc != its_vpc) return invalid_parameter("The subnets must all be in the same VPC.");
-  }
-  for (const std::string& id : network.security_groups) {
-    const std::string its_vpc = vpc_of<records::SecurityGroup>(context, "security-group", id);
-    if (its_vpc.empty())
+    case Fault::subnets_apart:
+      return invalid_parameter("The subnets must all be in the same VPC.");
+    case Fault::no_such_group:
       return invalid_parameter(
           fmt::format("Error retrieving security group information for [{0}]: The security group '{0}' does not exist "
                       "(ErrorCode: InvalidGroup.NotFound)",
                       id));
-    if (its_vpc != vpc) return invalid_parameter("Security groups and subnets must be in the same VPC.");
+    case Fault::group_elsewhere:
+      return invalid_parameter(
+          fmt::format("Security group {} does not appear to belong to the same VPC as the input subnets.", id));
   }
   return network;
 }
