@@ -281,16 +281,29 @@ struct PrefixListEntry {
   }
 };
 
-// One made by the caller. AWS's own (S3, DynamoDB) are constants of services/ec2.
+struct PrefixListVersion {
+  int version = 0;
+  std::vector<PrefixListEntry> entries;
+  template <class A>
+  void fields(A& a) {
+    a("version", version), a("entries", entries);
+  }
+};
+
+// One made by the caller. AWS's own (S3, DynamoDB) are constants (aws_prefix_lists.h).
 struct PrefixList {
   std::string id;  // pl-<17 hex>
   std::string name;
   int max_entries = 0;
   int version = 1;
   std::vector<PrefixListEntry> entries;
+  std::string address_family = "IPv4";     // or IPv6: kept, packets are IPv4 only
+  std::string state = "create-complete";   // then modify-complete, restore-complete
+  std::vector<PrefixListVersion> earlier;  // oldest first
   template <class A>
   void fields(A& a) {
     a("id", id), a("name", name), a("max", max_entries), a("version", version), a("entries", entries);
+    a("family", address_family), a("state", state), a("earlier", earlier);
   }
 };
 

@@ -11,6 +11,13 @@ void add_handlers(Registry<model::Operation>& registry) {
   add_route_table_handlers(registry);
   add_route_handlers(registry);
   add_security_group_handlers(registry);
+  add_security_group_rule_handlers(registry);
+  add_interface_handlers(registry);
+  add_interface_attribute_handlers(registry);
+  add_network_acl_handlers(registry);
+  add_prefix_list_handlers(registry);
+  add_tag_handlers(registry);
+  add_account_handlers(registry);
   add_zone_handlers(registry);
 }
 

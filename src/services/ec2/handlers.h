@@ -19,6 +19,13 @@ void add_internet_gateway_handlers(OperationRegistry& registry);
 void add_route_table_handlers(OperationRegistry& registry);
 void add_route_handlers(OperationRegistry& registry);
 void add_security_group_handlers(OperationRegistry& registry);
+void add_security_group_rule_handlers(OperationRegistry& registry);
+void add_interface_handlers(OperationRegistry& registry);
+void add_interface_attribute_handlers(OperationRegistry& registry);
+void add_network_acl_handlers(OperationRegistry& registry);
+void add_prefix_list_handlers(OperationRegistry& registry);
+void add_tag_handlers(OperationRegistry& registry);
+void add_account_handlers(OperationRegistry& registry);
 void add_zone_handlers(OperationRegistry& registry);
 
 template <class In, class Out>

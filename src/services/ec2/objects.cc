@@ -104,12 +104,25 @@ ApiResult<records::Tags> tags_at_creation(const std::optional<std::vector<m::Tag
   return merged_tags({}, tags);
 }
 
-void erase_group(Work& work, const records::SecurityGroup& group) {
-  for (const auto& [key, rule] : work.all<records::SecurityGroupRule>(key_of<records::SecurityGroupRule>(work, group.id + "/"))) {
-    work.erase(key);
-    put_tags(work, rule->id, {});
+ApiResult<void> erase_group(Work& work, const records::SecurityGroup& group) {
+  // Not by put_tags: its reads count among what a transaction may hold.
+  std::vector<std::string> keys{key_of<records::SecurityGroup>(work, group.id)};
+  const auto add_tags = [&](const std::string& id) {
+    std::string key = records::keys::ec2(records::ec2_kinds::kTags, work.scope, id);
+    if (work.context.store.get(key)) keys.push_back(std::move(key));
+  };
+  add_tags(group.id);
+  const std::string rules = key_of<records::SecurityGroupRule>(work, group.id + "/");
+  for (const auto& [key, rule] : work.all<records::SecurityGroupRule>(rules)) {
+    keys.push_back(key);
+    add_tags(rule->id);
   }
-  erase(work, group);
+  if (keys.size() + work.transaction.reads.size() + work.transaction.writes.size() > state::kOperationsMax)
+    return refuse(
+        "DependencyViolation",
+        fmt::format("resource {} has more rules than can be deleted with it. Revoke some of them first.", group.id));
+  for (std::string& key : keys) work.erase(std::move(key));
+  return {};
 }
 
 ApiResult<std::string> id_by_token(Work& work, std::string_view operation, const std::optional<std::string>& token,

@@ -228,8 +228,8 @@ void erase(Work& work, const R& record) {
   put_tags(work, id_of(record), {});
 }
 
-// The group with its rules, and the tags of all of them.
-void erase_group(Work& work, const records::SecurityGroup& group);
+// The group with its rules, and the tags of all of them. Refused where one transaction cannot hold them all.
+ApiResult<void> erase_group(Work& work, const records::SecurityGroup& group);
 
 // ---- idempotency: ClientToken
 

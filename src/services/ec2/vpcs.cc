@@ -138,7 +138,7 @@ Handled<Nothing> delete_vpc(const Context& context, const m::DeleteVpcRequest& i
   if (const auto table = look_up<records::RouteTable>(work, old.main_route_table_id)) erase(work, *table);
   if (const auto acl = look_up<records::NetworkAcl>(work, old.default_network_acl_id)) erase(work, *acl);
   if (const auto group = look_up<records::SecurityGroup>(work, old.default_security_group_id))
-    erase_group(work, *group);
+    if (auto erased = erase_group(work, *group); !erased) return tl::unexpected(erased.error());
   erase(work, old);
   return {Nothing{}, std::move(work.transaction)};
 }
