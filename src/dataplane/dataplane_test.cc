@@ -3,6 +3,7 @@
 
 #include "dataplane/addresses.h"
 #include "base/ipv4.h"
+#include "dataplane/names.h"
 #include "dataplane/ruleset.h"
 #include "dataplane/task_files.h"
 #include "dataplane/upstream.h"
@@ -134,44 +135,32 @@ TEST(Upstream, ReadsTheHostsResolvConf) {
   EXPECT_EQ(none, Upstreams{});
 }
 
-TEST(Ruleset, HasNoChainOfATask) {
-  const std::string text = render_vpc_ruleset(
-      {net("172.31.0.0/16"), {}, {{"sg-0123456789abcdef0", true}, {"sg-1", false}}, {ip("9.9.9.9")}});
-  EXPECT_THAT(text, HasSubstr("set sg_0123456789abcdef0 { type ipv4_addr; }"));
-  EXPECT_THAT(text, HasSubstr("ip daddr @sg_0123456789abcdef0 ip saddr @sg_0123456789abcdef0 accept"));
-  EXPECT_THAT(text, Not(HasSubstr("@sg_1 accept")));
-  EXPECT_THAT(text, HasSubstr("ip daddr 172.31.0.2 udp dport 53 dnat to 9.9.9.9"));
-  EXPECT_THAT(render_vpc_ruleset({net("172.31.0.0/16"), {}, {}, {}}), Not(HasSubstr("dnat to")));
-}
-
-TEST(Ruleset, LeadsEveryResolverToAnUpstreamServer) {
-  const Ipv4Network vpc = net("172.31.0.0/16");
-  const std::string text = render_vpc_ruleset({vpc, default_subnets(vpc), {}, {ip("9.9.9.9"), ip("8.8.8.8")}});
-  EXPECT_THAT(text, HasSubstr("ip daddr 172.31.0.2 udp dport 53 dnat to 9.9.9.9"));
-  EXPECT_THAT(text, HasSubstr("ip daddr 172.31.16.2 tcp dport 53 dnat to 8.8.8.8"));
-  EXPECT_THAT(text, HasSubstr("ip daddr 172.31.32.2 udp dport 53 dnat to 9.9.9.9"));
-}
-
-TEST(Ruleset, GivesAGroupsSetANameThatNftablesTakes) {
+TEST(Names, AreWhatTheKernelTakes) {
   EXPECT_EQ(group_set_name("sg-0123456789abcdef0"), "sg_0123456789abcdef0");
   EXPECT_EQ(group_set_name("sg-\"; flush ruleset"), "sg____flush_ruleset");
   EXPECT_LE(group_set_name(std::string(100, 'x')).size(), 28u);
+  EXPECT_EQ(task_link("0123456789abcdef").size(), 15u);
+  EXPECT_GE(number_of("subnet-1"), 1u << 24);
+  EXPECT_NE(number_of("subnet-1"), number_of("subnet-2"));
 }
 
-TEST(Ruleset, OfTheHostOpensOnlyItsOwnResolver) {
-  const std::string text =
-      render_host_ruleset({"berth_a", "beav", {net("172.31.0.0/16"), net("172.30.0.0/16")}, {ip("192.0.2.2")}, {}});
-  EXPECT_THAT(text, HasSubstr("ip saddr { 172.31.0.0/16, 172.30.0.0/16 } oifname != \"beav*\" masquerade"));
-  EXPECT_THAT(text, HasSubstr("ip daddr 192.0.2.2 udp dport 53 accept"));
-  EXPECT_THAT(text, Not(HasSubstr("dnat")));
-  EXPECT_THAT(render_host_ruleset({"berth_a", "beav", {}, {}, {}}), Not(HasSubstr("masquerade")));
+TEST(HostRuleset, OpensOnlyNameServersThatWereAskedThroughIt) {
+  const std::string text = render_host_ruleset({"berth_a", "beav", {ip("192.0.2.2")}});
+  EXPECT_THAT(text, HasSubstr("iifname \"beav*\" ip daddr 169.254.192.0/18 udp dport 53 dnat to 192.0.2.2:53"));
+  EXPECT_THAT(text, HasSubstr("udp dport 55 dnat to 192.0.2.2:53")) << "every resolver leads to one";
+  EXPECT_THAT(text, HasSubstr("ct status dnat ip daddr 192.0.2.2 tcp dport 53 accept"));
+  EXPECT_THAT(text, HasSubstr("ip saddr 169.254.192.0/18 oifname != \"beav*\" masquerade"));
+  EXPECT_THAT(text, HasSubstr("ip saddr @public oifname != \"beav*\" masquerade"));
+  EXPECT_THAT(text, Not(HasSubstr("snat")));
+  const std::string none = render_host_ruleset({"berth_a", "beav", {}, false});
+  EXPECT_THAT(none, Not(HasSubstr("dnat to")));
+  EXPECT_THAT(none, Not(HasSubstr("@public oifname"))) << "a real block needs no other address";
 }
 
-TEST(Ruleset, OfTheHostTurnsQuestionsToAServerOnLoopback) {
-  const std::string text = render_host_ruleset({"berth_a", "beav", {net("172.31.0.0/16")}, {}, ip("127.0.0.1")});
-  EXPECT_THAT(text, HasSubstr("iifname \"beav*\" ip daddr 172.31.0.3 udp dport 53 dnat to 127.0.0.1"));
-  EXPECT_THAT(text, HasSubstr("ct status dnat ip daddr 127.0.0.1 tcp dport 53 accept"));
-  EXPECT_THAT(text, HasSubstr("iifname \"beav*\" ip daddr 127.0.0.1 udp dport 53 snat to 127.0.0.1"));
+TEST(HostRuleset, AsksAServerOnLoopbackAsTheHostDoes) {
+  const std::string text = render_host_ruleset({"berth_a", "beav", {ip("127.0.0.53")}});
+  EXPECT_THAT(text, HasSubstr("tcp dport 53 dnat to 127.0.0.53:53"));
+  EXPECT_THAT(text, HasSubstr("iifname \"beav*\" ip daddr 127.0.0.53 udp dport 53 snat to 127.0.0.1"));
 }
 
 }  // namespace

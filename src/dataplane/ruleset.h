@@ -1,7 +1,7 @@
-// Renders what the network should be as nftables rulesets. Pure; agent/network loads the text, each as one transaction.
+// Renders the host's side of this instance's network as a nftables ruleset: one table, whose text is the same as long as the
+// host's name servers are. Pure; agent/network loads it as one transaction. What a VPC's namespace has, is in vpc_rules.h.
 //
-// Both rulesets declare tables, sets and chains, flush the chains and fill them again: loading one twice changes nothing,
-// and the sets' elements (a task's facts) stay. A task never has a chain of its own.
+// Chains are flushed and filled again: loading it twice changes nothing, and the elements of its set stay.
 #pragma once
 
 #include <optional>
@@ -10,49 +10,22 @@
 #include <vector>
 
 #include "base/ipv4.h"
+#include "dataplane/vpc_rules.h"
 
 namespace berth::dataplane {
-
-inline constexpr std::string_view kVpcTable = "berth";
-inline constexpr std::string_view kPublicSet = "public";  // tasks with assignPublicIp
-inline constexpr std::string_view kVpcUplink = "host";    // the VPC's end of its link to the host
-
-// sg-0123… → sg_0123…: the set of a group's members, and its chain's name with "_in". At most 32 bytes (nftables' bound
-// is 255, sets' names in older kernels 32).
-std::string group_set_name(std::string_view security_group);
-
-struct SecurityGroupRules {
-  std::string id;
-  bool allow_within = true;  // members reach one another on every port: AWS's rule for a VPC's default group
-  auto operator<=>(const SecurityGroupRules&) const = default;
-};
-
-struct VpcRules {
-  Ipv4Network network;
-  std::vector<Ipv4Network> subnets;
-  std::vector<SecurityGroupRules> groups;
-  // The host's name servers, in its order; without one, questions to the VPC's resolvers are rejected. Every resolver
-  // leads to one of them, also where there are fewer: a task that was told of two keeps both when the host moves.
-  std::vector<Ipv4> upstreams;
-};
-
-// Inside the VPC's namespace.
-std::string render_vpc_ruleset(const VpcRules& rules);
 
 struct HostRules {
   std::string table;        // berth_<instance>
   std::string link_prefix;  // be<instance>v: begins the name of every VPC link of this instance
-  std::vector<Ipv4Network> vpcs;
-  // Name servers that are addresses of this very host: the only ports of it that VPCs may reach.
-  std::vector<Ipv4> local_resolvers;
-  // The host's name server where it listens on loopback only. VPCs ask it at the host's end of their link (host_address
-  // of each), from where the questions are turned to it, under a loopback address as the server would have it from the
-  // host's own programs. The kernel takes such packets from a link only with its route_localnet set; that opens nothing
-  // else, since what is for the host is refused but for these questions.
-  std::optional<Ipv4> loopback_resolver;
+  // Whom VPCs' questions for names are turned to: the first for those to port 53 of the host's end of a VPC's link, the
+  // second for port 54, the third for 55; where there are fewer, they take turns. Those on loopback are asked under a loopback
+  // address, as by the host's own programs; the kernel takes such packets from a link only with its route_localnet set.
+  std::vector<Ipv4> name_servers;
+  // Public addresses are this host's own invention (a block of 198.18.0.0/15): whoever is beyond it sees the host's address.
+  bool masquerade_public = true;
 };
 
-// On the host: one table an instance, static as long as its VPCs are.
+// Its set `public` holds the public addresses of this instance: the only ones of its VPCs that others may begin to talk to.
 std::string render_host_ruleset(const HostRules& rules);
 
 }  // namespace berth::dataplane

@@ -2,9 +2,8 @@
 // addresses and the last are never given to a task. Pure.
 //
 //   subnet base + 0   the network                    VPC base + 2   the resolver that every task asks (in subnet a)
-//   subnet base + 1   the router: tasks' gateway     VPC base + 3   the host's end of the VPC; the source address of
-//   subnet base + 2   more resolvers, see below                     connections from the host to tasks
-//   subnet last       the broadcast address
+//   subnet base + 1   the router: tasks' gateway     subnet last    the broadcast address
+//   subnet base + 2   more resolvers, see below
 #pragma once
 
 #include <string>
@@ -27,7 +26,14 @@ inline Ipv4 resolver_address(const Ipv4Network& vpc) { return {vpc.base.value + 
 // name server of the host, as far as resolvers in containers read (MAXNS of resolv.h).
 inline constexpr size_t kResolversMax = 3;
 std::vector<Ipv4> resolver_addresses(const Ipv4Network& vpc, const std::vector<Ipv4Network>& subnets);
-inline Ipv4 host_address(const Ipv4Network& vpc) { return {vpc.base.value + 3}; }
+// The same resolver, in every VPC.
+inline constexpr Ipv4 kLinkLocalResolver{169u << 24 | 254u << 16 | 169u << 8 | 253u};
+// Where the ends of links between the host and its VPCs lie, two addresses each: in no VPC's network, since AWS allows none
+// there, and beside what clouds and hosts use of link-local addresses.
+inline constexpr Ipv4Network kLinkBlock{{169u << 24 | 254u << 16 | 192u << 8}, 18};
+inline constexpr uint32_t kLinksMax = 1u << 13;
+inline Ipv4 host_end_of(uint32_t link) { return {kLinkBlock.base.value + 2 * link}; }
+inline Ipv4 vpc_end_of(uint32_t link) { return {kLinkBlock.base.value + 2 * link + 1}; }
 bool assignable(const Ipv4Network& subnet, Ipv4 address);
 
 // The default VPC's subnets, one for each of the zones a, b, c: 172.31.0.0/20, 172.31.16.0/20, 172.31.32.0/20.

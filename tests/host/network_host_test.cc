@@ -86,7 +86,7 @@ TEST_F(NetworkHost, TasksReachEachOtherAndTheHostReachesThem) {
   EXPECT_EQ(probe.answer, "172.31.16.5");
   world_->in(world_->host(), [&] { probe = tcp_probe("172.31.16.6", 8080); });
   EXPECT_EQ(probe.outcome, Outcome::answered);
-  EXPECT_EQ(probe.answer, "172.31.0.3");
+  EXPECT_EQ(probe.answer, "169.254.192.2") << "the host's end of the VPC's link";
   ASSERT_OK(network->detach_task(task(2).task_id));
   world_->in(one->netns_path, [&] { probe = tcp_probe("172.31.16.6", 8080); });
   EXPECT_NE(probe.outcome, Outcome::answered);
@@ -106,7 +106,7 @@ TEST_F(NetworkHost, RefusesTheHostsPortsAndLinkLocalAddressesAtOnce) {
     ASSERT_OK(net);
     // The uplink's address, the host's end of the VPC, the metadata service's, and the router, which serves nothing.
     for (const char* address :
-         {"198.51.100.2", "172.31.0.3", "169.254.169.254", "169.254.0.1", "172.31.16.1", "172.31.0.1"}) {
+         {"198.51.100.2", "169.254.192.2", "169.254.169.254", "169.254.0.1", "172.31.16.1", "172.31.0.1"}) {
       for (auto* probe_by : {&tcp_probe, &udp_probe}) {
         Probe probe;
         world_->in(net->netns_path, [&] { probe = probe_by(address, 8080, 1000); });
@@ -152,10 +152,9 @@ TEST_F(NetworkHost, NamesAreAskedOfTheHostsServersWithOrWithoutAPublicAddress) {
     }
   }
   // The first server is away: a task asks the next one.
-  const Fd inside = *open_namespace(network->instance().netns_path(kVpc));
   const auto turned_to = [&](const std::string& server) {
     for (int tries = 0; tries < 200; ++tries) {
-      if (world_->shell(inside, "nft list ruleset").find("dnat to " + server) != std::string::npos) return;
+      if (host_shell("nft list ruleset").find("dnat to " + server) != std::string::npos) return;
       std::this_thread::sleep_for(std::chrono::milliseconds(20));
     }
     ADD_FAILURE() << "not turned to " << server;
@@ -172,7 +171,7 @@ TEST_F(NetworkHost, NamesAreAskedOfTheHostsServersWithOrWithoutAPublicAddress) {
   EXPECT_EQ(probe.outcome, Outcome::answered);
   // The host moves to another network: its new server is an address of its own. Seen without being told.
   std::ofstream(world_->resolv_conf()) << "nameserver 198.51.100.2\n";
-  turned_to("198.51.100.2\n");
+  turned_to("198.51.100.2:53");
   const Echo local(*world_, world_->host(), 53, "198.51.100.2");
   for (const char* resolver : {"172.31.0.2", "172.31.16.2"}) {
     world_->in(two->netns_path, [&] { probe = udp_probe(resolver, 53, 1000); });
@@ -233,8 +232,8 @@ TEST_F(NetworkHost, ANameServerOnTheHostsLoopbackAnswersAndNothingElseThereDoes)
       EXPECT_EQ(probe.outcome, Outcome::answered);
       EXPECT_EQ(probe.answer, "127.0.0.1") << "it is asked as by the host's own programs";
       for (const auto& [address, port] : {std::pair{"172.31.0.2", 8080},
-                                          {"172.31.0.3", 8080},
-                                          {"172.31.0.3", 8081},
+                                          {"169.254.192.2", 8080},
+                                          {"169.254.192.2", 8081},
                                           {"198.51.100.2", 8081},
                                           {"198.51.100.2", 53}}) {
         world_->in(net->netns_path, [&] { probe = probe_by(address, port, 1000); });
@@ -347,7 +346,6 @@ TEST_F(NetworkHost, ASecondInstanceTakesTheNextNetworkAndTheTwoDoNotMeet) {
   auto first = open("first");
   auto second = open("second");
   ASSERT_OK(first->ensure_vpc(vpc()));
-  EXPECT_FALSE(second->ensure_vpc(vpc())) << "the same network twice";
   Result<std::vector<dataplane::Route>> routes = fail("not read");
   world_->in(world_->host(), [&] { routes = read_host_routes(world_->run_root()); });
   ASSERT_OK(routes);
@@ -374,14 +372,22 @@ TEST_F(NetworkHost, ASecondInstanceTakesTheNextNetworkAndTheTwoDoNotMeet) {
   EXPECT_EQ(probe.outcome, Outcome::answered) << "the other's leaving takes nothing of ours";
 }
 
-TEST_F(NetworkHost, AnOverlapWithAForeignRouteIsRefusedWithTheRemedy) {
+TEST_F(NetworkHost, TasksWorkInANetworkThatTheHostHasARouteTo) {
   host_shell("ip route add 172.31.128.0/20 dev uplink");
   auto network = open("state");
-  const auto refused = network->ensure_vpc(vpc());
-  ASSERT_FALSE(refused);
-  EXPECT_THAT(refused.error().context, ::testing::HasSubstr("172.31.128.0/20 on uplink"));
-  EXPECT_THAT(refused.error().context, ::testing::HasSubstr("--vpc-cidr"));
-  EXPECT_EQ(host_shell("ip route show proto 190"), "") << "a refused VPC leaves nothing";
+  ASSERT_OK(network->ensure_vpc(vpc()));
+  auto one = network->attach_task(task(1));
+  auto two = network->attach_task(task(2));
+  ASSERT_OK(one);
+  ASSERT_OK(two);
+  const Echo echo(*world_, two->netns_path, 80);
+  const Echo outside(*world_, world_->internet(), 80, "203.0.113.1");
+  Probe probe;
+  world_->in(one->netns_path, [&] { probe = tcp_probe("172.31.16.6", 80); });
+  EXPECT_EQ(probe.outcome, Outcome::answered);
+  world_->in(one->netns_path, [&] { probe = tcp_probe("203.0.113.1", 80); });
+  EXPECT_EQ(probe.outcome, Outcome::answered);
+  EXPECT_EQ(host_shell("ip route show proto 190 | grep -c 172.31"), "0\n") << "the host keeps its own way there";
 }
 
 TEST_F(NetworkHost, ARestartAdoptsWhatIsThereWithoutBreakingConnections) {
@@ -435,7 +441,8 @@ TEST_F(NetworkHost, ARestartKeepsTheNetworkOfTasksThoughAForeignRouteHasCome) {
   }
   ASSERT_OK(network->collect({}));
   EXPECT_EQ(host_shell("ip -o link | grep -c 'be......v'"), "0\n") << "nobody is in it any more";
-  EXPECT_FALSE(network->ensure_vpc(vpc())) << "a new one is refused";
+  ASSERT_OK(network->ensure_vpc(vpc()));
+  EXPECT_EQ(host_shell("ip route show 172.31.0.0/16"), "") << "a new one leaves the host's route alone";
 }
 
 TEST_F(NetworkHost, NothingLeaksWhenKilledAnywhere) {
@@ -470,7 +477,8 @@ TEST_F(NetworkHost, NothingLeaksWhenKilledAnywhere) {
   ASSERT_OK(network->collect({task(1).task_id}));
   const Fd inside = *open_namespace(network->instance().netns_path(kVpc));
   EXPECT_EQ(world_->shell(inside, "ip -o link | grep -c ' t'"), "1\n");
-  EXPECT_EQ(world_->shell(inside, "nft list set ip berth public | grep elements"), "\t\telements = { 172.31.16.5 }\n");
+  EXPECT_EQ(world_->shell(inside, "nft list set ip berth public | grep elements"), "\t\telements = { 172.31.16.5 }\n")
+      << "the table is made anew from what was told";
   const auto names = std::filesystem::directory_iterator(network->instance().netns_directory());
   EXPECT_EQ(std::distance(begin(names), end(names)), 2) << "the VPC's and the task's";
   EXPECT_EQ(host_shell("ip -o link | grep -c 'be......v'"), "1\n");

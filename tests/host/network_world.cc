@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <fmt/core.h>
+#include <netinet/ip_icmp.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -169,6 +170,22 @@ Probe tcp_probe(const std::string& address, int port, int timeout_ms) {
 }
 Probe udp_probe(const std::string& address, int port, int timeout_ms) {
   return probe(SOCK_DGRAM, address, port, timeout_ms);
+}
+
+bool ping_probe(const std::string& address) {
+  // 0 to 2147483647: everybody's group may.
+  { std::ofstream("/proc/sys/net/ipv4/ping_group_range") << "0 2147483647"; }
+  const Fd fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_ICMP));
+  const sockaddr_in to = endpoint(address, 0);
+  icmphdr echo{};
+  echo.type = ICMP_ECHO;
+  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to) != 0 ||
+      ::send(fd.get(), &echo, sizeof echo, 0) < 0) {
+    return false;
+  }
+  pollfd wait{fd.get(), POLLIN, 0};
+  char answer[64];
+  return ::poll(&wait, 1, 300) > 0 && ::recv(fd.get(), answer, sizeof answer, 0) > 0;
 }
 
 bool send_datagram(const std::string& from, const std::string& to, int port) {

@@ -52,6 +52,8 @@ struct Probe {
 };
 Probe tcp_probe(const std::string& address, int port, int timeout_ms = 1000);
 Probe udp_probe(const std::string& address, int port, int timeout_ms = 1000);
+// One echo request; whether its reply came within a third of a second.
+bool ping_probe(const std::string& address);
 // From an address that is the sender's own, or that it only pretends to have (on its loopback).
 bool send_datagram(const std::string& from, const std::string& to, int port);
 

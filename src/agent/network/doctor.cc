@@ -17,6 +17,9 @@
 #include "agent/network/links.h"
 #include "agent/network/namespaces.h"
 #include "agent/network/nft.h"
+#include "base/assert.h"
+#include "dataplane/ruleset.h"
+#include "dataplane/vpc_rules.h"
 
 namespace berth::network {
 namespace {
@@ -63,10 +66,13 @@ std::string try_kernel(Check& nft) {
                         inside->get(), 1500});
     if (auto made = socket->send(batch); !made) missing = "veth links (CONFIG_VETH): " + made.error().context;
     // The very rules that a VPC and the host get.
-    const Ipv4Network network = *parse_network("172.31.0.0/16");
-    auto vpc = load_ruleset(dataplane::render_vpc_ruleset({network, {}, {{"sg-0", true}}, {Ipv4{1}}}));
-    auto host = load_ruleset(
-        dataplane::render_host_ruleset({"berth_000000", "be000000v", {network}, {}, Ipv4{127u << 24 | 1}}));
+    dataplane::VpcRules rules({dataplane::host_end_of(1), dataplane::vpc_end_of(1)});
+    dataplane::VpcNet net;
+    net.cidrs = {*parse_network("172.31.0.0/16")};
+    net.groups["sg-0"].ingress = {{"sgr-0", {}, {}, "sg-0"}};
+    BERTH_ASSERT(rules.change({"vpc-0", net, {}}).has_value());
+    auto vpc = load_ruleset(rules.whole());
+    auto host = load_ruleset(dataplane::render_host_ruleset({"berth_000000", "be000000v", {Ipv4{127u << 24 | 1}}}));
     if (!vpc || !host) {
       nft.health = Health::fail;
       nft.finding = (vpc ? host : vpc).error().context;

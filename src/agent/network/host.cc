@@ -22,25 +22,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kForwardingMarker = "/ip_forward_was_off";
+constexpr const char* kPublicBlock = "/public_block";
 constexpr size_t kResolvConfBytesMax = 1 << 20;
-
-bool local_to_host(NetlinkSocket& route, Ipv4 address) {
-  NetlinkBatch batch;
-  rtmsg header{};
-  header.rtm_family = AF_INET;
-  header.rtm_dst_len = 32;
-  batch.message(RTM_GETROUTE, 0, header, "route to " + address.to_string());
-  batch.attribute_be32(RTA_DST, address.value);
-  bool local = false;
-  // No route at all is an answer too: not local.
-  (void)route.query(batch, [&](const nlmsghdr&, std::string_view body) {
-    rtmsg answer;
-    if (body.size() < sizeof answer) return;
-    std::memcpy(&answer, body.data(), sizeof answer);
-    local = answer.rtm_type == RTN_LOCAL;
-  });
-  return local;
-}
 
 }  // namespace
 
@@ -54,34 +37,28 @@ Result<Host> Host::open() {
   return Host{std::move(*current), std::move(*route), std::move(*filter)};
 }
 
-Result<std::vector<dataplane::Route>> host_routes(Host& host, const std::string& run_root,
-                                                  const std::string& own_instance, const std::string& own_vpc) {
+Result<std::vector<dataplane::Route>> host_routes(Host& host, const std::string& run_root) {
   auto seen = list_routes(host.route);
   if (!seen) return tl::unexpected(seen.error());
   auto links = list_links(host.route);
   if (!links) return tl::unexpected(links.error());
   std::vector<dataplane::Route> routes;
-  std::optional<Ipv4Network> own;
   for (const SeenInstance& other : list_instances(run_root)) {
     for (const VpcRecord& record : other.vpcs) {
-      if (other.instance.name == own_instance && record.vpc_id == own_vpc) {
-        own = record.network;
-      } else {
-        routes.push_back({record.network, true, other.instance.vpc_link(record.vpc_id)});
+      for (const Ipv4Network& network : record.networks) {
+        routes.push_back({network, true, other.instance.vpc_link(record.vpc_id)});
       }
     }
   }
   for (const SeenRoute& route : *seen) {
-    const bool berth = route.protocol == kRouteProtocol;
-    if (berth && own == route.destination) continue;
     const auto link =
         std::find_if(links->begin(), links->end(), [&](const Link& l) { return l.index == route.device; });
-    routes.push_back({route.destination, berth, link == links->end() ? "" : link->name});
+    routes.push_back({route.destination, route.protocol == kRouteProtocol, link == links->end() ? "" : link->name});
   }
   return routes;
 }
 
-Result<uint32_t> uplink_mtu(Host& host) {
+Result<std::optional<Link>> uplink(Host& host) {
   auto routes = list_routes(host.route);
   if (!routes) return tl::unexpected(routes.error());
   const SeenRoute* best = nullptr;
@@ -89,14 +66,20 @@ Result<uint32_t> uplink_mtu(Host& host) {
     const bool candidate = route.destination.prefix == 0 && route.device != 0;
     if (candidate && (!best || route.metric < best->metric)) best = &route;
   }
-  if (!best) return 1500;
+  if (!best) return std::nullopt;
   auto links = list_links(host.route);
   if (!links) return tl::unexpected(links.error());
-  for (const Link& link : *links) {
-    // Below 1280 no real uplink is (IPv6's minimum); 65535 is the most an IPv4 packet can be.
-    if (link.index == best->device) return std::clamp<uint32_t>(link.mtu, 1280, 65535);
+  for (Link& link : *links) {
+    if (link.index == best->device) return std::move(link);
   }
-  return 1500;
+  return std::nullopt;
+}
+
+Result<uint32_t> uplink_mtu(Host& host) {
+  auto link = uplink(host);
+  if (!link) return tl::unexpected(link.error());
+  // Below 1280 no real uplink is (IPv6's minimum); 65535 is the most an IPv4 packet can be.
+  return *link ? std::clamp<uint32_t>((*link)->mtu, 1280, 65535) : 1500;
 }
 
 Result<void> ensure_forwarding(const std::string& run_root) {
@@ -107,12 +90,17 @@ Result<void> ensure_forwarding(const std::string& run_root) {
   return write_sysctl("net/ipv4/ip_forward", "1");
 }
 
-Result<void> load_host_rules(Host& host, const Instance& instance, const dataplane::Upstreams& upstreams) {
-  dataplane::HostRules rules{instance.nft_table(), instance.link_prefix(), {}, {}, upstreams.loopback};
-  for (const VpcRecord& record : read_vpc_records(instance)) rules.vpcs.push_back(record.network);
-  for (Ipv4 upstream : upstreams.usable) {
-    if (local_to_host(host.route, upstream)) rules.local_resolvers.push_back(upstream);
-  }
+Result<void> claim_public_block(Host& host, const Instance& instance, const Ipv4Network& block) {
+  const std::string path = instance.directory() + kPublicBlock;
+  if (auto written = replace_file(path, block.to_string() + "\n", Durable::no); !written) return written;
+  NetlinkBatch batch;
+  put_unreachable(batch, block);
+  return host.route.send(batch);
+}
+
+Result<void> load_host_rules(const Instance& instance, const dataplane::Upstreams& upstreams, bool masquerade_public) {
+  dataplane::HostRules rules{instance.nft_table(), instance.link_prefix(), upstreams.usable, masquerade_public};
+  if (upstreams.loopback) rules.name_servers = {*upstreams.loopback};
   return load_ruleset(dataplane::render_host_ruleset(rules), instance.lock_fd);
 }
 
@@ -145,7 +133,7 @@ Result<void> remove_vpc_objects(Host& host, const Instance& instance, const VpcR
   if (!link) return tl::unexpected(link.error());
   NetlinkBatch batch;
   if (*link) delete_link(batch, (*link)->index);
-  delete_unreachable(batch, record.network);
+  for (const Ipv4Network& network : record.networks) delete_unreachable(batch, network);
   if (auto removed = host.route.send(batch, {ENODEV, ESRCH}); !removed) return removed;
   if (::unlink((instance.vpcs_directory() + "/" + record.vpc_id).c_str()) != 0 && errno != ENOENT) {
     return fail(errno, "remove the record of " + record.vpc_id);
@@ -185,6 +173,13 @@ Result<void> remove_instance(Host& host, const Instance& instance) {
   }
   for (const VpcRecord& record : read_vpc_records(instance)) keep(remove_vpc_objects(host, instance, record));
   keep(delete_table(host.filter, instance.nft_table()));
+  if (auto text = read_file(instance.directory() + kPublicBlock, kResolvConfBytesMax)) {
+    if (const auto block = parse_network(text->substr(0, text->find('\n')))) {
+      NetlinkBatch batch;
+      delete_unreachable(batch, *block);
+      keep(host.route.send(batch, {ESRCH}));
+    }
+  }
   if (!outcome) return outcome;  // the directory still says what is left
   ::umount2(instance.netns_directory().c_str(), MNT_DETACH);
   fs::remove_all(instance.directory(), error);

@@ -24,18 +24,21 @@ struct Host {
   static Result<Host> open();  // of the calling thread's namespace
 };
 
-// Routes of the main table, and the claims of every instance except `own` (an instance name and a VPC's id).
-Result<std::vector<dataplane::Route>> host_routes(Host& host, const std::string& run_root,
-                                                  const std::string& own_instance = {},
-                                                  const std::string& own_vpc = {});
+// Routes of the main table, and the networks of every instance's VPCs.
+Result<std::vector<dataplane::Route>> host_routes(Host& host, const std::string& run_root);
 
+// The default route's device.
+Result<std::optional<Link>> uplink(Host& host);
 // Of the default route's device, where packets of tasks will pass; 1500 where there is none.
 Result<uint32_t> uplink_mtu(Host& host);
 
 // NAT needs it. Remembered where it was off, so that the last instance to leave can put it back.
 Result<void> ensure_forwarding(const std::string& run_root);
 
-Result<void> load_host_rules(Host& host, const Instance& instance, const dataplane::Upstreams& upstreams);
+// What of the block nobody has goes nowhere. Written down, so that remove_instance() finds it.
+Result<void> claim_public_block(Host& host, const Instance& instance, const Ipv4Network& block);
+
+Result<void> load_host_rules(const Instance& instance, const dataplane::Upstreams& upstreams, bool masquerade_public);
 
 // Lets the links to VPCs lead to loopback or not, as the rules have need of; in the host's namespace.
 void open_loopback(const Instance& instance, const dataplane::Upstreams& upstreams);

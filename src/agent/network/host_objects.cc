@@ -43,8 +43,9 @@ Result<void> remove_strays(Host& host, const std::string& run_root) {
   auto routes = list_routes(host.route);
   if (!routes) return tl::unexpected(routes.error());
   for (const SeenRoute& route : *routes) {
-    const bool recorded = std::any_of(records.begin(), records.end(),
-                                      [&](const VpcRecord& record) { return record.network == route.destination; });
+    const bool recorded = std::any_of(records.begin(), records.end(), [&](const VpcRecord& record) {
+      return std::count(record.networks.begin(), record.networks.end(), route.destination) > 0;
+    });
     if (route.protocol == kRouteProtocol && route.device == 0 && !recorded) {
       delete_unreachable(batch, route.destination);
     }
@@ -95,7 +96,11 @@ Result<std::vector<HostObject>> list_host_objects(const std::string& run_root) {
     if (route.protocol != kRouteProtocol) continue;
     std::string instance;
     for (const auto& [record, name] : records) {
-      if (record.network == route.destination) instance = name;
+      const auto& networks = record.networks;
+      if (std::find(networks.begin(), networks.end(), route.destination) != networks.end()) instance = name;
+    }
+    for (const Link& link : *links) {
+      if (link.index == route.device && our_link(link.name)) instance = link.name.substr(2, 6);
     }
     objects.push_back(
         {instance, "route", route.destination.to_string() + (route.device == 0 ? " unreachable" : ""),

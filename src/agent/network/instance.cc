@@ -10,11 +10,13 @@
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
+#include <sstream>
 
 #include "agent/network/namespaces.h"
 #include "base/files.h"
-#include "base/hash.h"
 #include "base/random.h"
+#include "dataplane/names.h"
+#include "dataplane/vpc_layout.h"
 
 namespace berth::network {
 namespace {
@@ -24,7 +26,7 @@ namespace fs = std::filesystem;
 constexpr size_t kFileBytesMax = 64 * 1024;
 
 // Two instances of one short name are told apart by their owner file.
-std::string short_hash(std::string_view text) { return fmt::format("{:06x}", name_hash(text) >> 40); }
+std::string short_hash(std::string_view text) { return fmt::format("{:06x}", dataplane::name_hash(text) >> 40); }
 
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
@@ -45,14 +47,6 @@ std::string owner_text(const std::string& state_directory, const std::string& id
 }
 
 }  // namespace
-
-uint64_t name_hash(std::string_view text) {
-  uint64_t hash = fnv1a(text);
-  // FNV's last bytes reach its high bits late; splitmix64's finish spreads them.
-  hash = (hash ^ hash >> 30) * 0xbf58476d1ce4e5b9u;
-  hash = (hash ^ hash >> 27) * 0x94d049bb133111ebu;
-  return hash ^ hash >> 31;
-}
 
 bool fit_for_name(const std::string& id) {
   return !id.empty() && id.size() <= 64 && std::all_of(id.begin(), id.end(), [](char c) {
@@ -141,17 +135,27 @@ Result<void> prepare_instance(const Instance& instance, const std::string& state
 }
 
 Result<void> write_vpc_record(const Instance& instance, const VpcRecord& record) {
-  return replace_file(instance.vpcs_directory() + "/" + record.vpc_id, record.network.to_string() + "\n", Durable::no);
+  std::string text;
+  for (const Ipv4Network& network : record.networks) text += (text.empty() ? "" : " ") + network.to_string();
+  return replace_file(instance.vpcs_directory() + "/" + record.vpc_id, fmt::format("{}\n{}\n", text, record.link),
+                      Durable::no);
 }
 
 std::vector<VpcRecord> read_vpc_records(const Instance& instance) {
   std::vector<VpcRecord> records;
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(instance.vpcs_directory(), error)) {
-    const std::string id = entry.path().filename();
+    VpcRecord record{entry.path().filename(), {}, 0};
     const auto text = read_file(entry.path(), kFileBytesMax);
-    if (!fit_for_name(id) || !text) continue;
-    if (const auto network = parse_network(first_line(*text))) records.push_back({id, *network});
+    if (!fit_for_name(record.vpc_id) || !text) continue;
+    std::istringstream lines(*text);
+    std::string line, word;
+    std::getline(lines, line);
+    for (std::istringstream words(line); words >> word;) {
+      if (const auto network = parse_network(word)) record.networks.push_back(*network);
+    }
+    if (!(lines >> record.link) || record.link >= dataplane::kLinksMax) record.link = 0;
+    if (!record.networks.empty()) records.push_back(std::move(record));
   }
   return records;
 }

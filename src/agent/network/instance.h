@@ -8,7 +8,8 @@
 //   └── <instance>/                  six hex digits
 //       ├── owner                    the state directory's path and its own random id, two lines
 //       ├── lock                     locked by the running daemon
-//       ├── vpcs/<vpc id>            its network, one line
+//       ├── public_block             where its public addresses are from, one line
+//       ├── vpcs/<vpc id>            its networks, one line; the number of its link, another
 //       └── netns/                   a private tmpfs, so that a process which leaves the host's mount namespace sheds all
 //           ├── <vpc id>             of it with one umount; namespaces bound to files
 //           └── <task id>
@@ -46,7 +47,11 @@ bool is_instance_name(std::string_view name);
 
 struct VpcRecord {
   std::string vpc_id;
-  Ipv4Network network;
+  std::vector<Ipv4Network> networks;  // the primary one first; never empty
+  // Of its link to the host: its two addresses (dataplane::host_end_of) and no other VPC's on this machine. From 1; 0 in the
+  // record of an earlier version.
+  uint32_t link = 0;
+  bool operator==(const VpcRecord&) const = default;
 };
 
 // Names the instance of a state directory, which keeps a random id in DIR/instance: a directory copied elsewhere, or
@@ -72,9 +77,6 @@ std::vector<VpcRecord> read_vpc_records(const Instance& instance);
 // A lock on `path`, made if need be; the kernel frees it with the descriptor. Waits, or fails with EAGAIN.
 Result<Fd> lock_file(const std::string& path, bool wait);
 bool locked(const std::string& path);  // by somebody; takes nothing itself
-
-// For names that must be short, not for secrets.
-uint64_t name_hash(std::string_view text);
 
 // Ids become file names: letters, digits and '-', at most 64.
 bool fit_for_name(const std::string& id);

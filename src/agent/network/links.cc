@@ -1,6 +1,7 @@
 #include "agent/network/links.h"
 
 #include <arpa/inet.h>
+#include <linux/fib_rules.h>
 #include <linux/if.h>
 #include <linux/if_link.h>
 #include <linux/neighbour.h>
@@ -13,7 +14,6 @@
 
 namespace berth::network {
 namespace {
-
 
 std::array<uint8_t, 6> mac_bytes(std::string_view text) {
   std::array<unsigned, 6> parts{};
@@ -80,6 +80,7 @@ void destination_attribute(NetlinkBatch& batch, const Ipv4Network& destination) 
 void create_veth(NetlinkBatch& batch, const Veth& veth) {
   batch.message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, up(), "make link " + veth.name);
   link_attributes(batch, veth.name, veth.mac, veth.mtu);
+  if (veth.group != 0) batch.attribute_u32(IFLA_GROUP, veth.group);
   const size_t info = batch.nest(IFLA_LINKINFO);
   batch.attribute_text(IFLA_INFO_KIND, "veth");
   const size_t data = batch.nest(IFLA_INFO_DATA);
@@ -142,6 +143,13 @@ void set_link_alias(NetlinkBatch& batch, int index, std::string_view alias) {
   batch.attribute(IFLA_IFALIAS, alias.data(), alias.size());
 }
 
+void set_link_group(NetlinkBatch& batch, int index, uint32_t group) {
+  ifinfomsg header{};
+  header.ifi_index = index;
+  batch.message(RTM_NEWLINK, 0, header, "set group of link");
+  batch.attribute_u32(IFLA_GROUP, group);
+}
+
 void delete_link(NetlinkBatch& batch, int index) {
   ifinfomsg header{};
   header.ifi_index = index;
@@ -169,12 +177,50 @@ void put_neighbour(NetlinkBatch& batch, int index, Ipv4 address, std::string_vie
   batch.attribute(NDA_LLADDR, bytes.data(), bytes.size());
 }
 
+namespace {
+void proxy_neighbour(NetlinkBatch& batch, uint16_t type, uint16_t flags, int index, Ipv4 address) {
+  ndmsg header{};
+  header.ndm_family = AF_INET;
+  header.ndm_ifindex = index;
+  header.ndm_state = NUD_PERMANENT;
+  header.ndm_flags = NTF_PROXY;
+  batch.message(type, flags, header, "answer for " + address.to_string());
+  batch.attribute_be32(NDA_DST, address.value);
+}
+
+void mark_rule(NetlinkBatch& batch, uint16_t type, uint16_t flags, uint32_t mark, uint32_t table) {
+  constexpr uint32_t kPriority = 1000;  // before the main table (32766)
+  fib_rule_hdr header{};
+  header.family = AF_INET;
+  header.action = FR_ACT_TO_TBL;
+  batch.message(type, flags, header, "rule for a route to an interface");
+  batch.attribute_u32(FRA_PRIORITY, kPriority);
+  batch.attribute_u32(FRA_FWMARK, mark);
+  batch.attribute_u32(FRA_TABLE, table);
+}
+}  // namespace
+
+void put_proxy_neighbour(NetlinkBatch& batch, int index, Ipv4 address) {
+  proxy_neighbour(batch, RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, index, address);
+}
+void delete_proxy_neighbour(NetlinkBatch& batch, int index, Ipv4 address) {
+  proxy_neighbour(batch, RTM_DELNEIGH, 0, index, address);
+}
+void put_mark_rule(NetlinkBatch& batch, uint32_t mark, uint32_t table) {
+  mark_rule(batch, RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL, mark, table);
+}
+void delete_mark_rule(NetlinkBatch& batch, uint32_t mark, uint32_t table) {
+  mark_rule(batch, RTM_DELRULE, 0, mark, table);
+}
+
 void put_route(NetlinkBatch& batch, const RouteSpec& route) {
   rtmsg header = route_header(route.destination, RTN_UNICAST, route.gateway ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK);
   if (route.gateway) header.rtm_flags = RTNH_F_ONLINK;
+  if (route.table != 0) header.rtm_table = RT_TABLE_UNSPEC;  // it does not fit in there
   batch.message(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, header, "set route " + route.destination.to_string());
   destination_attribute(batch, route.destination);
   batch.attribute_u32(RTA_OIF, static_cast<uint32_t>(route.device));
+  if (route.table != 0) batch.attribute_u32(RTA_TABLE, route.table);
   if (route.gateway) batch.attribute_be32(RTA_GATEWAY, route.gateway->value);
   if (route.source) batch.attribute_be32(RTA_PREFSRC, route.source->value);
 }

@@ -26,6 +26,7 @@ struct Veth {
   std::string peer_mac;
   int peer_namespace = -1;
   uint32_t mtu = 1500;
+  uint32_t group = 0;  // the near end's device group
 };
 void create_veth(NetlinkBatch& batch, const Veth& veth);  // the near end up, the peer down
 
@@ -44,16 +45,24 @@ Result<Link> wait_for_link(NetlinkSocket& socket, std::string_view name);
 Result<std::vector<Link>> list_links(NetlinkSocket& socket);
 void set_link_up(NetlinkBatch& batch, int index);
 void set_link_alias(NetlinkBatch& batch, int index, std::string_view alias);
+void set_link_group(NetlinkBatch& batch, int index, uint32_t group);
 void delete_link(NetlinkBatch& batch, int index);
 
 void put_address(NetlinkBatch& batch, int index, Ipv4 address);                          // as /32
 void put_neighbour(NetlinkBatch& batch, int index, Ipv4 address, std::string_view mac);  // permanent
+// Answers ARP for an address that others ask for on this link and that is routed elsewhere.
+void put_proxy_neighbour(NetlinkBatch& batch, int index, Ipv4 address);
+void delete_proxy_neighbour(NetlinkBatch& batch, int index, Ipv4 address);
+// Packets with this mark look into this table; EEXIST where the rule is there.
+void put_mark_rule(NetlinkBatch& batch, uint32_t mark, uint32_t table);
+void delete_mark_rule(NetlinkBatch& batch, uint32_t mark, uint32_t table);
 
 struct RouteSpec {
   Ipv4Network destination;
   int device = 0;
   std::optional<Ipv4> gateway = {};
   std::optional<Ipv4> source = {};
+  uint32_t table = 0;  // 0: the main one
 };
 void put_route(NetlinkBatch& batch, const RouteSpec& route);
 void put_unreachable(NetlinkBatch& batch, const Ipv4Network& destination);

@@ -7,8 +7,10 @@
 #include <chrono>
 #include <thread>
 
+#include "agent/network/earlier_specs.h"
 #include "agent/network/file_watch.h"
 #include "agent/network/host.h"
+#include "agent/network/host_side.h"
 #include "agent/network/namespaces.h"
 #include "agent/network/serial_thread.h"
 #include "agent/network/vpc.h"
@@ -23,7 +25,9 @@ class Network::Impl {
         instance_(std::move(instance)),
         lock_(std::move(lock)),
         host_(std::move(host)),
-        upstreams_(read_upstreams(options_.resolv_confs)) {}
+        upstreams_(read_upstreams(options_.resolv_confs)),
+        private_routes_(host_, instance_),
+        public_addresses_(host_, instance_, options_.announced) {}
 
   const Instance& instance() const { return instance_; }
 
@@ -32,35 +36,33 @@ class Network::Impl {
     return collect_gone();
   }
 
-  Result<void> ensure_vpc(VpcSpec spec) {
-    if (!fit_for_name(spec.id)) return fail("'" + spec.id + "' is no VPC id");
-    // Between looking at the routes and claiming a network, no other instance may do the same.
-    auto machine = lock_file(instance_.run_root + "/lock", true);
-    if (!machine) return tl::unexpected(machine.error());
-    auto routes = host_routes(host_, instance_.run_root, instance_.name, spec.id);
-    if (!routes) return tl::unexpected(routes.error());
-    if (auto free = dataplane::choose_vpc_network(*routes, spec.network.to_string()); !free) {
-      // Tasks that run keep their network, whatever routes have come to this machine since, such as a VPN's.
-      if (!is_set_up(spec)) return tl::unexpected(free.error());
-      log_warning("{}: {}", spec.id, free.error().context);
+  Result<void> apply(dataplane::NetworkChange change) {
+    if (!fit_for_name(change.vpc)) return fail("'" + change.vpc + "' is no VPC id");
+    if (change.removed) return remove_vpc(change.vpc);
+    auto known = vpcs_.find(change.vpc);
+    if (change.whole && known != vpcs_.end()) {
+      for (const auto& [id, interface] : known->second->value().interfaces) change.interfaces.try_emplace(id);
     }
-    if (auto written = write_vpc_record(instance_, {spec.id, spec.network}); !written) return written;
-    NetlinkBatch claim;
-    put_unreachable(claim, spec.network);
-    if (auto claimed = host_.route.send(claim); !claimed) return claimed;
-    if (auto forwards = ensure_forwarding(instance_.run_root); !forwards) return forwards;
-    if (auto loaded = load_host_rules(host_, instance_, upstreams_); !loaded) return loaded;
-
-    const auto known = vpcs_.find(spec.id);
-    if (known != vpcs_.end() && known->second->spec().subnets == spec.subnets) {
-      return known->second->load_rules(spec, upstreams_of(spec.network));
+    if (known == vpcs_.end()) {
+      if (!change.structure || change.structure->cidrs.empty()) {
+        return fail("the first change of " + change.vpc + " has no structure");
+      }
+      if (auto prepared = prepare_vpc(change.vpc, change.structure->cidrs); !prepared) return prepared;
+      known = vpcs_.find(change.vpc);
     }
-    const std::string id = spec.id;
-    const auto upstreams = upstreams_of(spec.network);
-    auto vpc = Vpc::ensure(host_, instance_, std::move(spec), upstreams);
-    if (!vpc) return tl::unexpected(vpc.error());
-    vpcs_[id] = std::move(*vpc);
-    open_loopback(instance_, upstreams_);
+    Vpc& vpc = *known->second;
+    const bool fresh = vpc.value().cidrs.empty();
+    const std::vector<Ipv4Network> networks = vpc.value().cidrs;
+    const std::set<Ipv4> before = public_addresses(vpc.value(), change);
+    if (auto applied = vpc.apply(change); !applied) return applied;
+    const auto published =
+        public_addresses_.change(change.vpc, vpc.facts().vpc_end, before, public_addresses(vpc.value(), change));
+    if (!published) return published;
+    if (networks != vpc.value().cidrs) {
+      if (auto written = write_record(vpc); !written) return written;
+      if (auto routed = private_routes_.put(read_vpc_records(instance_)); !routed) return routed;
+    }
+    if (fresh) open_loopback(instance_, upstreams_);
     return {};
   }
 
@@ -71,31 +73,66 @@ class Network::Impl {
         for (const std::string& task : known->second->tasks()) (void)known->second->detach(task);
         vpcs_.erase(known);
       }
+      if (auto dropped = public_addresses_.drop_all_of(vpc_id); !dropped) return dropped;
       if (auto removed = remove_vpc_objects(host_, instance_, record); !removed) return removed;
-      return load_host_rules(host_, instance_, upstreams_);
+      // Its networks may be another's, who had to stand back.
+      return private_routes_.put(read_vpc_records(instance_));
     }
     return {};
   }
 
-  Result<TaskNet> attach(const TaskNetSpec& task) {
+  Result<TaskNet> attach(const std::string& vpc_id, const std::string& interface, const std::string& task_id) {
+    if (!fit_for_name(task_id)) return fail("'" + task_id + "' is no task id");
+    const auto vpc = vpcs_.find(vpc_id);
+    if (vpc == vpcs_.end()) return fail("VPC " + vpc_id + " is not set up on this machine");
+    auto net = vpc->second->attach(task_id, interface);
+    if (!net) return net;
+    const dataplane::VpcNet& value = vpc->second->value();
+    std::vector<Ipv4Network> subnets;
+    for (const auto& [id, subnet] : value.subnets) subnets.push_back(subnet.cidr);
+    std::sort(subnets.begin(), subnets.end());
+    net->resolvers = dataplane::resolver_addresses(value.cidrs[0], subnets);
+    const size_t servers = vpc->second->facts().resolver ? 1 : upstreams_.usable.size();
+    net->resolvers.resize(std::clamp<size_t>(servers, 1, net->resolvers.size()));
+    return net;
+  }
+
+  Result<void> set_resolver(const std::string& vpc_id, bool present) {
+    const auto vpc = vpcs_.find(vpc_id);
+    if (vpc == vpcs_.end()) return fail("VPC " + vpc_id + " is not set up on this machine");
+    dataplane::VpcFacts facts = vpc->second->facts();
+    facts.resolver = present;
+    return vpc->second->change_facts(facts);
+  }
+
+  Result<void> ensure_vpc(const VpcSpec& spec) {
+    dataplane::NetworkChange change{spec.id, vpc_net_of(spec), {}};
+    return apply(std::move(change));
+  }
+
+  Result<TaskNet> attach_task(const TaskNetSpec& task) {
     if (!fit_for_name(task.task_id)) return fail("'" + task.task_id + "' is no task id");
     const auto vpc = vpcs_.find(task.vpc_id);
     if (vpc == vpcs_.end()) return fail("VPC " + task.vpc_id + " is not set up on this machine");
-    if (!vpc->second->spec().network.contains(task.subnet) || !dataplane::assignable(task.subnet, task.address)) {
+    if (!dataplane::assignable(task.subnet, task.address)) {
       return fail(fmt::format("{} is no address for a task in subnet {} of {}", task.address.to_string(),
                               task.subnet.to_string(), task.vpc_id));
     }
-    auto net = vpc->second->attach(task);
-    if (!net) return net;
-    net->resolvers = dataplane::resolver_addresses(vpc->second->spec().network, vpc->second->spec().subnets);
-    net->resolvers.resize(std::clamp<size_t>(upstreams_.usable.size(), 1, net->resolvers.size()));
-    return net;
+    dataplane::NetworkChange change{
+        task.vpc_id, {}, {{task.task_id, interface_of(task, vpc->second->facts().vpc_end)}}};
+    if (auto applied = apply(std::move(change)); !applied) return tl::unexpected(applied.error());
+    return attach(task.vpc_id, task.task_id, task.task_id);
   }
 
   Result<void> detach(const std::string& task_id) {
     if (!fit_for_name(task_id)) return fail("'" + task_id + "' is no task id");
     for (auto& [id, vpc] : vpcs_) {
-      if (vpc->has(task_id)) return vpc->detach(task_id);
+      if (!vpc->has(task_id)) continue;
+      if (auto detached = vpc->detach(task_id); !detached) return detached;
+      // One of attach_task(), whose interface is called like it.
+      return vpc->value().interfaces.contains(task_id)
+                 ? apply(dataplane::NetworkChange{id, {}, {{task_id, std::nullopt}}})
+                 : Result<void>{};
     }
     return drop_namespace(instance_.netns_path(task_id));
   }
@@ -124,6 +161,7 @@ class Network::Impl {
       }
       keep(vpc->collect());
     }
+    keep(public_addresses_.collect());
     return outcome;
   }
 
@@ -132,12 +170,8 @@ class Network::Impl {
     if (fresh == upstreams_) return {};
     upstreams_ = fresh;
     if (vpcs_.empty()) return {};
-    if (auto loaded = load_host_rules(host_, instance_, upstreams_); !loaded) return loaded;
+    if (auto loaded = load_host_rules(instance_, upstreams_, !options_.announced); !loaded) return loaded;
     open_loopback(instance_, upstreams_);
-    for (auto& [id, vpc] : vpcs_) {
-      if (auto loaded = vpc->load_rules(VpcSpec(vpc->spec()), upstreams_of(vpc->spec().network)); !loaded)
-        return loaded;
-    }
     return {};
   }
 
@@ -149,18 +183,42 @@ class Network::Impl {
   }
 
  private:
-  // As the VPC sees them: what listens on the host's loopback, it asks at the host's end of its link.
-  std::vector<Ipv4> upstreams_of(const Ipv4Network& vpc) const {
-    if (upstreams_.loopback) return {dataplane::host_address(vpc)};
-    return upstreams_.usable;
+  // Everything before the VPC's rules: its record, its link's number, the host's rules, its namespace.
+  Result<void> prepare_vpc(const std::string& id, const std::vector<Ipv4Network>& networks) {
+    // Between looking at links' numbers and taking one, no other instance may do the same.
+    auto machine = lock_file(instance_.run_root + "/lock", true);
+    if (!machine) return tl::unexpected(machine.error());
+    const uint32_t link = link_number(id);
+    if (link == 0) return fail(fmt::format("this machine has {} VPCs already", dataplane::kLinksMax - 1));
+    if (auto written = write_vpc_record(instance_, {id, networks, link}); !written) return written;
+    if (auto forwards = ensure_forwarding(instance_.run_root); !forwards) return forwards;
+    if (options_.public_block) {
+      if (auto claimed = claim_public_block(host_, instance_, *options_.public_block); !claimed) return claimed;
+    }
+    if (auto loaded = load_host_rules(instance_, upstreams_, !options_.announced); !loaded) return loaded;
+    const dataplane::VpcFacts facts{dataplane::host_end_of(link), dataplane::vpc_end_of(link), options_.answer_refused};
+    auto vpc = Vpc::open(host_, instance_, id, facts);
+    if (!vpc) return tl::unexpected(vpc.error());
+    vpcs_[id] = std::move(*vpc);
+    return {};
   }
 
-  bool is_set_up(const VpcSpec& spec) const {
-    const std::vector<VpcRecord> records = read_vpc_records(instance_);
-    return is_namespace(instance_.netns_path(spec.id)) &&
-           std::any_of(records.begin(), records.end(), [&](const VpcRecord& record) {
-             return record.vpc_id == spec.id && record.network == spec.network;
-           });
+  // What the VPC has, or the lowest that none on this machine has; 0 where there is none.
+  uint32_t link_number(const std::string& vpc_id) const {
+    std::set<uint32_t> taken;
+    for (const SeenInstance& seen : list_instances(instance_.run_root)) {
+      for (const VpcRecord& record : seen.vpcs) {
+        if (seen.instance.name == instance_.name && record.vpc_id == vpc_id && record.link != 0) return record.link;
+        taken.insert(record.link);
+      }
+    }
+    uint32_t free = 1;
+    while (taken.contains(free)) ++free;
+    return free < dataplane::kLinksMax ? free : 0;
+  }
+
+  Result<void> write_record(const Vpc& vpc) {
+    return write_vpc_record(instance_, {vpc.id(), vpc.value().cidrs, link_number(vpc.id())});
   }
 
   bool all_attached(const std::set<std::string>& tasks) const {
@@ -190,6 +248,8 @@ class Network::Impl {
   const Fd lock_;
   Host host_;
   dataplane::Upstreams upstreams_;
+  PrivateRoutes private_routes_;
+  PublicAddresses public_addresses_;
   std::map<std::string, std::unique_ptr<Vpc>> vpcs_;
 
  public:
@@ -243,13 +303,22 @@ Network::~Network() = default;
 const Instance& Network::instance() const { return impl_->instance(); }
 
 Result<void> Network::ensure_vpc(VpcSpec spec) {
-  return impl_->thread.run([&] { return impl_->ensure_vpc(std::move(spec)); });
+  return impl_->thread.run([&] { return impl_->ensure_vpc(spec); });
+}
+Result<void> Network::apply(dataplane::NetworkChange change) {
+  return impl_->thread.run([&] { return impl_->apply(std::move(change)); });
+}
+Result<TaskNet> Network::attach(const std::string& vpc_id, const std::string& interface, const std::string& task_id) {
+  return impl_->thread.run([&] { return impl_->attach(vpc_id, interface, task_id); });
+}
+Result<void> Network::set_resolver(const std::string& vpc_id, bool present) {
+  return impl_->thread.run([&] { return impl_->set_resolver(vpc_id, present); });
 }
 Result<void> Network::remove_vpc(const std::string& vpc_id) {
   return impl_->thread.run([&] { return impl_->remove_vpc(vpc_id); });
 }
 Result<TaskNet> Network::attach_task(TaskNetSpec spec) {
-  return impl_->thread.run([&] { return impl_->attach(spec); });
+  return impl_->thread.run([&] { return impl_->attach_task(spec); });
 }
 Result<void> Network::detach_task(const std::string& task_id) {
   return impl_->thread.run([&] { return impl_->detach(task_id); });

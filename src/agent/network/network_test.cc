@@ -19,6 +19,7 @@
 #include "agent/network/serial_thread.h"
 #include "agent/network/vpc.h"
 #include "base/files.h"
+#include "dataplane/names.h"
 
 namespace berth::network {
 namespace {
@@ -115,9 +116,9 @@ TEST(Instance, GivesLinksNamesThatTheKernelTakes) {
   const Instance instance{"0a1b2c", kRunRoot};
   EXPECT_EQ(instance.vpc_link("vpc-0123456789abcdef0").size(), 15u);
   EXPECT_NE(instance.vpc_link("vpc-1"), instance.vpc_link("vpc-2"));
-  EXPECT_EQ(task_link(std::string(32, 'f')).size(), 15u);
+  EXPECT_EQ(dataplane::task_link(std::string(32, 'f')).size(), 15u);
   // Ids that share their beginning are told apart.
-  EXPECT_NE(task_link("00000000000000000000000000000001"), task_link("00000000000000000000000000000002"));
+  EXPECT_NE(dataplane::task_link("00000000000000000000000000000001"), dataplane::task_link("00000000000000000000000000000002"));
 }
 
 TEST(Instance, TakesOnlyIdsThatAreFileNames) {

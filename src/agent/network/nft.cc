@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <fmt/core.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
@@ -10,7 +11,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
+
+#include "base/assert.h"
+#include "dataplane/names.h"
 
 namespace berth::network {
 namespace {
@@ -29,18 +34,84 @@ constexpr uint16_t kind(uint16_t message) { return static_cast<uint16_t>(NFNL_SU
 nfgenmsg header_ip() { return {NFPROTO_IPV4, NFNETLINK_V0, 0}; }
 nfgenmsg header_transaction() { return {AF_UNSPEC, NFNETLINK_V0, htons(NFNL_SUBSYS_NFTABLES)}; }
 
+constexpr size_t kLinkKeyBytes = 16;  // IFNAMSIZ, padded with zeros
+
+void verdict(NetlinkBatch& batch, std::string_view chain) {
+  const size_t verdict = batch.nest(NFTA_DATA_VERDICT);
+  batch.attribute_be32(NFTA_VERDICT_CODE, static_cast<uint32_t>(NFT_JUMP));
+  batch.attribute_text(NFTA_VERDICT_CHAIN, chain);
+  batch.unnest(verdict);
+}
+
 void element_message(NetlinkBatch& batch, uint16_t message, uint16_t flags, std::string_view table,
-                     const SetElement& element, const char* what) {
-  batch.message(kind(message), flags, header_ip(), what + element.address.to_string() + " in set " + element.set);
+                     const dataplane::Element& element) {
+  const std::string key_text = element.link.empty() ? element.address.to_string() : element.link;
+  batch.message(kind(message), flags, header_ip(), fmt::format("element {} of set {}", key_text, element.set));
   batch.attribute_text(NFTA_SET_ELEM_LIST_TABLE, table);
   batch.attribute_text(NFTA_SET_ELEM_LIST_SET, element.set);
   const size_t elements = batch.nest(NFTA_SET_ELEM_LIST_ELEMENTS);
   const size_t one = batch.nest(NFTA_LIST_ELEM);
   const size_t key = batch.nest(NFTA_SET_ELEM_KEY);
-  batch.attribute_be32(NFTA_DATA_VALUE, element.address.value);
+  if (element.link.empty()) {
+    batch.attribute_be32(NFTA_DATA_VALUE, element.address.value);
+  } else {
+    std::array<char, kLinkKeyBytes> name{};
+    element.link.copy(name.data(), name.size() - 1);
+    batch.attribute(NFTA_DATA_VALUE, name.data(), name.size());
+  }
   batch.unnest(key);
+  if (!element.chain.empty() || element.target.value != 0) {
+    const size_t data = batch.nest(NFTA_SET_ELEM_DATA);
+    if (element.chain.empty()) {
+      batch.attribute_be32(NFTA_DATA_VALUE, element.target.value);
+    } else {
+      verdict(batch, element.chain);
+    }
+    batch.unnest(data);
+  }
   batch.unnest(one);
   batch.unnest(elements);
+}
+
+void chain_message(NetlinkBatch& batch, uint16_t message, uint16_t flags, const std::string& chain) {
+  batch.message(kind(message), flags, header_ip(), "chain " + chain);
+  batch.attribute_text(NFTA_CHAIN_TABLE, dataplane::kVpcTable);
+  batch.attribute_text(NFTA_CHAIN_NAME, chain);
+}
+
+void add_jump(NetlinkBatch& batch, const std::string& chain, const std::string& target) {
+  batch.message(kind(NFT_MSG_NEWRULE), NLM_F_CREATE | NLM_F_APPEND, header_ip(), "rule of chain " + chain);
+  batch.attribute_text(NFTA_RULE_TABLE, dataplane::kVpcTable);
+  batch.attribute_text(NFTA_RULE_CHAIN, chain);
+  const size_t expressions = batch.nest(NFTA_RULE_EXPRESSIONS);
+  const size_t one = batch.nest(NFTA_LIST_ELEM);
+  batch.attribute_text(NFTA_EXPR_NAME, "immediate");
+  const size_t expression = batch.nest(NFTA_EXPR_DATA);
+  batch.attribute_be32(NFTA_IMMEDIATE_DREG, NFT_REG_VERDICT);
+  const size_t data = batch.nest(NFTA_IMMEDIATE_DATA);
+  verdict(batch, target);
+  batch.unnest(data);
+  batch.unnest(expression);
+  batch.unnest(one);
+  batch.unnest(expressions);
+}
+
+void add_combination(NetlinkBatch& batch, const dataplane::Combination& combination) {
+  for (const char* way : {"_in", "_out"}) {
+    chain_message(batch, NFT_MSG_NEWCHAIN, NLM_F_CREATE, combination.name + way);
+    for (const std::string& group : combination.groups) {
+      add_jump(batch, combination.name + way, dataplane::group_set_name(group) + way);
+    }
+  }
+}
+
+void remove_combination(NetlinkBatch& batch, const dataplane::Combination& combination) {
+  for (const char* way : {"_in", "_out"}) {
+    batch.message(kind(NFT_MSG_DELRULE), 0, header_ip(), "rules of chain " + combination.name + way);
+    batch.attribute_text(NFTA_RULE_TABLE, dataplane::kVpcTable);
+    batch.attribute_text(NFTA_RULE_CHAIN, combination.name + way);
+    chain_message(batch, NFT_MSG_DELCHAIN, 0, combination.name + way);
+  }
 }
 
 }  // namespace
@@ -89,68 +160,60 @@ Result<void> load_ruleset(std::string_view text, int lock_fd) {
   return fail("nft refuses the ruleset: " + message);
 }
 
-Result<void> add_elements(NetlinkSocket& socket, std::string_view table, const std::vector<SetElement>& elements) {
-  if (elements.empty()) return {};
+Result<void> apply_elements(NetlinkSocket& socket, const dataplane::Delta& delta) {
+  BERTH_ASSERT(!delta.structural());
+  if (delta.empty()) return {};
   NetlinkBatch batch;
   batch.marker(NFNL_MSG_BATCH_BEGIN, header_transaction());
-  for (const SetElement& element : elements) {
-    element_message(batch, NFT_MSG_NEWSETELEM, NLM_F_CREATE, table, element, "add ");
+  for (const dataplane::Combination& combination : delta.combinations_added) add_combination(batch, combination);
+  for (const dataplane::Element& element : delta.elements_removed) {
+    element_message(batch, NFT_MSG_DELSETELEM, 0, dataplane::kVpcTable, element);
+  }
+  for (const dataplane::Element& element : delta.elements_added) {
+    element_message(batch, NFT_MSG_NEWSETELEM, NLM_F_CREATE, dataplane::kVpcTable, element);
+  }
+  for (const dataplane::Combination& combination : delta.combinations_removed) remove_combination(batch, combination);
+  batch.marker(NFNL_MSG_BATCH_END, header_transaction());
+  return socket.send(batch);
+}
+
+Result<void> change_addresses(NetlinkSocket& socket, const AddressChange& change) {
+  if (change.added.empty() && change.removed.empty()) return {};
+  NetlinkBatch batch;
+  batch.marker(NFNL_MSG_BATCH_BEGIN, header_transaction());
+  for (const Ipv4 address : change.removed) {
+    // Added first, so that removing an absent one is no failure.
+    const dataplane::Element element{change.set, {}, address, {}, {}};
+    element_message(batch, NFT_MSG_NEWSETELEM, NLM_F_CREATE, change.table, element);
+    element_message(batch, NFT_MSG_DELSETELEM, 0, change.table, element);
+  }
+  for (const Ipv4 address : change.added) {
+    element_message(batch, NFT_MSG_NEWSETELEM, NLM_F_CREATE, change.table, {change.set, {}, address, {}, {}});
   }
   batch.marker(NFNL_MSG_BATCH_END, header_transaction());
   return socket.send(batch);
 }
 
-Result<void> remove_elements(NetlinkSocket& socket, std::string_view table, const std::vector<SetElement>& elements) {
-  Result<void> outcome;
-  for (const SetElement& element : elements) {
-    // Added first, so that removing an absent one is no failure. A transaction each: one lost set must not keep the
-    // others' elements.
-    NetlinkBatch batch;
-    batch.marker(NFNL_MSG_BATCH_BEGIN, header_transaction());
-    element_message(batch, NFT_MSG_NEWSETELEM, NLM_F_CREATE, table, element, "remove ");
-    element_message(batch, NFT_MSG_DELSETELEM, 0, table, element, "remove ");
-    batch.marker(NFNL_MSG_BATCH_END, header_transaction());
-    if (auto sent = socket.send(batch, {ENOENT}); !sent && outcome) outcome = sent;
-  }
-  return outcome;
-}
-
-Result<std::vector<SetElement>> list_elements(NetlinkSocket& socket, std::string_view table) {
-  std::vector<std::string> sets;
-  NetlinkBatch batch;
-  batch.message(kind(NFT_MSG_GETSET), NLM_F_DUMP, header_ip(), "list sets");
-  batch.attribute_text(NFTA_SET_TABLE, table);
-  auto listed = socket.query(batch, [&](const nlmsghdr&, std::string_view body) {
+Result<std::vector<Ipv4>> list_addresses(NetlinkSocket& socket, std::string_view table, std::string_view set) {
+  std::vector<Ipv4> addresses;
+  NetlinkBatch request;
+  request.message(kind(NFT_MSG_GETSETELEM), NLM_F_DUMP, header_ip(), "list elements of " + std::string(set));
+  request.attribute_text(NFTA_SET_ELEM_LIST_TABLE, table);
+  request.attribute_text(NFTA_SET_ELEM_LIST_SET, set);
+  auto read = socket.query(request, [&](const nlmsghdr&, std::string_view body) {
     if (body.size() < sizeof(nfgenmsg)) return;
     const Attributes attributes(body.data() + sizeof(nfgenmsg), body.size() - sizeof(nfgenmsg));
-    const uint32_t flags = ntohl(attributes.u32(NFTA_SET_FLAGS));
-    const bool ours = attributes.text(NFTA_SET_TABLE) == table && (flags & NFT_SET_ANONYMOUS) == 0;
-    if (ours) sets.emplace_back(attributes.text(NFTA_SET_NAME));
-  });
-  if (!listed && listed.error().errno_value == ENOENT) return std::vector<SetElement>{};
-  if (!listed) return tl::unexpected(listed.error());
-
-  std::vector<SetElement> elements;
-  for (const std::string& set : sets) {
-    NetlinkBatch request;
-    request.message(kind(NFT_MSG_GETSETELEM), NLM_F_DUMP, header_ip(), "list elements of " + set);
-    request.attribute_text(NFTA_SET_ELEM_LIST_TABLE, table);
-    request.attribute_text(NFTA_SET_ELEM_LIST_SET, set);
-    auto read = socket.query(request, [&](const nlmsghdr&, std::string_view body) {
-      if (body.size() < sizeof(nfgenmsg)) return;
-      const Attributes attributes(body.data() + sizeof(nfgenmsg), body.size() - sizeof(nfgenmsg));
-      Attributes::each(attributes.get(NFTA_SET_ELEM_LIST_ELEMENTS), [&](uint16_t, std::string_view element) {
-        const std::string_view key = Attributes(element.data(), element.size()).get(NFTA_SET_ELEM_KEY);
-        const std::string_view value = Attributes(key.data(), key.size()).get(NFTA_DATA_VALUE);
-        uint32_t address;
-        if (value.size() != sizeof address) return;
-        std::memcpy(&address, value.data(), sizeof address);
-        elements.push_back({set, {ntohl(address)}});
-      });
+    Attributes::each(attributes.get(NFTA_SET_ELEM_LIST_ELEMENTS), [&](uint16_t, std::string_view element) {
+      const std::string_view key = Attributes(element.data(), element.size()).get(NFTA_SET_ELEM_KEY);
+      const std::string_view value = Attributes(key.data(), key.size()).get(NFTA_DATA_VALUE);
+      uint32_t address;
+      if (value.size() != sizeof address) return;
+      std::memcpy(&address, value.data(), sizeof address);
+      addresses.push_back({ntohl(address)});
     });
-    if (!read) return tl::unexpected(read.error());
-  }
-  return elements;
+  });
+  if (!read && read.error().errno_value != ENOENT) return tl::unexpected(read.error());
+  return addresses;
 }
 
 Result<std::vector<std::string>> list_tables(NetlinkSocket& socket) {

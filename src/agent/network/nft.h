@@ -1,5 +1,5 @@
-// nftables: whole rulesets by the nft program (at the making of a VPC, never on the launch path), elements of sets by
-// netlink directly. So libnftables is not part of the daemon.
+// nftables: whole rulesets and changed rules by the nft program (never on the launch path), what belongs to single interfaces
+// by netlink directly. So libnftables is not part of the daemon.
 #pragma once
 
 #include <string>
@@ -8,6 +8,7 @@
 
 #include "agent/network/netlink.h"
 #include "base/ipv4.h"
+#include "dataplane/vpc_rules.h"
 
 namespace berth::network {
 
@@ -15,16 +16,18 @@ namespace berth::network {
 // `lock_fd` open: where the daemon is killed meanwhile, the next one waits until this one's rules cannot come after its own.
 Result<void> load_ruleset(std::string_view text, int lock_fd = -1);
 
-struct SetElement {
-  std::string set;
-  Ipv4 address;
-};
+// A change that is not structural, as one transaction, in the socket's namespace.
+Result<void> apply_elements(NetlinkSocket& socket, const dataplane::Delta& delta);
 
-// All in one transaction, in the socket's namespace, in a table of family ip. Present ones may be added again.
-Result<void> add_elements(NetlinkSocket& socket, std::string_view table, const std::vector<SetElement>& elements);
-// Absent elements and sets are no error.
-Result<void> remove_elements(NetlinkSocket& socket, std::string_view table, const std::vector<SetElement>& elements);
-Result<std::vector<SetElement>> list_elements(NetlinkSocket& socket, std::string_view table);
+// One set of addresses, in a table of family ip, in one transaction. Present ones may be added again; absent ones may go.
+struct AddressChange {
+  std::string table;
+  std::string set;
+  std::vector<Ipv4> added;
+  std::vector<Ipv4> removed;
+};
+Result<void> change_addresses(NetlinkSocket& socket, const AddressChange& change);
+Result<std::vector<Ipv4>> list_addresses(NetlinkSocket& socket, std::string_view table, std::string_view set);
 
 // Tables of family ip, by name.
 Result<std::vector<std::string>> list_tables(NetlinkSocket& socket);

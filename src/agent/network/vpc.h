@@ -7,46 +7,70 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "agent/network/host.h"
 #include "agent/network/network.h"
+#include "dataplane/vpc_rules.h"
 
 namespace berth::network {
 
 class Vpc {
  public:
-  // Makes what is missing: namespace, link, addresses, routes on both sides; then the rules.
-  static Result<std::unique_ptr<Vpc>> ensure(Host& host, const Instance& instance, VpcSpec spec,
-                                             const std::vector<Ipv4>& upstreams);
+  // Makes or finds the namespace; nothing leads into it before the first change is applied.
+  static Result<std::unique_ptr<Vpc>> open(Host& host, const Instance& instance, const std::string& id,
+                                           const dataplane::VpcFacts& facts);
 
-  const VpcSpec& spec() const { return spec_; }
-  Result<void> load_rules(const VpcSpec& spec, const std::vector<Ipv4>& upstreams);
+  const std::string& id() const { return id_; }
+  const dataplane::VpcNet& value() const { return rules_.value(); }
+  const dataplane::VpcFacts& facts() const { return rules_.facts(); }
 
-  Result<TaskNet> attach(const TaskNetSpec& task);  // but for its resolvers
+  // The first change has the structure and every interface: the table is made anew, in one transaction. Later ones load what
+  // differs, in one transaction; where the kernel refuses that, the whole table again.
+  Result<void> apply(const dataplane::NetworkChange& change);
+  Result<void> change_facts(const dataplane::VpcFacts& facts);
+
+  Result<TaskNet> attach(const std::string& task_id, const std::string& interface_id);  // but for its resolvers
   Result<void> detach(const std::string& task_id);
   bool has(const std::string& task_id) const { return tasks_.contains(task_id); }
   std::vector<std::string> tasks() const;
 
-  // Removes rules' elements and links of tasks that are not attached.
+  Result<int> link_on_host();  // its index
+  // Removes links of tasks that are not attached.
   Result<void> collect();
 
  private:
-  Vpc(Host& host, const Instance& instance, VpcSpec spec, Fd namespace_fd, NetlinkSocket route, NetlinkSocket filter);
+  Vpc(Host& host, const Instance& instance, std::string id, const dataplane::VpcFacts& facts, Fd namespace_fd,
+      NetlinkSocket route, NetlinkSocket filter);
+  Result<void> load(const dataplane::Delta& delta);
+  Result<void> load_whole();
   Result<void> connect_to_host();
-  Result<void> make_task_link(NetlinkSocket& inside, const TaskNetSpec& task, const Fd& task_namespace);
-  Result<void> configure_inside(NetlinkSocket& inside, const TaskNetSpec& task);
+  Result<void> put_networks(const std::vector<Ipv4Network>& before);
+  Result<void> put_led_routes();
+  Result<void> let_routers_route(const std::map<std::string, std::optional<dataplane::InterfaceNet>>& changed);
+  Result<void> make_task_link(NetlinkSocket& inside, const std::string& task_id,
+                              const dataplane::InterfaceNet& interface, const Fd& task_namespace);
+  Result<void> configure_inside(NetlinkSocket& inside, const std::string& task_id,
+                                const dataplane::InterfaceNet& interface);
+  Result<void> route_to_task(const std::string& task_id, const dataplane::InterfaceNet& interface);
+
+  struct Attached {
+    std::string interface;
+    std::vector<Ipv4> addresses;
+  };
 
   Host& host_;
   const Instance& instance_;
-  VpcSpec spec_;
+  const std::string id_;
+  dataplane::VpcRules rules_;
   Fd namespace_fd_;
   NetlinkSocket route_;  // kept open, inside the VPC
   NetlinkSocket filter_;
   uint32_t mtu_ = 1500;
-  std::map<std::string, TaskNetSpec> tasks_;
+  bool loaded_ = false;        // the kernel's table is that of rules_
+  bool connected_ = false;     // to the host
+  std::set<std::string> led_;  // interfaces that a routing table of their own leads to
+  std::map<std::string, Attached> tasks_;
 };
-
-// t and 56 bits of a hash of the task's id: 15 characters, all that a link's name may have.
-std::string task_link(const std::string& task_id);
 
 }  // namespace berth::network
