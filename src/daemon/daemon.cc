@@ -187,7 +187,7 @@ Result<void> Daemon::prepare_state() {
   services::ec2::ensure_default_vpc(*store_, {options_.account, options_.region}, world_->network, random_, first);
   if (!store_->get(records::kPublicPoolKey))
     records::put(first, std::string(records::kPublicPoolKey),
-                 records::PublicPool{world_->network.public_pool.to_string()});
+                 records::PublicPool{world_->network.public_pool.to_string(), world_->network.pool_announced});
   if (!first.empty() && !store_->apply(std::move(first))) return fail("the default VPC could not be recorded");
   for (state::Transaction& completion : services::ec2::complete_default_vpcs(*store_, random_))
     if (!store_->apply(std::move(completion))) return fail("a default VPC could not be completed");
@@ -204,7 +204,8 @@ Result<void> Daemon::prepare_agent() {
     log_warning("the agent is simulated: the API is served whole, and nothing runs");
   } else {
     auto agent = agent::RealAgent::open({*store_, clock_, random_, options_.state_directory,
-                                         [this](std::function<void()> job) { state_thread_.post(std::move(job)); }});
+                                         [this](std::function<void()> job) { state_thread_.post(std::move(job)); },
+                                         world_->network.public_pool, world_->network.pool_announced});
     if (!agent) return tl::unexpected(agent.error());
     agent_ = std::move(*agent);
   }
@@ -212,7 +213,9 @@ Result<void> Daemon::prepare_agent() {
   settings.memory_mib = world_->capacity.memory_mib;
   settings.public_pool = world_->network.public_pool;
   control_ = std::make_unique<control::Control>(*store_, *tasks_, *networks_, random_, settings,
-                                                [](dataplane::NetworkChange) {});
+                                                [agent = agent_.get()](dataplane::NetworkChange change) {
+                                                  if (agent) agent->apply(std::move(change));
+                                                });
   return {};
 }
 
@@ -293,6 +296,9 @@ void Daemon::maintain_logs(TimeMs now_ms) {
 }
 
 int Daemon::run(const ServiceManager& manager) {
+  // The networks of tasks that run are told, and given their records where an older Berth made them, before the agent takes the
+  // tasks over.
+  control_->run(clock_.now_ms());
   if (agent_) agent_->start();
   std::thread state([this] {
     state_thread_.run({[this] { store_->settle(); }, [this](TimeMs now_ms) { return decide(now_ms); }});

@@ -27,6 +27,11 @@ Result<std::vector<dataplane::Route>> taken_by_others(const std::optional<networ
   return routes;
 }
 
+bool is_announced(const Options& options, const state::Store& store) {
+  const auto kept = records::get<records::PublicPool>(store, records::kPublicPoolKey);
+  return kept ? kept->announced : !options.public_cidr.empty();
+}
+
 // A store keeps the pool that it began with: addresses out of it may be in use.
 Result<Ipv4Network> choose_public_pool(const Options& options, const state::Store& store,
                                        const std::vector<dataplane::Route>& routes) {
@@ -62,6 +67,7 @@ Result<services::Network> choose_network(const Options& options, const state::St
     const auto pool = choose_public_pool(options, store, {});
     if (!pool) return tl::unexpected(pool.error());
     out.public_pool = *pool;
+    out.pool_announced = is_announced(options, store);
     return out;
   }
   const auto routes = taken_by_others(instance);
@@ -71,6 +77,7 @@ Result<services::Network> choose_network(const Options& options, const state::St
   const auto pool = choose_public_pool(options, store, *routes);
   if (!pool) return tl::unexpected(pool.error());
   out.public_pool = *pool;
+  out.pool_announced = is_announced(options, store);
   const bool first = store.range("ec2/vpc/", {}, 1).empty();
   if (!first && options.vpc_cidr.empty()) return out;
   if (!first) {

@@ -333,9 +333,10 @@ struct VpcEndpoint {
 inline constexpr std::string_view kPublicPoolKey = "network/public-pool";
 struct PublicPool {
   std::string cidr;
+  bool announced = false;  // given by --public-cidr: others on the LAN reach it, and see it as the source
   template <class A>
   void fields(A& a) {
-    a("cidr", cidr);
+    a("cidr", cidr), a("announced", announced);
   }
 };
 

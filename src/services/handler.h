@@ -38,6 +38,7 @@ struct Network {
   std::vector<std::string> taken = {};
   // What public addresses are taken from (--public-cidr): assignPublicIp and Elastic IPs.
   Ipv4Network public_pool{{0xC6120000}, 20};  // 198.18.0.0/20 (RFC 2544)
+  bool pool_announced = false;                // it was given: others on the LAN reach it
 };
 inline const Network kDefaultNetwork;
 

@@ -81,25 +81,9 @@ TaskOrder Bridge::compose(const keys::TaskPath& path, std::shared_ptr<const Task
 }
 
 void Bridge::find_network(TaskOrder& order) const {
-  const Scope& scope = order.path.scope;
-  const auto subnet = get<Subnet>(store_, keys::ec2("subnet", scope, order.status->subnet_id));
-  const auto vpc = subnet ? get<Vpc>(store_, keys::ec2("vpc", scope, subnet->vpc_id)) : nullptr;
-  const auto range = vpc ? parse_network(subnet->cidr) : std::nullopt;
-  const auto whole = vpc ? parse_network(vpc->cidr) : std::nullopt;
-  if (!range || !whole) {
-    order.failure = fmt::format("ResourceInitializationError: subnet '{}' does not exist", order.status->subnet_id);
-    return;
-  }
-  order.subnet = *range;
-  order.security_groups = order.spec->network.security_groups;
-  if (order.security_groups.empty()) order.security_groups = {vpc->default_security_group_id};
-  order.vpc.id = vpc->id;
-  order.vpc.network = *whole;
-  for (const auto& [key, other] : records::range<Subnet>(store_, keys::ec2("subnet", scope, "")))
-    if (other->vpc_id == vpc->id)
-      if (const auto parsed = parse_network(other->cidr)) order.vpc.subnets.push_back(*parsed);
-  for (const auto& [key, group] : records::range<SecurityGroup>(store_, keys::ec2("security-group", scope, "")))
-    if (group->vpc_id == vpc->id) order.vpc.groups.push_back({group->id, true});
+  order.interface = get<Interface>(store_, keys::ec2(ec2_kinds::kInterface, order.path.scope, order.spec->eni_id));
+  if (!order.interface && order.status->order == Order::run)
+    order.failure = "ResourceInitializationError: the task's network interface is gone";
 }
 
 void Bridge::find_logs(TaskOrder& order) {

@@ -82,64 +82,38 @@ void HostMachine::cancel_images(const std::string& task_id) {
   parts_.images.cancel(at->second.pull);
 }
 
-dataplane::AddressAllocator& HostMachine::addresses_of(const TaskOrder& order) {
-  const std::string key = order.vpc.id + " " + order.subnet.to_string();
-  return addresses_.try_emplace(key, order.subnet).first->second;
-}
-
-Result<void> HostMachine::ensure_vpc(const network::VpcSpec& vpc) {
-  const auto before = ensured_.find(vpc.id);
-  if (before != ensured_.end() && before->second.groups == vpc.groups && before->second.subnets == vpc.subnets)
-    return {};
-  auto ensured = parts_.network.ensure_vpc(vpc);
-  if (ensured) ensured_.insert_or_assign(vpc.id, vpc);
-  return ensured;
+void HostMachine::apply(dataplane::NetworkChange change) {
+  network_worker_.post([this, change = std::move(change)]() mutable {
+    const std::string vpc = change.vpc;
+    if (const auto applied = parts_.network.apply(std::move(change)); !applied)
+      log_warning("the network of {} is not as it should be: {}", vpc, applied.error().context);
+  });
 }
 
 void HostMachine::attach(const TaskOrder& order, std::optional<Ipv4> address,
                          std::function<void(Result<std::pair<network::TaskNet, Ipv4>>)> done) {
   if (!address) parts_.cgroups.prepare(order.path.id);
-  dataplane::AddressAllocator& addresses = addresses_of(order);
-  if (address) {  // of a task that ran before this daemon did: those that were given back just before its start stay unused longest
-    addresses.take(*address);
-    addresses.continue_after(*address);
-  } else {
-    address = addresses.allocate();
-  }
-  if (!address) {
-    parts_.loop.post([done = std::move(done), subnet = order.subnet.to_string()] {
-      done(fail(fmt::format("subnet {} has no free address", subnet)));
-    });
-    return;
-  }
-  network::TaskNetSpec spec{order.path.id, order.vpc.id,          *address,
-                            order.subnet,  order.security_groups, order.spec->network.assign_public_ip};
-  network_worker_.post([this, vpc = order.vpc, spec = std::move(spec), done = std::move(done), &addresses]() mutable {
-    Result<network::TaskNet> net = fail("");
+  network_worker_.post([this, interface = order.interface, id = order.path.id, done = std::move(done)]() mutable {
+    Result<std::pair<network::TaskNet, Ipv4>> out = fail("it has no network interface");
+    const auto address = interface ? parse_ipv4(interface->address) : std::nullopt;
     kill_point("before-network");
-    if (auto ensured = ensure_vpc(vpc); !ensured)
-      net = tl::unexpected(ensured.error());
-    else
-      net = parts_.network.attach_task(spec);
+    if (address) {
+      auto net = parts_.network.attach(interface->vpc_id, interface->id, id);
+      if (net)
+        out = std::pair{std::move(*net), *address};
+      else
+        out = tl::unexpected(net.error());
+    }
     kill_point("after-network");
-    parts_.loop.post([net = std::move(net), address = spec.address, done = std::move(done), &addresses]() mutable {
-      if (net) return done(std::pair{std::move(*net), address});
-      addresses.release(address);
-      done(tl::unexpected(net.error()));
-    });
+    parts_.loop.post([out = std::move(out), done = std::move(done)]() mutable { done(std::move(out)); });
   });
 }
 
-void HostMachine::detach(const TaskOrder& order, std::optional<Ipv4> address, std::function<void()> done) {
-  network_worker_.post([this, id = order.path.id, address, done = std::move(done),
-                        addresses = address ? &addresses_of(order) : nullptr]() mutable {
-    const auto detached = parts_.network.detach_task(id);
-    if (!detached) log_warning("task {}: its network stays until the next start: {}", id, detached.error().context);
-    // The address of a namespace that is still there is nobody else's yet.
-    parts_.loop.post([address, addresses = detached ? addresses : nullptr, done = std::move(done)] {
-      if (addresses) addresses->release(*address);
-      done();
-    });
+void HostMachine::detach(const TaskOrder& order, std::function<void()> done) {
+  network_worker_.post([this, id = order.path.id, done = std::move(done)]() mutable {
+    if (const auto detached = parts_.network.detach_task(id); !detached)
+      log_warning("task {}: its network stays until the next start: {}", id, detached.error().context);
+    parts_.loop.post(std::move(done));
   });
 }
 

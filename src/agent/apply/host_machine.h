@@ -25,7 +25,7 @@
 #include "agent/supervise/supervisors.h"
 #include "base/clock.h"
 #include "base/workers.h"
-#include "dataplane/addresses.h"
+#include "dataplane/host_network.h"
 
 namespace berth::agent {
 
@@ -50,7 +50,7 @@ class HostMachine final : public Machine {
   void cancel_images(const std::string& task_id) override;
   void attach(const TaskOrder& order, std::optional<Ipv4> address,
               std::function<void(Result<std::pair<network::TaskNet, Ipv4>>)> done) override;
-  void detach(const TaskOrder& order, std::optional<Ipv4> address, std::function<void()> done) override;
+  void detach(const TaskOrder& order, std::function<void()> done) override;
   Result<std::vector<Uncreatable>> supervise(const Launch& launch) override;
   void start(const std::string& task_id, uint32_t container, uint32_t attempt) override;
   void stop(const std::string& task_id, const std::string& why) override;
@@ -61,6 +61,9 @@ class HostMachine final : public Machine {
   void wake_at(TimeMs when_ms, std::function<void()> callback) override;
   TimeMs now_ms() const override { return parts_.clock.now_ms(); }
 
+  // What the host's network should be from now on, in the order of the calls; attach() comes behind what was applied before it.
+  // Any thread.
+  void apply(dataplane::NetworkChange change);
   // Once, when every adopted task has asked for its network: takes away what no task of `live` has.
   void collect_network(std::set<std::string> live);
   // The same for the tasks' cgroups: those that there are, read before anything is launched, and those that no task
@@ -86,8 +89,6 @@ class HostMachine final : public Machine {
   void prepare_next(const std::string& task_id);
   void pulled(const std::string& task_id, const Result<void>& result);
   std::string task_directory(const std::string& task_id) const;
-  dataplane::AddressAllocator& addresses_of(const TaskOrder& order);
-  Result<void> ensure_vpc(const network::VpcSpec& vpc);  // on the network's worker
   Result<void> write_files(const Launch& launch);
   Result<std::string> config(const Launch& launch, const std::vector<ImageVolume>& volumes, size_t container);
   Result<std::vector<Bundle>> bundles(const Launch& launch, std::vector<Uncreatable>& uncreatable);
@@ -102,9 +103,7 @@ class HostMachine final : public Machine {
   uint64_t last_execution_ = 0;
   bool told_of_cut_limits_ = false;
   std::map<uint64_t, Execution> executions_;
-  std::map<std::string, dataplane::AddressAllocator> addresses_;  // by VPC and subnet
-  std::map<std::string, network::VpcSpec> ensured_;               // the network's worker's own
-  std::map<std::string, Preparing> preparing_;                    // by task
+  std::map<std::string, Preparing> preparing_;  // by task
   Workers files_worker_{"files", 1};
   Workers network_worker_{"network", 1};  // last: it ends before what its jobs touch
 };

@@ -46,10 +46,10 @@ class Machine {
   // The task needs no images any more: `done` is called soon, and a pull that no other task waits for ends. Nothing
   // happens where nothing is being prepared.
   virtual void cancel_images(const std::string& task_id) = 0;
-  // Picks an address in the order's subnet, or takes `address` where the task has one already.
+  // With the order's interface. `address`: the one that an adopted task has.
   virtual void attach(const TaskOrder& order, std::optional<Ipv4> address,
                       std::function<void(Result<std::pair<network::TaskNet, Ipv4>>)> done) = 0;
-  virtual void detach(const TaskOrder& order, std::optional<Ipv4> address, std::function<void()> done) = 0;
+  virtual void detach(const TaskOrder& order, std::function<void()> done) = 0;
 
   // Its facts arrive at Agent::fact. On an error nothing runs. Otherwise, those of its containers that are not essential and
   // cannot be created: they are not to be started.

@@ -8,6 +8,7 @@
 
 #include "agent/network/network.h"
 #include "records/keys.h"
+#include "records/network.h"
 #include "records/task.h"
 #include "records/task_definition.h"
 
@@ -19,11 +20,9 @@ struct TaskOrder {
   std::shared_ptr<const records::TaskDefinition> definition;
   std::shared_ptr<const records::TaskStatus> status;
   std::shared_ptr<const records::TaskObserved> observed;  // what was written last; null for a task not seen yet
-  network::VpcSpec vpc;
-  Ipv4Network subnet;
-  std::vector<std::string> security_groups;            // the VPC's default one where the task names none
-  std::map<std::string, std::string> log_directories;  // container → its stream's directory, where it has logs
-  std::string failure;                                 // not empty: it cannot start, and this is its reason
+  std::shared_ptr<const records::Interface> interface;    // what network it has; its VPC was told to this host before
+  std::map<std::string, std::string> log_directories;     // container → its stream's directory, where it has logs
+  std::string failure;                                    // not empty: it cannot start, and this is its reason
 };
 
 // Takes orders on the state thread and must not block it.

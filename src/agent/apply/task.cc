@@ -354,7 +354,7 @@ void Task::give_back() {
   if (given_back_ || order_.status->order != Order::stop) return;
   given_back_ = true;
   machine_.remove(order_.path.id);
-  machine_.detach(order_, address(), [self = shared_from_this()] {
+  machine_.detach(order_, [self = shared_from_this()] {
     self->phase_ = Phase::released;
     self->observed_.released = true;
     self->report();

@@ -37,7 +37,7 @@ class FakeMachine final : public Machine {
       done(std::pair{network::TaskNet{"/run/netns", "06:be:00:00:00:09", {}}, *parse_ipv4("172.31.0.9")});
     };
   }
-  void detach(const TaskOrder&, std::optional<Ipv4>, std::function<void()> done) override {
+  void detach(const TaskOrder&, std::function<void()> done) override {
     asked.push_back("detach");
     detach_done = std::move(done);
   }

@@ -75,7 +75,8 @@ Result<std::unique_ptr<RealAgent>> RealAgent::open(Needs needs) {
     if (const std::string path = state + "/" + directory; ::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST)
       return fail(errno, "mkdir " + path);
 
-  auto network = network::Network::open({.state_directory = state});
+  auto network = network::Network::open(
+      {.state_directory = state, .public_block = parts->needs.public_pool, .announced = parts->needs.pool_announced});
   if (!network) return tl::unexpected(network.error());
   parts->network = std::move(*network);
   images::ImageStoreOptions image_options;
@@ -128,6 +129,8 @@ void RealAgent::stop() {
   // Only now: a task whose image was being copied has not failed, the next daemon copies it.
   parts_->images->end();
 }
+
+void RealAgent::apply(dataplane::NetworkChange change) { parts_->machine->apply(std::move(change)); }
 
 images::ImageStore& RealAgent::images() { return *parts_->images; }
 

@@ -24,6 +24,8 @@ class RealAgent {
     Random& random;
     std::string state_directory;
     std::function<void(std::function<void()>)> on_state_thread;
+    Ipv4Network public_pool;      // what public addresses are from
+    bool pool_announced = false;  // a block of the LAN, for which this host answers ARP
   };
 
   // As root. Fails, with the remedy, where this machine cannot run containers.
@@ -33,6 +35,9 @@ class RealAgent {
   // On the state thread, once: takes over what is there and follows the state.
   void start();
   void stop();  // ends the agent's thread and what it copies; tasks go on
+
+  // What the host's network should be from now on. Before the order of a task that it is for. Any thread.
+  void apply(dataplane::NetworkChange change);
 
   images::ImageStore& images();  // any thread
   // After stop(): everything on the host that is ours, where no task is left to need it.

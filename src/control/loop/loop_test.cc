@@ -474,6 +474,9 @@ TEST_F(LoopTest, ACircuitBreakerGoesBackToWhatWasComplete) {
   spec().deployment_id = "ecs-svc/2222222222222222222";
   put_service();
   rest();
+  EXPECT_EQ(service().deployments.size(), 2u) << "the one that failed is shown for a while";
+  now += settings.deployment.failed_shown_ms;
+  rest();
   const auto after = service();
   ASSERT_EQ(after.deployments.size(), 1u);
   EXPECT_EQ(after.deployments[0].id, "ecs-svc/1111111111111111111");

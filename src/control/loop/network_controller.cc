@@ -66,8 +66,9 @@ void NetworkController::begin_again() {
   for (const std::string& vpc : std::set(in_use_)) agenda().now(vpc);
 }
 
-void NetworkController::use_vpc(const records::Scope& scope, const std::string& vpc_id) {
-  concern_vpc(keys::ec2(kinds::kVpc, scope, vpc_id));
+void NetworkController::placed(const records::Scope& scope, const records::Interface& interface) {
+  concern_vpc(keys::ec2(kinds::kVpc, scope, interface.vpc_id));
+  agenda().now(keys::ec2(kinds::kInterface, scope, interface.id));
 }
 
 void NetworkController::concern_vpc(const std::string& vpc_key) {
@@ -150,9 +151,9 @@ void NetworkController::decide_vpc(const std::string& key) {
   change.whole = fresh_.erase(key) > 0;
   if (change.whole)
     for (const std::string& interface_key : index_.naming(vpc->id, kinds::kInterface))
-      if (const auto interface = records::get<records::Interface>(store_, interface_key)) {
-        known_[interface_key].vpc_key = key;
-        change.interfaces[interface->id] = net_of(interface_key, *interface);
+      if (auto seen = see(interface_key)) {
+        known_[interface_key] = {key, {}, seen->revisions};
+        change.interfaces[std::string(parse(interface_key).id)] = std::move(seen->net);
       }
   sink_(std::move(change));
 }
@@ -171,19 +172,30 @@ void NetworkController::decide_interface(const std::string& key) {
   const std::string vpc_key = key_beside(parsed, kinds::kVpc, interface->vpc_id);
   if (!network::task_of_owner(interface->owner).empty()) concern_vpc(vpc_key);
   if (!in_use_.contains(vpc_key) || fresh_.contains(vpc_key)) return;  // not yet; or with its VPC, whose turn comes
-  known_[key].vpc_key = vpc_key;
+  auto seen = see(key);
+  Known& known = known_[key];
+  if (known.revisions == seen->revisions && known.vpc_key == vpc_key) return;
+  known = {vpc_key, {}, seen->revisions};
   change.vpc = interface->vpc_id;
-  change.interfaces[interface->id] = net_of(key, *interface);
+  change.interfaces[interface->id] = std::move(seen->net);
   sink_(std::move(change));
 }
 
-dataplane::InterfaceNet NetworkController::net_of(const std::string& key, const records::Interface& interface) const {
+std::optional<NetworkController::Seen> NetworkController::see(const std::string& key) const {
+  const auto entry = store_.get(key);
+  if (!entry) return std::nullopt;
+  const auto interface = value_of<records::Interface>(entry);
+  Seen seen{{}, {entry->mod_revision, 0}};
   std::shared_ptr<const records::Address> elastic;
-  for (const std::string& address_key : index_.naming(parse(key).id, kinds::kAddress)) {
-    auto address = records::get<records::Address>(store_, address_key);
-    if (address && address->private_address == interface.address) elastic = std::move(address);
+  for (const std::string& address_key : index_.naming(interface->id, kinds::kAddress)) {
+    const auto address_entry = store_.get(address_key);
+    auto address = value_of<records::Address>(address_entry);
+    if (!address || address->private_address != interface->address) continue;
+    elastic = std::move(address);
+    seen.revisions.second = address_entry->mod_revision;
   }
-  return network::to_net(interface, elastic.get());
+  seen.net = network::to_net(*interface, elastic.get());
+  return seen;
 }
 
 network::VpcRecords NetworkController::gather(const std::string& key, std::shared_ptr<const records::Vpc> vpc) const {

@@ -28,8 +28,9 @@ class NetworkController final : public Controller {
   NetworkController(const state::Store& store, const records::NetworkIndex& index, Sink sink)
       : store_(store), index_(index), sink_(std::move(sink)) {}
 
-  // A task is being placed in the VPC: its network must be there before the task's own.
-  void use_vpc(const records::Scope& scope, const std::string& vpc_id);
+  // A task was placed with this interface, and its order is in the same transaction: the interface is handed on in this run, before
+  // any host can see the order.
+  void placed(const records::Scope& scope, const records::Interface& interface);
 
   std::vector<std::string_view> prefixes() const override;
   void begin_again() override;
@@ -39,14 +40,19 @@ class NetworkController final : public Controller {
  private:
   struct Known {  // of an object that was handed on, or belongs to one that was: its VPC once it is gone
     std::string vpc_key;
-    std::string interface_key;  // of an Elastic IP: what it is associated with
+    std::string interface_key;                              // of an Elastic IP: what it is associated with
+    std::pair<state::Revision, state::Revision> revisions;  // of an interface and of its Elastic IP, as handed on
   };
   void concern_vpc(const std::string& vpc_key);
   std::string vpc_of(std::string_view kind, const state::Change& change) const;
   void decide_vpc(const std::string& key);
   void decide_interface(const std::string& key);
   network::VpcRecords gather(const std::string& key, std::shared_ptr<const records::Vpc> vpc) const;
-  dataplane::InterfaceNet net_of(const std::string& key, const records::Interface& interface) const;
+  struct Seen {
+    dataplane::InterfaceNet net;
+    std::pair<state::Revision, state::Revision> revisions;
+  };
+  std::optional<Seen> see(const std::string& key) const;
 
   const state::Store& store_;
   const records::NetworkIndex& index_;

@@ -18,8 +18,8 @@ namespace {
 
 constexpr size_t kStepMax = 256;
 constexpr std::string_view kNatGateways = "ec2/nat-gateway/";
-constexpr std::array<std::string_view, 5> kKinds{keys::kCluster, keys::kToken, keys::kLeavingDefinition, keys::kEc2Token,
-                                                 kNatGateways};
+constexpr std::array<std::string_view, 5> kKinds{keys::kCluster, keys::kToken, keys::kLeavingDefinition,
+                                                 keys::kEc2Token, kNatGateways};
 
 bool is_of_run_task(std::string_view token_key) {
   // ecs/token/<account>/<region>/<operation>/<token>

@@ -72,9 +72,9 @@ void TaskController::keep_interface(state::Transaction& transaction, const lifec
   if (!address) return;  // it was placed by an older Berth and its agent has not chosen one: it never gets further
   std::optional<Ipv4> public_address;
   if (task.spec.network.assign_public_ip) public_address = addresses_.free_public_address(settings_.public_pool);
-  records::put_decoded(transaction, key,
-                       network::interface_of({task.path, task.spec, *subnet, *vpc, *address, public_address, now_ms}));
-  networks_.use_vpc(scope, vpc->id);
+  auto interface = network::interface_of({task.path, task.spec, *subnet, *vpc, *address, public_address, now_ms});
+  networks_.placed(scope, interface);
+  records::put_decoded(transaction, key, std::move(interface));
 }
 
 void TaskController::decide(const std::string& path_text, TimeMs now_ms) {
