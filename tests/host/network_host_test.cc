@@ -109,7 +109,7 @@ TEST_F(NetworkHost, RefusesTheHostsPortsAndLinkLocalAddressesAtOnce) {
          {"198.51.100.2", "169.254.192.2", "169.254.169.254", "169.254.0.1", "172.31.16.1", "172.31.0.1"}) {
       for (auto* probe_by : {&tcp_probe, &udp_probe}) {
         Probe probe;
-        world_->in(net->netns_path, [&] { probe = probe_by(address, 8080, 1000); });
+        world_->in(net->netns_path, [&] { probe = probe_by(address, 8080, 1000, 0); });
         EXPECT_TRUE(probe.outcome != Outcome::answered && probe.outcome != Outcome::silent)
             << address << (probe_by == &tcp_probe ? " tcp " : " udp ") << probe.outcome;
         EXPECT_LT(probe.took_us, 200'000) << address;
@@ -128,10 +128,10 @@ TEST_F(NetworkHost, APublicTaskReachesOutAndAPrivateOneIsToldNo) {
   ASSERT_OK(two);
   for (auto* probe_by : {&tcp_probe, &udp_probe}) {
     Probe probe;
-    world_->in(one->netns_path, [&] { probe = probe_by("203.0.113.1", 80, 1000); });
+    world_->in(one->netns_path, [&] { probe = probe_by("203.0.113.1", 80, 1000, 0); });
     EXPECT_EQ(probe.outcome, Outcome::answered);
     EXPECT_EQ(probe.answer, "198.51.100.2") << "the world sees the host's address";
-    world_->in(two->netns_path, [&] { probe = probe_by("203.0.113.1", 80, 1000); });
+    world_->in(two->netns_path, [&] { probe = probe_by("203.0.113.1", 80, 1000, 0); });
     EXPECT_TRUE(probe.outcome != Outcome::answered && probe.outcome != Outcome::silent) << probe.outcome;
   }
 }
@@ -145,9 +145,9 @@ TEST_F(NetworkHost, NamesAreAskedOfTheHostsServersWithOrWithoutAPublicAddress) {
     ASSERT_OK(net);
     for (auto* probe_by : {&tcp_probe, &udp_probe}) {
       Probe probe;
-      world_->in(net->netns_path, [&] { probe = probe_by("172.31.0.2", 53, 1000); });
+      world_->in(net->netns_path, [&] { probe = probe_by("172.31.0.2", 53, 1000, 0); });
       EXPECT_EQ(probe.outcome, Outcome::answered);
-      world_->in(net->netns_path, [&] { probe = probe_by("172.31.0.2", 80, 1000); });
+      world_->in(net->netns_path, [&] { probe = probe_by("172.31.0.2", 80, 1000, 0); });
       EXPECT_TRUE(probe.outcome != Outcome::answered && probe.outcome != Outcome::silent) << probe.outcome;
     }
   }
@@ -182,7 +182,7 @@ TEST_F(NetworkHost, NamesAreAskedOfTheHostsServersWithOrWithoutAPublicAddress) {
     std::ofstream(world_->resolv_conf()) << nobody;
     ASSERT_OK(network->refresh_resolvers());
     for (auto* probe_by : {&tcp_probe, &udp_probe}) {
-      world_->in(network->instance().netns_path(task(2).task_id), [&] { probe = probe_by("172.31.0.2", 53, 1000); });
+      world_->in(network->instance().netns_path(task(2).task_id), [&] { probe = probe_by("172.31.0.2", 53, 1000, 0); });
       EXPECT_TRUE(probe.outcome != Outcome::answered && probe.outcome != Outcome::silent) << nobody << probe.outcome;
     }
   }
@@ -200,10 +200,10 @@ TEST_F(NetworkHost, ALinkLocalNameServerIsAskedForTasksAndOutOfTheirReach) {
   ASSERT_OK(net);
   for (auto* probe_by : {&tcp_probe, &udp_probe}) {
     Probe probe;
-    world_->in(net->netns_path, [&] { probe = probe_by("172.31.0.2", 53, 1000); });
+    world_->in(net->netns_path, [&] { probe = probe_by("172.31.0.2", 53, 1000, 0); });
     EXPECT_EQ(probe.outcome, Outcome::answered);
     for (int port : {53, 80}) {
-      world_->in(net->netns_path, [&] { probe = probe_by("169.254.169.254", port, 1000); });
+      world_->in(net->netns_path, [&] { probe = probe_by("169.254.169.254", port, 1000, 0); });
       EXPECT_TRUE(probe.outcome != Outcome::answered && probe.outcome != Outcome::silent) << port << probe.outcome;
     }
   }
@@ -228,7 +228,7 @@ TEST_F(NetworkHost, ANameServerOnTheHostsLoopbackAnswersAndNothingElseThereDoes)
     ASSERT_OK(net);
     for (auto* probe_by : {&tcp_probe, &udp_probe}) {
       Probe probe;
-      world_->in(net->netns_path, [&] { probe = probe_by("172.31.0.2", 53, 1000); });
+      world_->in(net->netns_path, [&] { probe = probe_by("172.31.0.2", 53, 1000, 0); });
       EXPECT_EQ(probe.outcome, Outcome::answered);
       EXPECT_EQ(probe.answer, "127.0.0.1") << "it is asked as by the host's own programs";
       for (const auto& [address, port] : {std::pair{"172.31.0.2", 8080},
@@ -236,7 +236,7 @@ TEST_F(NetworkHost, ANameServerOnTheHostsLoopbackAnswersAndNothingElseThereDoes)
                                           {"169.254.192.2", 8081},
                                           {"198.51.100.2", 8081},
                                           {"198.51.100.2", 53}}) {
-        world_->in(net->netns_path, [&] { probe = probe_by(address, port, 1000); });
+        world_->in(net->netns_path, [&] { probe = probe_by(address, port, 1000, 0); });
         EXPECT_TRUE(probe.outcome != Outcome::answered && probe.outcome != Outcome::silent)
             << address << ":" << port << " " << probe.outcome;
       }
@@ -277,7 +277,7 @@ TEST_F(NetworkHost, ADeadTasksAddressNeverLeavesByTheUplink) {
   const auto expect_told = [&](const char* where) {
     for (auto* probe_by : {&tcp_probe, &udp_probe}) {
       Probe probe;
-      world_->in(world_->host(), [&] { probe = probe_by("172.31.16.6", 80, 1000); });
+      world_->in(world_->host(), [&] { probe = probe_by("172.31.16.6", 80, 1000, 0); });
       EXPECT_TRUE(probe.outcome != Outcome::answered && probe.outcome != Outcome::silent) << where << probe.outcome;
     }
   };

@@ -66,9 +66,15 @@ class Stopwatch {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
-Probe probe(int kind, const std::string& address, int port, int timeout_ms) {
+Probe probe(int kind, const std::string& address, int port, int timeout_ms, int source_port) {
   const Stopwatch watch;
   const Fd fd(::socket(AF_INET, kind | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (source_port != 0) {
+    const int on = 1;
+    ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    const sockaddr_in own = endpoint("0.0.0.0", source_port);
+    BERTH_ASSERT(::bind(fd.get(), reinterpret_cast<const sockaddr*>(&own), sizeof own) == 0);
+  }
   const sockaddr_in to = endpoint(address, port);
   if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to) != 0 && errno != EINPROGRESS) {
     return {outcome_of(errno), watch.us(), {}};
@@ -165,11 +171,11 @@ std::ostream& operator<<(std::ostream& out, Outcome outcome) {
   return out << kNames[static_cast<int>(outcome)];
 }
 
-Probe tcp_probe(const std::string& address, int port, int timeout_ms) {
-  return probe(SOCK_STREAM, address, port, timeout_ms);
+Probe tcp_probe(const std::string& address, int port, int timeout_ms, int source_port) {
+  return probe(SOCK_STREAM, address, port, timeout_ms, source_port);
 }
-Probe udp_probe(const std::string& address, int port, int timeout_ms) {
-  return probe(SOCK_DGRAM, address, port, timeout_ms);
+Probe udp_probe(const std::string& address, int port, int timeout_ms, int source_port) {
+  return probe(SOCK_DGRAM, address, port, timeout_ms, source_port);
 }
 
 bool ping_probe(const std::string& address) {

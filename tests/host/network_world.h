@@ -50,8 +50,8 @@ struct Probe {
   int64_t took_us;
   std::string answer;  // what the other side said
 };
-Probe tcp_probe(const std::string& address, int port, int timeout_ms = 1000);
-Probe udp_probe(const std::string& address, int port, int timeout_ms = 1000);
+Probe tcp_probe(const std::string& address, int port, int timeout_ms = 1000, int source_port = 0);
+Probe udp_probe(const std::string& address, int port, int timeout_ms = 1000, int source_port = 0);
 // One echo request; whether its reply came within a third of a second.
 bool ping_probe(const std::string& address);
 // From an address that is the sender's own, or that it only pretends to have (on its loopback).

@@ -1,7 +1,10 @@
 // Security groups and network ACLs in packets between tasks; vpc_world.h says what the usual VPC is.
+#include <arpa/inet.h>
 #include <fmt/core.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/socket.h>
 
 #include "agent/network/namespaces.h"
 #include "vpc_world.h"
@@ -12,6 +15,78 @@ namespace {
 using dataplane::VpcNet;
 
 class VpcGroups : public VpcHost {};
+
+// A connection that stays, both of whose ends are ours.
+class Conversation {
+ public:
+  Conversation(const World& world, const std::string& from, const std::string& at, const char* address, int port,
+               int kind) {
+    sockaddr_in there{};
+    there.sin_family = AF_INET;
+    there.sin_port = htons(static_cast<uint16_t>(port));
+    inet_pton(AF_INET, address, &there.sin_addr);
+    Fd listener;
+    world.in(at, [&] { listener = Fd(::socket(AF_INET, kind | SOCK_CLOEXEC, 0)); });
+    sockaddr_in any = there;
+    any.sin_addr.s_addr = INADDR_ANY;
+    EXPECT_EQ(::bind(listener.get(), reinterpret_cast<const sockaddr*>(&any), sizeof any), 0);
+    if (kind == SOCK_STREAM) EXPECT_EQ(::listen(listener.get(), 1), 0);
+    world.in(from, [&] { near_ = Fd(::socket(AF_INET, kind | SOCK_CLOEXEC, 0)); });
+    const timeval patience{1, 0};
+    ::setsockopt(near_.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+    EXPECT_EQ(::connect(near_.get(), reinterpret_cast<const sockaddr*>(&there), sizeof there), 0);
+    far_ = kind == SOCK_STREAM ? Fd(::accept(listener.get(), nullptr, nullptr)) : std::move(listener);
+  }
+  // Whether what is sent arrives.
+  bool goes_on() const {
+    (void)::send(near_.get(), "x", 1, MSG_NOSIGNAL);
+    pollfd wait{far_.get(), POLLIN, 0};
+    char letter;
+    return ::poll(&wait, 1, 300) > 0 && ::recv(far_.get(), &letter, 1, 0) == 1;
+  }
+
+ private:
+  Fd near_, far_;
+};
+
+TEST_F(VpcGroups, TrackedFlowsOutliveTheirRuleAndOthersEndWithIt) {
+  open();
+  VpcNet vpc = usual_vpc();
+  const auto open_all = rule(-1, -1, -1, "0.0.0.0/0");
+  vpc.groups["sg-open"] = {{rule(6, 90, 91, "0.0.0.0/0"), rule(17, 90, 91, "0.0.0.0/0")}, {open_all}};
+  vpc.groups["sg-near"] = {{rule(6, 92, 92, "10.0.1.0/24"), rule(17, 92, 92, "10.0.1.0/24")}, {open_all}};
+  vpc.groups["sg-half"] = {{rule(6, 93, 93, "0.0.0.0/0")}, {rule(6, 1024, 65535, "10.0.0.0/16")}};
+  tell(vpc);
+  task("one", "subnet-a", "10.0.1.4", {"sg-none"});
+  task("open", "subnet-b", "10.0.2.4", {"sg-open", "sg-near"});
+  task("half", "subnet-b", "10.0.2.5", {"sg-half"});
+  const Conversation untracked(*world_, path("one"), path("open"), "10.0.2.4", 90, SOCK_STREAM);
+  const Conversation untracked_udp(*world_, path("one"), path("open"), "10.0.2.4", 90, SOCK_DGRAM);
+  const Conversation twice(*world_, path("one"), path("open"), "10.0.2.4", 91, SOCK_STREAM);
+  const Conversation tracked(*world_, path("one"), path("open"), "10.0.2.4", 92, SOCK_STREAM);
+  const Conversation half(*world_, path("one"), path("half"), "10.0.2.5", 93, SOCK_STREAM);
+  for (const Conversation* one : {&untracked, &untracked_udp, &twice, &tracked, &half}) EXPECT_TRUE(one->goes_on());
+  // All rules go; one connection of the open ones is permitted by another.
+  vpc.groups["sg-open"].ingress = {};
+  vpc.groups["sg-near"].ingress = {rule(6, 91, 91, "10.0.1.4/32")};
+  vpc.groups["sg-half"].ingress = {};
+  tell(vpc);
+  EXPECT_FALSE(untracked.goes_on());
+  EXPECT_FALSE(untracked_udp.goes_on());
+  EXPECT_TRUE(twice.goes_on()) << "another rule permits it";
+  EXPECT_TRUE(tracked.goes_on()) << "its rule was for a network";
+  EXPECT_TRUE(half.goes_on()) << "not everything was let out the other way";
+  for (const auto& [address, port] : {std::pair{"10.0.2.4", 90}, {"10.0.2.4", 92}, {"10.0.2.5", 93}}) {
+    EXPECT_TRUE(refused(tcp("one", address, port))) << "nothing new passes";
+  }
+  // Leaving a group ends as much as its rules do.
+  vpc.groups["sg-open"].ingress = {rule(6, 94, 94, "0.0.0.0/0")};
+  tell(vpc);
+  const Conversation member(*world_, path("one"), path("open"), "10.0.2.4", 94, SOCK_STREAM);
+  EXPECT_TRUE(member.goes_on());
+  change("open", interface("open", "subnet-b", "10.0.2.4", {"sg-near"}));
+  EXPECT_FALSE(member.goes_on());
+}
 
 TEST_F(VpcGroups, BothTheSendersAndTheReceiversGroupsMustPermit) {
   open();

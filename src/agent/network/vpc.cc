@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "agent/network/conntrack.h"
 #include "agent/network/namespaces.h"
 #include "agent/network/nft.h"
 #include "base/log.h"
@@ -114,7 +115,8 @@ Result<void> Vpc::load(const dataplane::Delta& delta) {
 
 Result<void> Vpc::apply(const dataplane::NetworkChange& change) {
   if (!change.structure && value().cidrs.empty()) return fail("the first change of " + id_ + " has no structure");
-  const std::vector<Ipv4Network> before = value().cidrs;
+  const std::vector<Ipv4Network> networks = value().cidrs;
+  const Before earlier = before(change);
   auto delta = rules_.change(change);
   if (!delta) return tl::unexpected(delta.error());
   // Rules before the link: nothing passes unjudged.
@@ -124,10 +126,61 @@ Result<void> Vpc::apply(const dataplane::NetworkChange& change) {
     connected_ = true;
   }
   if (change.structure) {
-    if (auto put = put_networks(before); !put) return put;
+    if (auto put = put_networks(networks); !put) return put;
     if (auto put = put_led_routes(); !put) return put;
   }
-  return let_routers_route(change.interfaces);
+  if (auto let = let_routers_route(change.interfaces); !let) return let;
+  return end_flows_that_lost(earlier);
+}
+
+Vpc::Before Vpc::before(const dataplane::NetworkChange& change) const {
+  Before before;
+  if (change.structure) before.groups = value().groups;
+  for (const auto& [id, interface] : change.interfaces) {
+    if (const auto known = value().interfaces.find(id); known != value().interfaces.end())
+      before.interfaces.insert(*known);
+  }
+  return before;
+}
+
+Result<void> Vpc::end_flows_that_lost(const Before& before) {
+  std::set<Ipv4> unpublished;
+  std::map<Ipv4, std::pair<std::vector<std::string>, std::vector<std::string>>> affected;  // groups before and now
+  for (const auto& [id, was] : before.interfaces) {
+    const auto now = value().interfaces.find(id);
+    const bool gone = now == value().interfaces.end();
+    if (was.public_address && (gone || now->second.public_address != was.public_address)) {
+      unpublished.insert(*was.public_address);
+    }
+    if (!gone && now->second.groups != was.groups) affected[was.address] = {was.groups, now->second.groups};
+  }
+  const dataplane::Groups& groups_before = before.groups.empty() ? value().groups : before.groups;
+  const auto lost = dataplane::groups_that_lost_an_open_rule(groups_before, value().groups);
+  std::map<Ipv4, std::vector<std::string>> members;
+  if (!lost.empty() || !affected.empty()) {
+    for (const auto& [id, interface] : value().interfaces) {
+      members[interface.address] = interface.groups;
+      const bool loses = std::any_of(lost.begin(), lost.end(), [&](const std::string& group) {
+        return std::count(interface.groups.begin(), interface.groups.end(), group) > 0;
+      });
+      if (loses) affected.try_emplace(interface.address, interface.groups, interface.groups);
+    }
+  }
+  if (affected.empty() && unpublished.empty()) return {};
+  const auto ends = [&](const dataplane::Flow& flow, Ipv4 address, bool ingress) {
+    const auto found = affected.find(address);
+    return found != affected.end() && dataplane::ends_with_its_rule(groups_before, found->second.first, value().groups,
+                                                                    found->second.second, ingress, flow, members);
+  };
+  auto ended = end_flows(filter_, [&](const TrackedFlow& tracked) {
+    if (unpublished.contains(tracked.destination) || unpublished.contains(tracked.reply_destination)) return true;
+    if (tracked.mark != 0)
+      return false;  // the host's, the resolver's, a NAT gateway's: judged otherwise, or always tracked
+    const dataplane::Flow flow{tracked.protocol, tracked.source, tracked.reply_source, tracked.source_port,
+                               tracked.reply_source_port};
+    return ends(flow, flow.source, false) || ends(flow, flow.destination, true);
+  });
+  return ended ? Result<void>{} : tl::unexpected(ended.error());
 }
 
 Result<void> Vpc::change_facts(const dataplane::VpcFacts& facts) {

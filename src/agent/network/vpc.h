@@ -11,6 +11,7 @@
 
 #include "agent/network/host.h"
 #include "agent/network/network.h"
+#include "dataplane/judge.h"
 #include "dataplane/vpc_rules.h"
 
 namespace berth::network {
@@ -42,6 +43,13 @@ class Vpc {
  private:
   Vpc(Host& host, const Instance& instance, std::string id, const dataplane::VpcFacts& facts, Fd namespace_fd,
       NetlinkSocket route, NetlinkSocket filter);
+  // What a change takes from flows that run: rules of AWS's untracked ones, and public addresses.
+  struct Before {
+    dataplane::Groups groups;  // where the structure changes
+    std::map<std::string, dataplane::InterfaceNet> interfaces;
+  };
+  Before before(const dataplane::NetworkChange& change) const;
+  Result<void> end_flows_that_lost(const Before& before);
   Result<void> load(const dataplane::Delta& delta);
   Result<void> load_whole();
   Result<void> connect_to_host();
