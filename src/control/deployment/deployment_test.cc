@@ -280,6 +280,21 @@ TEST_F(DeploymentTest, WhatItCannotDoItSays) {
   }
 }
 
+TEST_F(DeploymentTest, AnUpdateThatWaitsForMemoryIsToldAnew) {
+  spec.desired_count = 1;
+  room = {600, 300};
+  decide();
+  ASSERT_EQ(events.size(), 1u);
+  now += 60'000;
+  spec.generation = 3;
+  spec.deployment_id = "ecs-svc/3333333333333333333";
+  spec.deployment_created_at_ms = now;
+  decide();
+  EXPECT_EQ(events.size(), 2u) << "what was told is of the deployment before";
+  decide();
+  EXPECT_EQ(events.size(), 2u);
+}
+
 TEST_F(DeploymentTest, SettingsThatDoNothingYetAreToldOnce) {
   spec.desired_count = 0;
   spec.enable_execute_command = true;

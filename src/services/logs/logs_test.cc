@@ -9,6 +9,8 @@
 #include "base/assert.h"
 #include "logstore/writer/log_writer.h"
 #include "model/logs/operations.h"
+#include "records/logs.h"
+#include "records/read.h"
 #include "services/logs/events.h"
 #include "services/logs/filter_pattern.h"
 #include "services/logs/groups.h"
