@@ -1,10 +1,12 @@
 """Fixtures. `simulated`: one daemon with the simulated agent for the whole session; `berth`: one with real containers for each
 module; `real`: one with the platform's images. All are ended, and what they made is taken from the machine, after failures too."""
 
+import ipaddress
 import os
 import pathlib
 import shutil
 import subprocess
+import sys
 import tempfile
 
 import pytest
@@ -158,3 +160,42 @@ def real(platform_images):
     with Berth("--memory-overcommit", "64") as berth:
         berth.load_platform_images()
         yield berth
+
+
+# Beyond this machine.
+
+
+TELLS_PEERS = """
+import socket
+server = socket.create_server(("0.0.0.0", 0))
+print(server.getsockname()[1], flush=True)
+while True:
+    connection, peer = server.accept()
+    connection.sendall(f"you are {peer[0]}\\n".encode())
+    connection.close()
+"""
+
+
+@pytest.fixture
+def outside():
+    """A machine beyond this one: a namespace that the host routes to, with a server that answers with its peer's address."""
+    name = f"bt{os.getpid() % 100000}"
+    # Of the shared address space (RFC 6598), four addresses of this process's own: another run may go on beside it.
+    first = int(ipaddress.ip_address("100.64.0.0")) + 4 * (os.getpid() % 1048576)
+    host, far = (str(ipaddress.ip_address(first + n)) for n in (1, 2))
+    commands = [f"netns add {name}", f"link add {name}a type veth peer name {name}b netns {name}", f"addr add {host}/30 dev {name}a",
+                f"link set {name}a up", f"-n {name} addr add {far}/30 dev {name}b", f"-n {name} link set {name}b up",
+                f"-n {name} link set lo up"]
+    server = None
+    try:
+        for command in commands:
+            subprocess.run(["ip", *command.split()], check=True)
+        server = subprocess.Popen(["ip", "netns", "exec", name, sys.executable, "-c", TELLS_PEERS], stdout=subprocess.PIPE, text=True)
+        yield far, int(server.stdout.readline()), host
+    finally:
+        if server:
+            server.kill()
+            server.wait()
+            server.stdout.close()
+        subprocess.run(["ip", "link", "del", f"{name}a"], stderr=subprocess.DEVNULL)
+        subprocess.run(["ip", "netns", "del", name], stderr=subprocess.DEVNULL)

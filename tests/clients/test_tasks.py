@@ -3,7 +3,6 @@
 import collections
 import contextlib
 import http.client
-import ipaddress
 import os
 import shutil
 import socket
@@ -547,42 +546,6 @@ def test_tasks_reach_neither_host_ports_nor_link_local_addresses_and_hear_so_at_
         assert float(lines[-1]) - float(lines[0]) < len(targets), f"not refused at once: {lines}"
         assert not seen, f"a task reached the host's port: {seen}"
         assert time.monotonic() - began < 30
-
-
-TELLS_PEERS = """
-import socket
-server = socket.create_server(("0.0.0.0", 0))
-print(server.getsockname()[1], flush=True)
-while True:
-    connection, peer = server.accept()
-    connection.sendall(f"you are {peer[0]}\\n".encode())
-    connection.close()
-"""
-
-
-@pytest.fixture
-def outside():
-    """A machine beyond this one: a namespace that the host routes to, with a server that answers with its peer's address."""
-    name = f"bt{os.getpid() % 100000}"
-    # Of the network for measuring (RFC 2544), four addresses of this process's own: another run may go on beside it.
-    first = int(ipaddress.ip_address("198.18.0.0")) + 4 * (os.getpid() % 32768)
-    host, far = (str(ipaddress.ip_address(first + n)) for n in (1, 2))
-    commands = [f"netns add {name}", f"link add {name}a type veth peer name {name}b netns {name}", f"addr add {host}/30 dev {name}a",
-                f"link set {name}a up", f"-n {name} addr add {far}/30 dev {name}b", f"-n {name} link set {name}b up",
-                f"-n {name} link set lo up"]
-    server = None
-    try:
-        for command in commands:
-            subprocess.run(["ip", *command.split()], check=True)
-        server = subprocess.Popen(["ip", "netns", "exec", name, sys.executable, "-c", TELLS_PEERS], stdout=subprocess.PIPE, text=True)
-        yield far, int(server.stdout.readline()), host
-    finally:
-        if server:
-            server.kill()
-            server.wait()
-            server.stdout.close()
-        subprocess.run(["ip", "link", "del", f"{name}a"], stderr=subprocess.DEVNULL)
-        subprocess.run(["ip", "netns", "del", name], stderr=subprocess.DEVNULL)
 
 
 def test_only_tasks_with_a_public_address_get_out(berth, unique, outside):
