@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "records/keys.h"
+#include "records/network.h"
 #include "records/read.h"
 
 namespace berth::agent_simulated {
@@ -128,6 +129,9 @@ void Agent::follow(const std::string& path, TimeMs now_ms) {
       records::get<records::TaskDefinition>(store_, keys::task_definition(task.scope, spec->family, spec->revision));
   if (!definition) return;
   machine_.order_run(path, *spec, *definition, now_ms);
+  const auto interface = records::get<records::Interface>(
+      store_, keys::ec2(records::ec2_kinds::kInterface, task.scope, spec->eni_id));
+  if (interface) machine_.attach(path, interface->address, interface->mac);
 }
 
 void Agent::report(const std::string& path, TimeMs) {

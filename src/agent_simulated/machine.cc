@@ -49,6 +49,13 @@ void Machine::create(const std::string& path, Task& task, const records::TaskSpe
   changed_.insert(path);
 }
 
+void Machine::attach(const std::string& path, const std::string& address, const std::string& mac) {
+  const auto found = tasks_.find(path);
+  if (found == tasks_.end()) return;
+  found->second.observed.address = address;
+  found->second.observed.mac = mac;
+}
+
 void Machine::order_run(const std::string& path, const records::TaskSpec& spec,
                         const records::TaskDefinition& definition, TimeMs now_ms) {
   const auto [found, is_new] = tasks_.try_emplace(path);

@@ -58,6 +58,8 @@ class Machine {
   void plant(PlantedBug bug) { bug_ = bug; }
 
   // Orders, as often as the agent likes: each only goes forward. `path` is records::keys::TaskPath::str().
+  // The address that control gave it; without one it makes one up.
+  void attach(const std::string& path, const std::string& address, const std::string& mac);
   void order_run(const std::string& path, const records::TaskSpec& spec, const records::TaskDefinition& definition,
                  TimeMs now_ms);
   void order_stop(const std::string& path, TimeMs now_ms);

@@ -198,7 +198,8 @@ class World:
         return kept | {"HOME": str(home), "AWS_PAGER": "", "AWS_EC2_METADATA_DISABLED": "true"}
 
     def subnet(self, region=None):
-        return self.client("ec2", region).describe_subnets()["Subnets"][0]["SubnetId"]
+        return self.client("ec2", region).describe_subnets(
+            Filters=[{"Name": "default-for-az", "Values": ["true"]}])["Subnets"][0]["SubnetId"]
 
     def network(self, public=False, region=None):
         return {"awsvpcConfiguration": {"subnets": [self.subnet(region)],

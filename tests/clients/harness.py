@@ -82,7 +82,7 @@ def register(ecs, family, *containers, **more):
 
 
 def network(ec2):
-    subnets = ec2.describe_subnets()["Subnets"]
+    subnets = ec2.describe_subnets(Filters=[{"Name": "default-for-az", "Values": ["true"]}])["Subnets"]
     return {"awsvpcConfiguration": {"subnets": [subnet["SubnetId"] for subnet in subnets], "assignPublicIp": "DISABLED"}}
 
 

@@ -167,6 +167,10 @@ def test_clusters(world, ecs):
     assert not differences(updated, seen)
     ecs.update_cluster_settings(cluster=NAME, settings=COMMON["settings"])
     assert describe(ecs)["settings"] == COMMON["settings"]
+    described = ecs.describe_capacity_providers(capacityProviders=["FARGATE"], cluster=NAME, include=["TAGS"], maxResults=10)
+    assert [p["name"] for p in described["capacityProviders"]] == ["FARGATE"]
+    assert ecs.list_container_instances(cluster=NAME, filter="attribute:ecs.os-type == linux", status="ACTIVE",
+                                        maxResults=10)["containerInstanceArns"] == []
     providers = filled("PutClusterCapacityProviders", COMMON | {
         "capacityProviders": ["FARGATE_SPOT", "FARGATE"],
         "defaultCapacityProviderStrategy": [{"capacityProvider": "FARGATE_SPOT", "weight": 2, "base": 3}]})
@@ -380,6 +384,8 @@ NOT_SENT = {
     ("ListTasksRequest", "startedBy"): "excludes the other filters; sent by the kill tests",
     ("ListTasksRequest", "serviceName"): "excludes the other filters; sent by the tests of services",
     ("ListTasksRequest", "nextToken"): "sent by the tests of tasks",
+    ("DescribeCapacityProvidersRequest", "nextToken"): "there are two providers, and a page holds ten",
+    ("ListContainerInstancesRequest", "nextToken"): "there are no instances, and so no second page",
 }
 
 
