@@ -3,18 +3,19 @@
 PREFIX ?= /usr/local
 DESTDIR ?=
 
-.PHONY: help build test demo demo-down bench lint install test-vm
+.PHONY: help build test demo demo-down bench lint install test-vm test-long
 
 help:
 	@echo 'make build      installs what building and running need; leaves the program at build/berth'
 	@echo 'make demo       everything, from a fresh clone to a video platform that runs as an ECS service'
 	@echo 'make demo-down  takes that away again'
 	@echo 'make test       every test (make test-vm: only the one in a virtual machine)'
+	@echo 'make test-long  what takes long: an upgrade under running tasks, random networks, many seeds'
 	@echo 'make bench      measures Berth beside others and prints a table'
 	@echo 'make lint       formatting, clang-tidy, shellcheck'
 	@echo 'make install    build/berth and its systemd unit into PREFIX=$(PREFIX)'
 
-build demo demo-down test bench lint test-vm:
+build demo demo-down test bench lint test-vm test-long:
 	@scripts/$@
 
 # Takes the programs as they are: nothing is compiled here, so that it works on a machine without compilers. berth looks for its

@@ -16,9 +16,11 @@ bool may_write(Author author, const state::Write& write) {
                        is(keys::kTaskObserved);
   switch (author) {
     case Author::user:
-      return !is(keys::kServiceStatus) && !is(keys::kTaskStatus) && !is(keys::kTaskObserved) && !is("ec2/interface/");
+      return !is(keys::kServiceStatus) && !is(keys::kServiceEvent) && !is(keys::kTaskStatus) &&
+             !is(keys::kTaskObserved) && !is("ec2/interface/");
     case Author::control:
-      return is(keys::kServiceStatus) || is(keys::kTaskStatus) || is(keys::kTaskSpec) || is("ec2/interface/") ||
+      return is(keys::kServiceStatus) || is(keys::kServiceEvent) || is(keys::kTaskStatus) || is(keys::kTaskSpec) ||
+             is("ec2/interface/") ||
              (!write.value && (of_task || is(keys::kServiceSpec) || is(keys::kToken) || is("ec2/tags/")));
     case Author::agent: return is(keys::kTaskObserved);
   }
