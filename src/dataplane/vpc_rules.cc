@@ -11,8 +11,7 @@
 namespace berth::dataplane {
 namespace {
 
-constexpr std::string_view kEgress = "egress", kIngress = "ingress", kToPublic = "to_public", kToPrivate = "to_private",
-                           kRouters = "routers";
+constexpr std::string_view kLinks = "links", kToPublic = "to_public", kToPrivate = "to_private", kRouters = "routers";
 
 std::vector<std::string> groups_of(const InterfaceNet& interface) {
   std::set<std::string> sorted(interface.groups.begin(), interface.groups.end());
@@ -21,7 +20,7 @@ std::vector<std::string> groups_of(const InterfaceNet& interface) {
 
 std::string element_text(const Element& element) {
   std::string text = element.link.empty() ? element.address.to_string() : "\"" + element.link + "\"";
-  if (!element.chain.empty()) text += " : jump " + element.chain;
+  if (element.combination != 0) text += fmt::format(" : {:#x}", element.combination);
   if (element.target.value != 0) text += " : " + element.target.to_string();
   return text;
 }
@@ -47,15 +46,21 @@ std::string combination_text(const Combination& combination) {
       text += fmt::format("add rule ip {} {}_{} jump {}_{}\n", kVpcTable, combination.name, way, group_set_name(group),
                           way);
     }
+    text += fmt::format("add element ip {0} combinations_{1} {{ {2:#x} : jump {3}_{1} }}\n", kVpcTable, way,
+                        number_of(combination.name), combination.name);
   }
   return text;
 }
 
 std::string combination_removal_text(const Combination& combination) {
-  return fmt::format(
-      "flush chain ip {0} {1}_in\ndelete chain ip {0} {1}_in\nflush chain ip {0} {1}_out\n"
-      "delete chain ip {0} {1}_out\n",
-      kVpcTable, combination.name);
+  std::string text;
+  for (std::string_view way : {"in", "out"}) {
+    text += fmt::format(
+        "delete element ip {0} combinations_{1} {{ {2:#x} : jump {3}_{1} }}\nflush chain ip {0} {3}_{1}\n"
+        "delete chain ip {0} {3}_{1}\n",
+        kVpcTable, way, number_of(combination.name), combination.name);
+  }
+  return text;
 }
 
 // What leads from `before` to `after`: first to be done, last to be done.
@@ -101,23 +106,21 @@ std::vector<Element> elements_of(const InterfaceNet& interface) {
   std::vector<Element> elements;
   for (const std::string& group : groups_of(interface)) {
     const std::string set = group_set_name(group);
-    elements.push_back({set, {}, interface.address, {}, {}});
-    for (Ipv4 address : interface.secondary) elements.push_back({set, {}, address, {}, {}});
+    elements.push_back({set, {}, interface.address, 0, {}});
+    for (Ipv4 address : interface.secondary) elements.push_back({set, {}, address, 0, {}});
   }
   if (interface.public_address) {
-    elements.push_back({std::string(kPublicSet), {}, interface.address, {}, {}});
-    elements.push_back({std::string(kToPublic), {}, interface.address, {}, *interface.public_address});
+    elements.push_back({std::string(kPublicSet), {}, interface.address, 0, {}});
+    elements.push_back({std::string(kToPublic), {}, interface.address, 0, *interface.public_address});
     // The end of the VPC's link is everybody's who has no address of his own.
     if (!kLinkBlock.contains(*interface.public_address)) {
-      elements.push_back({std::string(kToPrivate), {}, *interface.public_address, {}, interface.address});
+      elements.push_back({std::string(kToPrivate), {}, *interface.public_address, 0, interface.address});
     }
   }
   if (interface.task.empty()) return elements;
   const std::string link = task_link(interface.task);
-  const std::string combination = combination_of(interface).name;
-  elements.push_back({std::string(kEgress), link, {}, combination + "_out", {}});
-  elements.push_back({std::string(kIngress), link, {}, combination + "_in", {}});
-  if (!interface.source_dest_check) elements.push_back({std::string(kRouters), link, {}, {}, {}});
+  elements.push_back({std::string(kLinks), link, {}, number_of(combination_of(interface).name), {}});
+  if (!interface.source_dest_check) elements.push_back({std::string(kRouters), link, {}, 0, {}});
   return elements;
 }
 

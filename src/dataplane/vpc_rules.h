@@ -3,17 +3,17 @@
 // One table. A group is a set of its members' addresses and two chains of its rules; interfaces with the same groups share
 // a *combination*, two chains that jump through the groups' chains. What is an interface's own are elements of sets and maps:
 //
-//   forward, priority filter        egress: replies pass; has the route table a way (rt_*)?; the sender's groups
-//   forward, priority filter + 10   ingress: replies pass; the receiver's groups
+//   forward, priority filter        replies pass; has the route table a way (rt_*)? the sender's groups, then the receiver's
 //   forward, priority filter + 20   acl, only where a subnet has an ACL that refuses something: every packet, replies too
 //
-// An `accept` ends only its own one of these chains, so all must permit. Subnets are told by the device group of an
-// interface's link (number_of its id), groups by the link's name: neither can be forged, and nothing of them has to be
-// changed when routes or rules do.
+// Subnets are told by the device group of an interface's link (number_of its id), groups by the link's name: neither can be
+// forged, and nothing of them has to be changed when routes or rules do. A link's name leads to a number and that to the
+// combination's chains, since the kernel walks all that a map leads to whenever an element that leads somewhere is added.
 //
 //   ct mark 1               judged by nobody: questions to the resolver, and what the host sends to a private address
 //   ct mark number_of(nat)  goes out through that NAT gateway
-//   mark number_of(eni)     is led to that interface by a routing table of this number
+//   mark number_of(eni)     until it is routed: is led to that interface by a routing table of this number
+//   mark                    after that: the combination that is asked; 1 once the sender's has permitted
 #pragma once
 
 #include <map>
@@ -56,19 +56,19 @@ struct Ruleset {
 // All that does not depend on single interfaces.
 Ruleset render_structure(const VpcNet& structure, const VpcFacts& facts);
 
-// A fact of one interface: in a set, or in a map to a chain or an address.
+// A fact of one interface: in a set, or in a map to a combination's number or an address.
 struct Element {
   std::string set;
-  std::string link;   // either this is the key
-  Ipv4 address;       // or this
-  std::string chain;  // a map's value, if any: goes on in this chain
-  Ipv4 target;        // a map's value, if any
+  std::string link;          // either this is the key
+  Ipv4 address;              // or this
+  uint32_t combination = 0;  // a map's value, if any
+  Ipv4 target;               // a map's value, if any
   auto operator<=>(const Element&) const = default;
 };
 std::vector<Element> elements_of(const InterfaceNet& interface);
 
 struct Combination {
-  std::string name;  // its chains are NAME_in and NAME_out
+  std::string name;  // its chains are NAME_in and NAME_out, in the maps combinations_in and _out under number_of(name)
   std::vector<std::string> groups;
   auto operator<=>(const Combination&) const = default;
 };

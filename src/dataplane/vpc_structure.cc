@@ -13,6 +13,7 @@ namespace berth::dataplane {
 namespace {
 
 constexpr std::string_view kExempt = "0x1";  // ct mark
+constexpr std::string_view kPermits = "accept", kSenderPermits = "meta mark set 0x1 return";
 // A packet that begins a connection has SYN alone. Others without a known flow belong to one that was ended.
 constexpr std::string_view kNoBeginning = "tcp flags & (fin | syn | rst | ack) != syn goto refuse";
 
@@ -62,16 +63,17 @@ std::optional<std::string> match_text(const Match& match) {
   return fmt::format("meta l4proto {} ", match.protocol & 255);
 }
 
-std::vector<std::string> group_rules(const VpcNet& vpc, const std::vector<GroupRule>& rules, std::string_view field) {
+std::vector<std::string> group_rules(const VpcNet& vpc, const std::vector<GroupRule>& rules, std::string_view field,
+                                     std::string_view verdict) {
   std::vector<std::string> text;
   for (const GroupRule& rule : rules) {
     const auto match = match_text(rule.match);
     if (!match) continue;
     if (!rule.group.empty()) {
       if (!vpc.groups.contains(rule.group)) continue;  // nobody is a member of a group that is gone
-      text.push_back(fmt::format("ip {} @{} {}accept", field, group_set_name(rule.group), *match));
+      text.push_back(fmt::format("ip {} @{} {}{}", field, group_set_name(rule.group), *match, verdict));
     } else if (!rule.networks.empty()) {
-      text.push_back(networks_text(field, rule.networks) + *match + "accept");
+      text.push_back(networks_text(field, rule.networks) + *match + std::string(verdict));
     }
   }
   return text;
@@ -101,12 +103,11 @@ class Structure {
     for (const auto& [id, group] : vpc_.groups) {
       const std::string name = group_set_name(id);
       out_.sets[name] = "set { type ipv4_addr; }";
-      out_.chains[name + "_in"] = {"", group_rules(vpc_, group.ingress, "saddr")};
-      out_.chains[name + "_out"] = {"", group_rules(vpc_, group.egress, "daddr")};
+      out_.chains[name + "_in"] = {"", group_rules(vpc_, group.ingress, "saddr", kPermits)};
+      out_.chains[name + "_out"] = {"", group_rules(vpc_, group.egress, "daddr", kSenderPermits)};
     }
     for (const auto& [id, table] : vpc_.route_tables) route_table(id);
-    egress();
-    ingress();
+    forward();
     acls();
     input();
     nat();
@@ -116,7 +117,10 @@ class Structure {
 
  private:
   void sets() {
-    for (std::string_view name : {"egress", "ingress"}) out_.sets[std::string(name)] = "map { type ifname : verdict; }";
+    out_.sets["links"] = "map { type ifname : mark; }";
+    for (std::string_view way : {"in", "out"}) {
+      out_.sets[fmt::format("combinations_{}", way)] = "map { type mark : verdict; }";
+    }
     out_.sets["public"] = "set { type ipv4_addr; }";
     for (std::string_view name : {"to_public", "to_private"}) {
       out_.sets[std::string(name)] = "map { type ipv4_addr : ipv4_addr; }";
@@ -129,9 +133,6 @@ class Structure {
     // of ICMP's reasons one that a socket of UDP hears. Where AWS swallows what has no way out, it is refused like the rest.
     out_.chains["refuse"] = {"", {"meta l4proto tcp reject with tcp reset", "reject with icmp type admin-prohibited"}};
     if (!facts_.answer_refused) out_.chains["refuse"].rules = {"drop"};
-    // Addresses that no task has. The unreachable route alone would answer by ICMP, which TCP does not hear.
-    out_.chains["nobody"] = {"type filter hook prerouting priority filter; policy accept;",
-                             {"ct state new fib daddr type != local fib daddr oif missing goto refuse"}};
   }
 
   // By the device group of the links: "iifgroup vmap { 0x5 : jump rt_a }", with what `chain_of` says of each subnet.
@@ -192,8 +193,8 @@ class Structure {
     return vpc_.route_tables.contains(subnet.route_table) ? chain_name(kind, subnet.route_table) : "refuse";
   }
 
-  void egress() {
-    Chain& chain = out_.chains["egress"];
+  void forward() {
+    Chain& chain = out_.chains["forward"];
     chain.hook = "type filter hook forward priority filter; policy drop;";
     chain.rules = {
         "ct state established,related accept", "ct state invalid drop",
@@ -203,7 +204,13 @@ class Structure {
         "ip daddr 169.254.0.0/16 goto refuse", "iifgroup 0 goto refuse"};
     by_subnet(chain, "iifgroup", "jump",
               [&](const std::string&, const SubnetNet& subnet) { return table_chain("rt", subnet); });
-    chain.rules.insert(chain.rules.end(), {"iifname vmap @egress", "goto refuse"});
+    // A link that is not in the map leaves the mark as it is.
+    chain.rules.insert(chain.rules.end(),
+                       {"meta mark set 0x0", "meta mark set iifname map @links", "meta mark vmap @combinations_out",
+                        "meta mark != 0x1 goto refuse", "goto receiver"});
+    out_.chains["receiver"] = {"",
+                               {fmt::format("oifname \"{}\" accept", kVpcUplink), "meta mark set 0x0",
+                                "meta mark set oifname map @links", "meta mark vmap @combinations_in", "goto refuse"}};
 
     // What was sent to a public address is traffic from outside. Else it is the host's own: others were refused there.
     out_.chains["from_host"] = {"",
@@ -214,14 +221,7 @@ class Structure {
     outside.rules = {networks_text("saddr", vpc_.cidrs) + "goto refuse", std::string(kNoBeginning)};
     by_subnet(outside, "oifgroup", "jump",
               [&](const std::string&, const SubnetNet& subnet) { return table_chain("back", subnet); });
-    outside.rules.push_back("accept");
-  }
-
-  void ingress() {
-    out_.chains["ingress"] = {
-        "type filter hook forward priority filter + 10; policy drop;",
-        {"ct state established,related accept", fmt::format("ct mark {} accept", kExempt),
-         fmt::format("oifname \"{}\" accept", kVpcUplink), "oifname vmap @ingress", "goto refuse"}};
+    outside.rules.push_back("goto receiver");
   }
 
   const AclNet* acl_of(const SubnetNet& subnet) const {
@@ -318,6 +318,9 @@ class Structure {
         }
       }
     }
+    // Addresses that no task has. The unreachable route alone would answer by ICMP, which TCP does not hear. Here, since
+    // this chain sees only what begins a flow.
+    in.rules.push_back("fib daddr type != local fib daddr oif missing goto refuse");
     Chain& out = out_.chains["srcnat"];
     out.hook = "type nat hook postrouting priority srcnat; policy accept;";
     out.rules = {fmt::format("oifname != \"{}\" accept", kVpcUplink),

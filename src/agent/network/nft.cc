@@ -60,12 +60,13 @@ void element_message(NetlinkBatch& batch, uint16_t message, uint16_t flags, std:
     batch.attribute(NFTA_DATA_VALUE, name.data(), name.size());
   }
   batch.unnest(key);
-  if (!element.chain.empty() || element.target.value != 0) {
+  if (element.combination != 0 || element.target.value != 0) {
     const size_t data = batch.nest(NFTA_SET_ELEM_DATA);
-    if (element.chain.empty()) {
-      batch.attribute_be32(NFTA_DATA_VALUE, element.target.value);
+    // Marks are in the machine's own byte order, addresses in the network's.
+    if (element.combination != 0) {
+      batch.attribute_u32(NFTA_DATA_VALUE, element.combination);
     } else {
-      verdict(batch, element.chain);
+      batch.attribute_be32(NFTA_DATA_VALUE, element.target.value);
     }
     batch.unnest(data);
   }
@@ -96,17 +97,36 @@ void add_jump(NetlinkBatch& batch, const std::string& chain, const std::string& 
   batch.unnest(expressions);
 }
 
+void combination_element(NetlinkBatch& batch, uint16_t message, uint16_t flags, const std::string& name,
+                         const std::string& way) {
+  batch.message(kind(message), flags, header_ip(), "combination " + name + way);
+  batch.attribute_text(NFTA_SET_ELEM_LIST_TABLE, dataplane::kVpcTable);
+  batch.attribute_text(NFTA_SET_ELEM_LIST_SET, "combinations" + way);
+  const size_t elements = batch.nest(NFTA_SET_ELEM_LIST_ELEMENTS);
+  const size_t one = batch.nest(NFTA_LIST_ELEM);
+  const size_t key = batch.nest(NFTA_SET_ELEM_KEY);
+  batch.attribute_u32(NFTA_DATA_VALUE, dataplane::number_of(name));
+  batch.unnest(key);
+  const size_t data = batch.nest(NFTA_SET_ELEM_DATA);
+  verdict(batch, name + way);
+  batch.unnest(data);
+  batch.unnest(one);
+  batch.unnest(elements);
+}
+
 void add_combination(NetlinkBatch& batch, const dataplane::Combination& combination) {
   for (const char* way : {"_in", "_out"}) {
     chain_message(batch, NFT_MSG_NEWCHAIN, NLM_F_CREATE, combination.name + way);
     for (const std::string& group : combination.groups) {
       add_jump(batch, combination.name + way, dataplane::group_set_name(group) + way);
     }
+    combination_element(batch, NFT_MSG_NEWSETELEM, NLM_F_CREATE, combination.name, way);
   }
 }
 
 void remove_combination(NetlinkBatch& batch, const dataplane::Combination& combination) {
   for (const char* way : {"_in", "_out"}) {
+    combination_element(batch, NFT_MSG_DELSETELEM, 0, combination.name, way);
     batch.message(kind(NFT_MSG_DELRULE), 0, header_ip(), "rules of chain " + combination.name + way);
     batch.attribute_text(NFTA_RULE_TABLE, dataplane::kVpcTable);
     batch.attribute_text(NFTA_RULE_CHAIN, combination.name + way);
@@ -183,12 +203,12 @@ Result<void> change_addresses(NetlinkSocket& socket, const AddressChange& change
   batch.marker(NFNL_MSG_BATCH_BEGIN, header_transaction());
   for (const Ipv4 address : change.removed) {
     // Added first, so that removing an absent one is no failure.
-    const dataplane::Element element{change.set, {}, address, {}, {}};
+    const dataplane::Element element{change.set, {}, address, 0, {}};
     element_message(batch, NFT_MSG_NEWSETELEM, NLM_F_CREATE, change.table, element);
     element_message(batch, NFT_MSG_DELSETELEM, 0, change.table, element);
   }
   for (const Ipv4 address : change.added) {
-    element_message(batch, NFT_MSG_NEWSETELEM, NLM_F_CREATE, change.table, {change.set, {}, address, {}, {}});
+    element_message(batch, NFT_MSG_NEWSETELEM, NLM_F_CREATE, change.table, {change.set, {}, address, 0, {}});
   }
   batch.marker(NFNL_MSG_BATCH_END, header_transaction());
   return socket.send(batch);

@@ -155,7 +155,8 @@ Result<void> Vpc::end_flows_that_lost(const Before& before) {
     if (!gone && now->second.groups != was.groups) affected[was.address] = {was.groups, now->second.groups};
   }
   const dataplane::Groups& groups_before = before.groups.empty() ? value().groups : before.groups;
-  const auto lost = dataplane::groups_that_lost_an_open_rule(groups_before, value().groups);
+  std::vector<std::string> lost;
+  if (!before.groups.empty()) lost = dataplane::groups_that_lost_an_open_rule(groups_before, value().groups);
   std::map<Ipv4, std::vector<std::string>> members;
   if (!lost.empty() || !affected.empty()) {
     for (const auto& [id, interface] : value().interfaces) {
