@@ -15,7 +15,7 @@ if(BERTH_FUZZ)
   target_compile_options(fuzz_wire_subject PUBLIC -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -g -O1
                                            PRIVATE -Wno-invalid-offsetof)
   target_link_libraries(fuzz_wire_subject PUBLIC fmt nettle z ${HTTP_PARSER} Threads::Threads)
-  foreach(name wire_cbor wire_http wire_json wire_query wire_sigv4)
+  foreach(name wire_cbor wire_http wire_json wire_query wire_sigv4 wire_websocket)
     add_executable(fuzz_${name} ${CMAKE_CURRENT_LIST_DIR}/${name}.cc)
     target_link_libraries(fuzz_${name} PRIVATE fuzz_wire_subject)
     target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer,address,undefined)

@@ -24,6 +24,8 @@ void EpollServer::readable(Connection& connection) {
     arm(connection, connection.phase == Phase::sending ? uint32_t{EPOLLOUT} : 0);
     return;
   }
+  if (connection.phase == Phase::streaming) return close(connection);  // it has shut down its side
+  if (connection.phase == Phase::websocket) return websocket_readable(connection);
   // What is pipelined comes first: the end of the stream, behind it, must not take its answer.
   if (connection.phase == Phase::idle && !connection.in.empty()) return;
   const ssize_t size = ::recv(connection.fd.get(), read_buffer_.get(), kReadBytes, 0);
@@ -66,6 +68,7 @@ void EpollServer::consume(Connection& connection, std::string_view fresh) {
   connection.phase = Phase::handling;
   count_bytes(connection);
   connection.keep_alive = parser.keep_alive() && !stopping_;
+  connection.http_1_0 = parser.is_http_1_0();
   set_timer(connection, TimerQueue::none, 0);
   HttpRequest request = parser.request(buffer.substr(0, used));
   request.peer = connection.peer;
@@ -91,7 +94,9 @@ void EpollServer::consume(Connection& connection, std::string_view fresh) {
 // being handled.
 void EpollServer::count_bytes(Connection& connection) {
   size_t held = 0;
-  if (connection.fd && connection.phase != Phase::handling) {
+  const bool unauthenticated = connection.phase != Phase::handling && connection.phase != Phase::streaming &&
+                               connection.phase != Phase::websocket;
+  if (connection.fd && unauthenticated) {
     held = connection.in.empty() ? 0 : connection.in.capacity();
     if (connection.parts) held += connection.parts->parser.bytes_held();
   }
@@ -159,6 +164,10 @@ void EpollServer::refuse(Connection& connection, int status) {
 void EpollServer::take_answers() {
   mailbox_->take(answers_);
   for (Mailbox::Item& item : answers_) {
+    if (item.channel) {
+      channel_changed(item.connection, item.channel);
+      continue;
+    }
     Connection* connection = find(item.connection);
     if (!connection || connection->phase != Phase::handling) continue;
     if (!item.answer) {
@@ -176,7 +185,7 @@ void EpollServer::take_answers() {
   answers_.clear();
 }
 
-void EpollServer::send(Connection& connection, const HttpResponse& response) {
+const std::string& EpollServer::date() {
   if (const std::time_t second = ::time(nullptr); second != date_second_) {
     date_second_ = second;
     std::tm parts{};
@@ -184,9 +193,13 @@ void EpollServer::send(Connection& connection, const HttpResponse& response) {
     char text[64];
     date_.assign(text, std::strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", &parts));
   }
+  return date_;
+}
+
+void EpollServer::send(Connection& connection, const HttpResponse& response) {
   const std::string_view body = connection.head_only ? std::string_view() : std::string_view(response.body);
   head_.clear();
-  append_head(head_, response, date_, connection.keep_alive);
+  append_head(head_, response, date(), connection.keep_alive);
 
   connection.phase = Phase::sending;
   connection.began_ms = now_ms_;
@@ -208,6 +221,7 @@ void EpollServer::send(Connection& connection, const HttpResponse& response) {
 }
 
 void EpollServer::writable(Connection& connection) {
+  if (connection.streaming) return flush(connection);
   if (connection.phase != Phase::sending) return;
   const ssize_t written = ::send(connection.fd.get(), connection.out.data() + connection.out_sent,
                                  connection.out.size() - connection.out_sent, MSG_NOSIGNAL | MSG_DONTWAIT);

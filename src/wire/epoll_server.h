@@ -1,5 +1,5 @@
 // The server's state: its connections, their buffers and time limits. server.cc has the loop, the listeners and the time
-// limits, connection.cc what a connection reads and sends. Only these two include it.
+// limits, connection.cc what a connection reads and sends, stream_connection.cc the same for streams. Only these include it.
 #pragma once
 
 #include <sys/types.h>
@@ -11,19 +11,33 @@
 
 #include "wire/mailbox.h"
 #include "wire/server.h"
+#include "wire/stream.h"
+#include "wire/websocket.h"
 
 namespace berth::wire {
 
 inline constexpr size_t kReadBytes = 64 * 1024;
 
-enum class Phase : uint8_t { idle, receiving, handling, sending, draining };
-enum class TimerQueue : uint8_t { none, idle, receive, send };
-constexpr size_t kTimerQueues = 4;
+enum class Phase : uint8_t { idle, receiving, handling, sending, draining, streaming, websocket };
+enum class TimerQueue : uint8_t { none, idle, receive, send, ping };
+constexpr size_t kTimerQueues = 5;
 
 // What only a connection with a message under way needs.
 struct Parts {
   explicit Parts(const MessageLimits& message_limits) : parser(message_limits) {}
   MessageParser parser;
+};
+
+// What only a stream or a WebSocket needs.
+struct Streaming {
+  explicit Streaming(std::shared_ptr<Channel> of) : channel(std::move(of)) {}
+  const std::shared_ptr<Channel> channel;
+  websocket::FrameReader frames{limits::kWebSocketMessageBytesMax};
+  std::string piece;
+  bool chunked = false;
+  bool without_body = false;
+  bool done = false;    // `out` has the last of it
+  bool pinged = false;  // nothing has come since
 };
 
 struct Connection {
@@ -35,9 +49,11 @@ struct Connection {
   uint16_t peer_port = 0;
   Phase phase = Phase::idle;
   bool keep_alive = false;
+  bool http_1_0 = false;
   bool head_only = false;  // HEAD: an answer's body would be read as the next answer
   uint32_t events = 0;     // armed in epoll
   std::unique_ptr<Parts> parts;
+  std::unique_ptr<Streaming> streaming;
   std::string in;        // the message so far, and what came after it
   size_t in_fed = 0;     // of it, seen by the parser
   size_t counted = 0;    // of unauthenticated_bytes_
@@ -94,6 +110,16 @@ class EpollServer final : public Server {
   void take_answers();
   void send(Connection& connection, const HttpResponse& response);
   void writable(Connection& connection);
+  void channel_changed(uint64_t id, const std::shared_ptr<Channel>& channel);
+  void begin_stream(Connection& connection, const std::shared_ptr<Channel>& channel);
+  void flush(Connection& connection);
+  void append_piece(Connection& connection, std::string_view piece);
+  void end_stream(Connection& connection);
+  void listen_to_stream(Connection& connection);
+  void websocket_readable(Connection& connection);
+  bool take_frames(Connection& connection);
+  void ping(Connection& connection);
+  const std::string& date();
   void sent(Connection& connection);
   void drain(Connection& connection);
   void arm(Connection& connection, uint32_t events);

@@ -39,6 +39,7 @@ void Reply::send(std::unique_ptr<Answer> answer) {
 
 std::string_view reason_phrase(int status) {
   switch (status) {
+    case 101: return "Switching Protocols";
     case 200: return "OK";
     case 400: return "Bad Request";
     case 401: return "Unauthorized";
@@ -74,6 +75,21 @@ void append_head(std::string& out, const HttpResponse& response, std::string_vie
   out.append(response.headers);
   if (!keep_alive) out.append("Connection: close\r\n");
   out.append("\r\n");
+}
+
+void append_stream_head(std::string& out, const HttpResponse& response, std::string_view date, bool keep_alive,
+                        StreamHead kind) {
+  out.append("HTTP/1.1 ")
+      .append(std::to_string(response.status))
+      .append(" ")
+      .append(reason_phrase(response.status))
+      .append("\r\nDate: ")
+      .append(date)
+      .append("\r\n");
+  if (!response.content_type.empty()) out.append("Content-Type: ").append(response.content_type).append("\r\n");
+  if (kind == StreamHead::chunked) out += "Transfer-Encoding: chunked\r\n";
+  if (kind != StreamHead::upgrade && !keep_alive) out += "Connection: close\r\n";
+  out.append(response.headers).append("\r\n");
 }
 
 }  // namespace berth::wire

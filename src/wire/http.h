@@ -43,6 +43,10 @@ struct HttpResponse {
 
 // The status line and the header lines of an answer, with the empty line that ends them. `date` as RFC 9110 writes it.
 void append_head(std::string& out, const HttpResponse& response, std::string_view date, bool keep_alive);
+// The same for an answer whose length nobody knows yet. An upgrade has its status and headers from `response` alone.
+enum class StreamHead { chunked, until_closed, upgrade };
+void append_stream_head(std::string& out, const HttpResponse& response, std::string_view date, bool keep_alive,
+                        StreamHead kind);
 
 // Something that can be rendered into a response once a connection is ready for it. Made on any thread.
 class Answer {
@@ -68,11 +72,19 @@ class TextAnswer final : public Answer {
   std::string body_;
 };
 
+class Channel;  // stream.h has this and the next four
+class Stream;
+class StreamEvents;
+class WebSocket;
+class WebSocketEvents;
+
 // Takes answers, from any thread.
 class ReplySink {
  public:
   virtual ~ReplySink() = default;
   virtual void post(uint64_t connection, std::unique_ptr<Answer> answer) = 0;  // null: given up
+  // A stream has begun, or something about it has changed. Sinks that have no streams tell it that its client is gone.
+  virtual void post_channel(uint64_t connection, std::shared_ptr<Channel> channel);
 };
 
 // The right to answer one request once, from any thread. Destroyed unused it drops the connection, so that a client
@@ -87,6 +99,10 @@ class Reply {
 
   bool pending() const { return sink_ != nullptr; }
   void send(std::unique_ptr<Answer> answer);
+  // Instead of send(): an answer that is written piece by piece. `head` has no body and no request id.
+  Stream begin(HttpResponse head, std::shared_ptr<StreamEvents> events);
+  // Instead of send(): 101, then frames both ways. `accept_key` as websocket::accept_key gives it; `protocol` may be empty.
+  WebSocket upgrade(std::string_view accept_key, std::string_view protocol, std::shared_ptr<WebSocketEvents> events);
 
  private:
   std::shared_ptr<ReplySink> sink_;

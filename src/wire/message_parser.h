@@ -37,9 +37,10 @@ class MessageParser {
   size_t feed(std::string_view buffer, size_t fed);
 
   State state() const { return state_; }
-  int status() const { return status_; }                       // 400, 413, 431, 501
-  bool keep_alive() const { return keep_alive_; }              // once complete
-  bool takes_continue();                                       // true once, when the client waits for 100 Continue
+  int status() const { return status_; }           // 400, 413, 431, 501
+  bool keep_alive() const { return keep_alive_; }  // once complete
+  bool takes_continue();                           // true once, when the client waits for 100 Continue
+  bool is_http_1_0() const { return parser_.http_major == 1 && parser_.http_minor == 0; }
   bool started() const { return started_; }                    // a byte of the message has come
   size_t bytes_held() const { return body_text_.capacity(); }  // beside the caller's buffer
 

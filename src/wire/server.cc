@@ -175,7 +175,7 @@ void EpollServer::begin_stop() {
   for (Listener& listener : listeners_) listener.fd.reset();
   for (auto& connection : slots_) {
     if (connection && (connection->phase == Phase::idle || connection->phase == Phase::receiving ||
-                       connection->phase == Phase::draining)) {
+                       connection->phase == Phase::draining || connection->streaming)) {
       close(*connection);
     } else if (connection) {
       connection->keep_alive = false;
@@ -339,6 +339,8 @@ void EpollServer::expire() {
       Connection& connection = *list.first;
       if (connection.phase == Phase::receiving) {
         refuse(connection, 408);
+      } else if (connection.queue == TimerQueue::ping) {
+        ping(connection);
       } else {
         close(connection);
       }
@@ -352,6 +354,7 @@ void EpollServer::close(Connection& connection) {
   set_timer(connection, TimerQueue::none, 0);
   connection.fd.reset();
   count_bytes(connection);
+  if (connection.streaming) connection.streaming->channel->lose();
   free_slots_.push_back(connection.slot);
   dead_.push_back(std::move(slots_[connection.slot]));
   --count_;

@@ -6,6 +6,9 @@
 //               │         └──────▶ sending an error
 //               └ one time limit each for idle, receiving, sending and draining; handling has none
 //
+//   handling ─┬▶ streaming ─▶ idle or draining     an answer that is written piece by piece
+//             └▶ websocket ─▶ draining
+//
 // A connection has one request at a time; what a client pipelines waits in the connection's buffer. Idle connections
 // hold no buffers. What all of them hold of requests that are not yet authenticated has one bound: over it, those that
 // hold most for longest are answered 503 and closed. Waiting instead would let a few clients that never finish keep
@@ -34,7 +37,8 @@ struct ServerOptions {
   int64_t idle_max_ms = limits::kHttpIdleMaxMs;
   int64_t receive_max_ms = limits::kHttpReceiveMaxMs;
   int64_t send_max_ms = limits::kHttpSendMaxMs;
-  int64_t stop_grace_ms = 3000;  // what stop() gives requests that are being handled
+  int64_t websocket_ping_ms = 30'000;  // a WebSocket that is silent for so long is asked; silent again, given up
+  int64_t stop_grace_ms = 3000;        // what stop() gives requests that are being handled
 };
 
 class Server {

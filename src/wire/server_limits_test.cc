@@ -64,18 +64,18 @@ TEST_F(ServerTest, WhatIsNotAuthenticatedHasOneLimitForAllConnections) {
   const std::string chunked = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n61a80\r\n";
   const std::string most(400'000, 'x');
   std::vector<std::unique_ptr<Client>> clients;
-  for (int i = 0; i < 100; ++i) {
+  for (int i = 0; i < 300; ++i) {
     clients.push_back(std::make_unique<Client>(port_));
     clients.back()->write(i % 2 == 0 ? head : chunked);
     clients.back()->write(most);
   }
-  // The bodies were 40 MB; every client but the last few was sent away.
+  // The bodies were 120 MB; every client but the last few was sent away.
   EXPECT_THAT(clients.front()->read(), StartsWith("HTTP/1.1 503 "));
   Client small(port_);
   small.write(get("/small"));
   EXPECT_THAT(small.read(), EndsWith("GET /small? "));
   EXPECT_LE(server_->unauthenticated_bytes(), 1024u * 1024u);
-  EXPECT_LT(resident_bytes() - before, 16 * 1024 * 1024);  // not the 40: sanitizers and allocators keep some
+  EXPECT_LT(resident_bytes() - before, 48 * 1024 * 1024);  // allocators keep some of what was freed
 }
 
 TEST_F(ServerTest, WhoStallsMakesRoomForWhoIsQuick) {

@@ -131,6 +131,20 @@ class Client {
     }
     return buffer_;
   }
+  // Exactly so many bytes, or fewer when the connection ends.
+  std::string read_bytes(size_t size) {
+    while (buffer_.size() < size && more()) {
+    }
+    std::string out = buffer_.substr(0, size);
+    buffer_.erase(0, out.size());
+    return out;
+  }
+  void read_until(std::string_view end) {
+    while (buffer_.find(end) == buffer_.npos) {
+      if (buffer_.size() > 1024 * 1024) buffer_.erase(0, buffer_.size() - 1024);
+      if (!more()) return;
+    }
+  }
   bool connected;
 
  private:
