@@ -19,9 +19,10 @@ namespace berth::wire {
 // so that no client waits for a call that was lost.
 class Call {
  public:
-  Call(const model::Operation& called, Caller by, std::string id, TimeMs now, std::shared_ptr<const void> input,
-       Reply reply)
+  Call(const model::Operation& called, model::Protocol spoken, Caller by, std::string id, TimeMs now,
+       std::shared_ptr<const void> input, Reply reply)
       : operation(called),
+        protocol(spoken),
         caller(std::move(by)),
         request_id(std::move(id)),
         now_ms(now),
@@ -32,6 +33,7 @@ class Call {
   ~Call();
 
   const model::Operation& operation;
+  const model::Protocol protocol;  // of the request, and so of its answer
   const Caller caller;
   const std::string request_id;
   const TimeMs now_ms;  // when it arrived

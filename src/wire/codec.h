@@ -29,7 +29,13 @@ class Codec {
 const Codec& json_codec();      // json11/: AWS JSON 1.0 and 1.1
 const Codec& query_codec();     // query/
 const Codec& ec2query_codec();  // ec2query/
+const Codec& cbor_codec();      // cbor/: Smithy's RPC v2
 const Codec& codec_for(model::Protocol protocol);
+
+// For clients that were made for a service's older query protocol: its code for the error, in a header. Nothing for other
+// services.
+void append_query_error(const model::Service* service, const model::Operation* operation, const ApiError& error,
+                        HttpResponse& response);
 
 // Errors only, in the form of protocols that no service of ours speaks, so that a client of S3 or CloudWatch can read
 // that they are not served.

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/json.h"
 #include "model/validate.h"
 #include "wire/browser_guard.h"
@@ -24,7 +26,7 @@ class EndpointError final : public Answer {
   void render(HttpResponse& response) override {
     response.request_id = request_id_;
     if (service_) {
-      codec_for(service_->protocol).render_error(service_, operation_, error_, request_id_, response);
+      codec_for(protocol_).render_error(service_, operation_, error_, request_id_, response);
     } else {
       render_foreign_error(protocol_, error_, request_id_, response);
     }
@@ -59,7 +61,43 @@ model::Protocol guess_protocol(const HttpRequest& request, model::Protocol other
   return request.header("content-type").starts_with("application/json") ? model::Protocol::rest_json : otherwise;
 }
 
-bool speaks_json(const model::Service& service) { return service.protocol == model::Protocol::json; }
+bool takes(const model::Service& service, model::Protocol protocol) {
+  return std::find(service.protocols.begin(), service.protocols.end(), protocol) != service.protocols.end();
+}
+
+bool speaks_cbor(const HttpRequest& request) { return request.header("smithy-protocol") == "rpc-v2-cbor"; }
+
+// What the request speaks, be it that the service does not take it.
+model::Protocol protocol_of(const HttpRequest& request, const model::Service& service) {
+  if (speaks_cbor(request)) return model::Protocol::cbor;
+  if (!request.header("x-amz-target").empty() && takes(service, model::Protocol::json)) return model::Protocol::json;
+  if (request.method == "GET" || request.header("content-type").starts_with("application/x-www-form-urlencoded")) {
+    for (const model::Protocol form : {model::Protocol::query, model::Protocol::ec2})
+      if (takes(service, form)) return form;
+  }
+  return service.protocol;
+}
+
+bool is_form(model::Protocol protocol) {
+  return protocol == model::Protocol::query || protocol == model::Protocol::ec2;
+}
+
+// The end of the path, "/service/NAME/operation/NAME"; whatever stands before it does not count. A service may come with its
+// namespace.
+struct RpcPath {
+  std::string_view service, operation;
+};
+std::optional<RpcPath> rpc_path(std::string_view path) {
+  std::string_view segments[4];
+  for (int i = 3; i >= 0; --i) {
+    const size_t slash = path.rfind('/');
+    if (slash == path.npos) return std::nullopt;
+    segments[i] = path.substr(slash + 1);
+    path = path.substr(0, slash);
+  }
+  if (segments[0] != "service" || segments[2] != "operation") return std::nullopt;
+  return RpcPath{segments[1].substr(segments[1].rfind('.') + 1), segments[3]};
+}
 
 // The value of one parameter, without reading the rest: Action and Version are short and plain.
 std::string_view peek_parameter(std::string_view form, std::string_view name) {
@@ -95,6 +133,13 @@ std::string shortened(std::string_view text) { return std::string(text.substr(0,
 
 // By what a request is made of, for requests without a credential scope.
 const model::Service* service_by_shape(const HttpRequest& request) {
+  if (speaks_cbor(request)) {
+    const auto path = rpc_path(request.path);
+    for (const model::Service* service : model::services()) {
+      if (path && service->target_prefix == path->service) return service;
+    }
+    return nullptr;
+  }
   const std::string_view target = request.header("x-amz-target");
   if (const size_t dot = target.rfind('.'); dot != target.npos) {
     for (const model::Service* service : model::services()) {
@@ -104,7 +149,7 @@ const model::Service* service_by_shape(const HttpRequest& request) {
   }
   const std::string_view version = peek_parameter(form_of(request), "Version");
   for (const model::Service* service : model::services()) {
-    if (!speaks_json(*service) && service->api_version == version) return service;
+    if (is_form(service->protocol) && service->api_version == version) return service;
   }
   return nullptr;
 }
@@ -128,10 +173,9 @@ void Endpoint::handle(const HttpRequest& request, Reply reply) {
                                              failure.protocol));
 }
 
-auto Endpoint::find_target(const HttpRequest& request) const -> tl::expected<Target, Failure> {
-  const auto failed = [&](const model::Service* service, std::string type, std::string message,
-                          model::Protocol protocol = model::Protocol::json) {
-    return tl::unexpected(Failure{ApiError{std::move(type), std::move(message)}, service, nullptr, protocol});
+auto Endpoint::find_service(const HttpRequest& request) const -> tl::expected<const model::Service*, Failure> {
+  const auto failed = [&](std::string type, std::string message, model::Protocol protocol) {
+    return tl::unexpected(Failure{ApiError{std::move(type), std::move(message)}, nullptr, nullptr, protocol});
   };
   const std::string_view scoped = sigv4::peek_scope(request.headers).service;
   const model::Service* service = scoped.empty() ? service_by_shape(request) : model::find_service(scoped);
@@ -140,45 +184,63 @@ auto Endpoint::find_target(const HttpRequest& request) const -> tl::expected<Tar
     service = named;
   if (!service && !scoped.empty()) {
     if (const model::ForeignService* foreign = model::find_foreign_service(scoped)) {
-      return failed(nullptr, "UnknownOperationException",
+      return failed("UnknownOperationException",
                     fmt::format("{} ({}) is not served by Berth.", foreign->full_name, foreign->signing_name),
                     guess_protocol(request, foreign->protocol));
     }
-    return failed(nullptr, "UnknownOperationException", fmt::format("There is no service '{}'.", shortened(scoped)),
+    return failed("UnknownOperationException", fmt::format("There is no service '{}'.", shortened(scoped)),
                   guess_protocol(request));
   }
   if (!service) {
     // Nothing says whom it is for: an unsigned request, or --auth off and a service that is not ours.
     if (options_.authenticate) {
-      return failed(nullptr, "MissingAuthenticationTokenException", "Missing Authentication Token",
-                    guess_protocol(request));
+      return failed("MissingAuthenticationTokenException", "Missing Authentication Token", guess_protocol(request));
     }
-    return failed(nullptr, "UnknownOperationException", "The request names no service that Berth serves.",
+    return failed("UnknownOperationException", "The request names no service that Berth serves.",
                   guess_protocol(request));
   }
+  return service;
+}
 
+auto Endpoint::find_target(const HttpRequest& request) const -> tl::expected<Target, Failure> {
+  const auto found = find_service(request);
+  if (!found) return tl::unexpected(found.error());
+  const model::Service& service = **found;
+  const model::Protocol protocol = protocol_of(request, service);
+  const auto failed = [&](std::string type, std::string message) {
+    return tl::unexpected(Failure{ApiError{std::move(type), std::move(message)}, &service, nullptr, protocol});
+  };
   std::string_view name;
-  if (speaks_json(*service)) {
-    const std::string_view target = request.header("x-amz-target");
+  const std::string_view target = request.header("x-amz-target");
+  if (protocol == model::Protocol::cbor) {
+    const auto path = rpc_path(request.path);
+    if (!takes(service, protocol))
+      return failed("UnknownOperationException", fmt::format("{} does not speak rpc-v2-cbor.", service.full_name));
+    if (!target.empty())
+      return failed("UnknownOperationException", "A request of rpc-v2-cbor must not have the header X-Amz-Target.");
+    if (!path || path->service != service.target_prefix)
+      return failed("UnknownOperationException",
+                    fmt::format("The path '{}' names no operation of {}.", shortened(request.path), service.full_name));
+    name = path->operation;
+  } else if (is_form(protocol)) {
+    name = peek_parameter(form_of(request), "Action");
+    if (name.empty()) return failed("MissingAction", "The request must contain the parameter Action");
+  } else {
     const size_t dot = target.rfind('.');
-    if (dot == target.npos || target.substr(0, dot) != service->target_prefix) {
-      return failed(service, "UnknownOperationException",
-                    fmt::format("X-Amz-Target '{}' names no operation of {}.", shortened(target), service->full_name));
+    if (dot == target.npos || target.substr(0, dot) != service.target_prefix) {
+      return failed("UnknownOperationException",
+                    fmt::format("X-Amz-Target '{}' names no operation of {}.", shortened(target), service.full_name));
     }
     name = target.substr(dot + 1);
-  } else {
-    name = peek_parameter(form_of(request), "Action");
-    if (name.empty()) return failed(service, "MissingAction", "The request must contain the parameter Action");
   }
-  const model::Operation* operation = model::find_operation(*service, name);
-  if (operation && dispatcher_.find(*operation)) return Target{service, operation};
-  if (operation || model::is_known_but_not_served(*service, name)) {
-    return failed(service, "UnknownOperationException",
-                  fmt::format("The operation {} of {} is not served by Berth.", name, service->full_name));
+  const model::Operation* operation = model::find_operation(service, name);
+  if (operation && dispatcher_.find(*operation)) return Target{&service, operation, protocol};
+  if (operation || model::is_known_but_not_served(service, name)) {
+    return failed("UnknownOperationException",
+                  fmt::format("The operation {} of {} is not served by Berth.", name, service.full_name));
   }
-  return failed(
-      service, "UnknownOperationException",
-      fmt::format("'{}' is no operation of {} {}.", shortened(name), service->full_name, service->api_version));
+  return failed("UnknownOperationException",
+                fmt::format("'{}' is no operation of {} {}.", shortened(name), service.full_name, service.api_version));
 }
 
 ApiResult<Caller> Endpoint::authenticate(const HttpRequest& request, const model::Service& service, TimeMs now_ms) {
@@ -209,14 +271,14 @@ auto Endpoint::make_call(const HttpRequest& request, const std::string& request_
   if (!target) return tl::unexpected(std::move(target.error()));
   const model::Operation& operation = *target->operation;
   const auto failed = [&](ApiError error) {
-    return tl::unexpected(Failure{std::move(error), target->service, &operation});
+    return tl::unexpected(Failure{std::move(error), target->service, &operation, target->protocol});
   };
 
   const TimeMs now_ms = clock_.now_ms();
   auto caller = authenticate(request, *target->service, now_ms);
   if (!caller) return failed(std::move(caller.error()));
   caller->source_address = request.peer;
-  if (request.method != "POST" && (request.method != "GET" || speaks_json(*target->service))) {
+  if (request.method != "POST" && (request.method != "GET" || !is_form(target->protocol))) {
     return failed(
         {"UnknownOperationException", fmt::format("{} asks for POST, not {}.", operation.name, request.method)});
   }
@@ -227,11 +289,12 @@ auto Endpoint::make_call(const HttpRequest& request, const std::string& request_
   }
   std::shared_ptr<void> input = operation.make_input();
   missing_.clear();
-  if (auto read = codec_for(target->service->protocol).read(unpacked, operation, input.get(), missing_); !read) {
+  if (auto read = codec_for(target->protocol).read(unpacked, operation, input.get(), missing_); !read) {
     return failed(std::move(read.error()));
   }
   if (auto error = model::validate(operation, input.get(), missing_)) return failed(std::move(*error));
-  return std::make_unique<Call>(operation, std::move(*caller), request_id, now_ms, std::move(input), std::move(reply));
+  return std::make_unique<Call>(operation, target->protocol, std::move(*caller), request_id, now_ms, std::move(input),
+                                std::move(reply));
 }
 
 }  // namespace berth::wire

@@ -1,7 +1,8 @@
 // The AWS endpoint: an HTTP request becomes a Call, or an error of AWS's. Knows no sockets; everything happens on the I/O
 // thread.
 //
-// A request names its service by its credential scope (and X-Amz-Target), its operation by X-Amz-Target or Action. Order
+// A request names its service by its credential scope (and X-Amz-Target), its operation by X-Amz-Target, Action or its path;
+// which of these says which protocol it speaks, and it is answered in that. Order
 // of checks: service, operation, signature, body, model. A service or operation of AWS that is not served is named in
 // the answer, status 400: clients retry what fails with 5xx.
 #pragma once
@@ -41,13 +42,15 @@ class Endpoint final : public HttpHandler {
   struct Target {
     const model::Service* service = nullptr;
     const model::Operation* operation = nullptr;
+    model::Protocol protocol = model::Protocol::json;
   };
   struct Failure {
     ApiError error;
     const model::Service* service = nullptr;
     const model::Operation* operation = nullptr;
-    model::Protocol protocol = model::Protocol::json;  // where there is no service of ours
+    model::Protocol protocol = model::Protocol::json;
   };
+  tl::expected<const model::Service*, Failure> find_service(const HttpRequest& request) const;
   tl::expected<Target, Failure> find_target(const HttpRequest& request) const;
   tl::expected<std::unique_ptr<Call>, Failure> make_call(const HttpRequest& request, const std::string& request_id,
                                                          Reply& reply);

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "model/cbor_codec.h"
 #include "model/ec2/operations.h"
 #include "model/ec2/vpc.h"
 #include "model/ecs/operations.h"
@@ -11,6 +12,8 @@
 #include "model/fill.h"
 #include "model/logs/group.h"
 #include "model/logs/operations.h"
+#include "model/servicediscovery/operations.h"
+#include "model/servicediscovery/service.h"
 #include "model/sts/identity.h"
 #include "model/sts/operations.h"
 #include "wire/pack.h"
@@ -59,7 +62,7 @@ class EndpointTest : public testing::Test {
     std::vector<sigv4::Header> views;
     for (const auto& [name, value] : headers) views.push_back({name, value});
     const int before = sink_->answers;
-    endpoint_->handle({method, "/", query, views, body}, Reply(sink_, 1));
+    endpoint_->handle({method, path_, query, views, body}, Reply(sink_, 1));
     EXPECT_LE(sink_->answers, before + 1);
     return sink_->response;
   }
@@ -69,7 +72,7 @@ class EndpointTest : public testing::Test {
     std::vector<sigv4::Header> views;
     for (const auto& [name, value] : headers) views.push_back({name, value});
     for (auto& header :
-         sigv4::sign({method, "/", query, views, body}, *keys_.key, "eu-central-1", service, clock_.now_ms())) {
+         sigv4::sign({method, path_, query, views, body}, *keys_.key, "eu-central-1", service, clock_.now_ms())) {
       headers.push_back(header);
     }
     return send_unsigned(headers, body, method, query);
@@ -81,6 +84,7 @@ class EndpointTest : public testing::Test {
     return send(service, {{"Content-Type", "application/x-www-form-urlencoded; charset=utf-8"}}, body);
   }
 
+  std::string path_ = "/";
   Dispatcher dispatcher_;
   OneKey keys_;
   FakeClock clock_;
@@ -166,6 +170,50 @@ TEST_F(EndpointTest, WithoutSignaturesPagesOfOthersAreKeptOut) {
   EXPECT_EQ(calls, 1);
 }
 
+TEST_F(EndpointTest, ARequestPicksItsProtocol) {
+  namespace sd = model::servicediscovery;
+  dispatcher_.serve(sd::kGetService, [](std::unique_ptr<Call> call) {
+    const std::string id = call->input<sd::GetServiceRequest>().id;
+    if (id == "none") return call->respond(ApiError{"ServiceNotFound", "There is none."});
+    auto output = std::make_shared<sd::GetServiceResponse>();
+    output->service.emplace().id = id;
+    call->respond(output);
+  });
+  const std::string path = "/service/Route53AutoNaming_v20170314/operation/GetService";
+  const Headers cbor{{"smithy-protocol", "rpc-v2-cbor"}, {"Content-Type", "application/cbor"}};
+  sd::GetServiceRequest in;
+  in.id = "srv-1";
+  for (const std::string& prefix : {std::string(), std::string("/any/where")}) {
+    path_ = prefix + path;
+    EXPECT_EQ(send("servicediscovery", cbor, model::to_cbor(in)).status, 200);
+    EXPECT_EQ(sink_->response.content_type, "application/cbor");
+    EXPECT_THAT(sink_->response.headers, HasSubstr("smithy-protocol: rpc-v2-cbor\r\n"));
+    const auto out = model::from_cbor<sd::GetServiceResponse>(sink_->response.body);
+    ASSERT_TRUE(out);
+    EXPECT_EQ(out->service->id, "srv-1");
+  }
+  in.id = "none";
+  EXPECT_EQ(send("servicediscovery", cbor, model::to_cbor(in)).status, 404);
+  EXPECT_THAT(sink_->response.headers, HasSubstr("smithy-protocol: rpc-v2-cbor\r\n"));
+  EXPECT_THAT(sink_->response.body, AllOf(HasSubstr("__type"), HasSubstr("ServiceNotFound"), HasSubstr("Message")));
+  EXPECT_EQ(send("servicediscovery", cbor, "\xff").status, 400);
+  EXPECT_THAT(sink_->response.body, HasSubstr("SerializationException"));
+  Headers both = cbor;
+  both.emplace_back("X-Amz-Target", "Route53AutoNaming_v20170314.GetService");
+  EXPECT_EQ(send("servicediscovery", both, model::to_cbor(in)).status, 400);
+  EXPECT_THAT(sink_->response.body, HasSubstr("must not have the header X-Amz-Target"));
+  path_ = "/service/Other/operation/GetService";
+  EXPECT_THAT(send("servicediscovery", cbor, model::to_cbor(in)).body, HasSubstr("names no operation of"));
+  path_ = "/service/AmazonEC2ContainerServiceV20141113/operation/ListTasks";
+  EXPECT_THAT(send("ecs", cbor, "\xa0").body, HasSubstr("does not speak rpc-v2-cbor"));
+
+  path_ = "/";
+  const Headers json{{"X-Amz-Target", "Route53AutoNaming_v20170314.GetService"}};
+  EXPECT_EQ(send("servicediscovery", json, R"({"Id":"srv-2"})").body, R"({"Service":{"Id":"srv-2"}})");
+  EXPECT_EQ(send("servicediscovery", json, R"({"Id":"none"})").status, 404);
+  EXPECT_EQ(sink_->response.body, R"({"__type":"ServiceNotFound","Message":"There is none."})");
+}
+
 TEST_F(EndpointTest, BodiesMayBePacked) {
   std::string seen;
   dispatcher_.serve(model::ecs::kStopTask, [&](std::unique_ptr<Call> call) {
@@ -205,7 +253,7 @@ TEST_F(EndpointTest, ForeignServicesAreNamedInTheirProtocol) {
   EXPECT_THAT(sink_->response.headers, HasSubstr("x-amzn-ErrorType: UnknownOperationException\r\n"));
   send("monitoring", {{"smithy-protocol", "rpc-v2-cbor"}}, "");
   EXPECT_EQ(sink_->response.content_type, "application/cbor");
-  EXPECT_EQ(sink_->response.body.substr(0, 9), "\xa2\x66__type\x79");
+  EXPECT_EQ(sink_->response.body.substr(0, 9), "\xa2\x66__type\x78");
   EXPECT_THAT(send("nonsense", {}, "").body, HasSubstr("There is no service 'nonsense'."));
 }
 

@@ -28,6 +28,7 @@ class JsonCodec final : public Codec {
                     std::string_view, HttpResponse& response) const override {
     response.status = model::error_status(operation, error);
     response.content_type = content_type(service);
+    append_query_error(service, operation, error, response);
     model::append_json_error(response.body, operation, error);
   }
 
