@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "model/ec2/operations.h"
-#include "model/ec2/vpc.h"
+#include "model/ec2/vpcs.h"
 #include "model/ecs/cluster.h"
 #include "model/ecs/operations.h"
 #include "model/ecs/service.h"

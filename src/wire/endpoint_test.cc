@@ -5,7 +5,7 @@
 
 #include "model/cbor_codec.h"
 #include "model/ec2/operations.h"
-#include "model/ec2/vpc.h"
+#include "model/ec2/vpcs.h"
 #include "model/ecs/operations.h"
 #include "model/ecs/task.h"
 #include "model/ecs/task_definition.h"
@@ -411,6 +411,7 @@ void write_form(std::string& out, const model::Shape& shape, const void* object,
   switch (shape.kind) {
     case Kind::string: scalar(*static_cast<const std::string*>(object)); break;
     case Kind::integer: scalar(std::to_string(*static_cast<const int32_t*>(object))); break;
+    case Kind::long_integer: scalar(std::to_string(*static_cast<const int64_t*>(object))); break;
     case Kind::boolean: scalar(*static_cast<const bool*>(object) ? "true" : "false"); break;
     case Kind::structure:
       for (const model::Member& member : shape.members) {

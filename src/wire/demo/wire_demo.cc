@@ -9,7 +9,7 @@
 
 #include "base/random.h"
 #include "model/ec2/operations.h"
-#include "model/ec2/vpc.h"
+#include "model/ec2/vpcs.h"
 #include "model/ecs/cluster.h"
 #include "model/ecs/operations.h"
 #include "model/ecs/task_definition.h"
