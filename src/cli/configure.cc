@@ -165,7 +165,9 @@ Result<std::string> add_profile(const Owner& owner, const std::string& profile, 
   auto config_text = with_section(config.text, config_section(profile),
                                   {{"endpoint_url", (*about)["endpoint"].string_or("")},
                                    {"region", (*about)["region"].string_or("")},
-                                   {"output", "json"}});
+                                   {"output", "json"},
+                                   // botocore asks data-127.0.0.1 for Cloud Map's instances otherwise
+                                   {"disable_host_prefix_injection", "true"}});
   auto credentials_text =
       with_section(credentials.text, profile,
                    {{"aws_access_key_id", key_id},

@@ -30,6 +30,7 @@
 #include "records/network.h"
 #include "records/read.h"
 #include "services/ec2/default_vpc.h"
+#include "services/discovery/discovery.h"
 #include "services/ec2/ec2.h"
 #include "services/ecs/ecs.h"
 #include "services/logs/logs.h"
@@ -225,6 +226,7 @@ Result<void> Daemon::prepare_server() {
   services::sts::add_handlers(registry_);
   services::ec2::add_handlers(registry_);
   services::logs::add_handlers(registry_, *log_store_);
+  services::discovery::add_handlers(registry_, store_->head());
   api_ = std::make_unique<front::Api>(*world_, state_thread_, *pools_);
   api_->serve(dispatcher_, registry_);
   dispatcher_.on_batch_end([this] { state_thread_.kick(); });

@@ -9,10 +9,13 @@
 #include <sstream>
 
 #include "base/json.h"
+#include "control/loop/discovery_controller.h"
+#include "control/loop/loop.h"
 #include "model/json_codec.h"
 #include "model/validate.h"
 #include "records/network.h"
 #include "records/read.h"
+#include "services/discovery/discovery.h"
 #include "services/ec2/default_vpc.h"
 #include "services/ec2/ec2.h"
 #include "services/ecs/ecs.h"
@@ -171,6 +174,10 @@ class Cases : public testing::TestWithParam<Case> {
     services::ecs::add_handlers(registry_);
     services::ec2::add_handlers(registry_);
     services::sts::add_handlers(registry_);
+    services::discovery::add_handlers(registry_, store_.head());
+    std::vector<std::unique_ptr<control::Controller>> controllers;
+    controllers.push_back(std::make_unique<control::DiscoveryController>(store_));
+    loop_ = std::make_unique<control::Loop>(store_, control::Settings{}, std::move(controllers));
     const Value& body = GetParam().body;
     capacity_.memory_mib = body["capacity_mib"].int_or(1 << 20);
     simulated_ = body["simulated"].bool_or(false);
@@ -194,6 +201,7 @@ class Cases : public testing::TestWithParam<Case> {
 
   void run(const Value& step) {
     clock_.advance_ms(step["advance_ms"].int_or(0));
+    if (step.find("advance_ms")) end_operations();
     if (const Value* key = step.find("record")) return write(put_names(key->string_or(""), names_), step["value"]);
     if (step.find("call")) call(step);
   }
@@ -234,6 +242,7 @@ class Cases : public testing::TestWithParam<Case> {
     const auto* operation = operation_of(step["call"].string_or(""));
     ASSERT_NE(operation, nullptr) << step["call"].string_or("");
     const auto answer = answer_of(*operation, json::to_string(input_of(step)), step["as"]);
+    if (!step["busy"].bool_or(false)) end_operations();
     if (const Value* error = step.find("error")) return expect_error(answer, put_names(*error, names_));
     ASSERT_TRUE(answer) << answer.error().type << ": " << answer.error().message;
     Value shown;
@@ -282,6 +291,14 @@ class Cases : public testing::TestWithParam<Case> {
     return refuse("NoHandler", std::string(operation.name));
   }
 
+  // What is asynchronous in Cloud Map.
+  void end_operations() {
+    for (int round = 0; round < 3; ++round) {
+      (void)loop_->run(clock_.now_ms());
+      store_.settle();
+    }
+  }
+
   static void expect_error(const ApiResult<std::shared_ptr<const void>>& answer, const Value& expected) {
     ASSERT_FALSE(answer) << "was not refused";
     EXPECT_EQ(answer.error().type, expected["type"].string_or(""));
@@ -297,6 +314,7 @@ class Cases : public testing::TestWithParam<Case> {
   services::Capacity capacity_;
   bool simulated_ = false;
   services::Registry<model::Operation> registry_;
+  std::unique_ptr<control::Loop> loop_;
   Names names_;
 };
 
@@ -324,7 +342,8 @@ TEST(Registry, ServesTheManifest) {
   services::ecs::add_handlers(registry);
   services::ec2::add_handlers(registry);
   services::sts::add_handlers(registry);
-  for (const char* name : {"ecs", "ec2", "sts"})
+  services::discovery::add_handlers(registry, 0);
+  for (const char* name : {"ecs", "ec2", "sts", "servicediscovery"})
     for (const auto* operation : model::find_service(name)->operations) {
       const auto count = std::count_if(registry.handlers().begin(), registry.handlers().end(),
                                        [&](const auto& served) { return served.operation == operation; });

@@ -1,5 +1,6 @@
 #include "control/loop/control.h"
 
+#include "control/loop/discovery_controller.h"
 #include "control/loop/retention.h"
 
 namespace berth::control {
@@ -18,6 +19,7 @@ Control::Control(state::Store& store, records::TaskIndex& index, const records::
   controllers.push_back(std::move(networks));
   controllers.push_back(std::move(tasks));
   controllers.push_back(std::move(services));
+  controllers.push_back(std::make_unique<DiscoveryController>(store));
   controllers.push_back(std::make_unique<Retention>(store, index, settings.retention));
   loop_ = std::make_unique<Loop>(store, settings, std::move(controllers));
 }
