@@ -22,7 +22,7 @@ build demo demo-down test bench lint test-vm test-long:
 # helpers beside itself, so they live in one folder and PATH gets a link.
 install:
 	@test -x build/berth || { echo 'error: there is no build/berth. Run: make build' >&2; exit 1; }
-	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/lib/berth build/berth build/berth-supervisor build/berth-unpack build/berth-seccomp
+	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/lib/berth build/berth build/berth-supervisor build/berth-unpack build/berth-seccomp build/berth-resolver
 	install -d $(DESTDIR)$(PREFIX)/bin
 	ln -sfn ../lib/berth/berth $(DESTDIR)$(PREFIX)/bin/berth
 	install -D -m 0644 packaging/berth.service $(DESTDIR)$(PREFIX)/lib/systemd/system/berth.service

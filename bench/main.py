@@ -9,6 +9,7 @@ import traceback
 
 import measure_churn
 import measure_describe
+import measure_dns
 import measure_footprint
 import measure_launch
 import measure_logs
@@ -23,6 +24,7 @@ MEASURES = {
     "describe": lambda bench, bare, docker: measure_describe.measure(bench),
     "register": lambda bench, bare, docker: measure_register.measure(bench),
     "footprint": lambda bench, bare, docker: measure_footprint.measure(bench, bare),
+    "dns": lambda bench, bare, docker: measure_dns.rows(bench),
     "logs": lambda bench, bare, docker: measure_logs.measure(bench),
 }
 

@@ -12,8 +12,9 @@ import sys
 import tempfile
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tests/clients"))
+sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent / "tests/clients"))
 import resolver_world as rw  # noqa: E402
+from harness import BenchError, Row, figure  # noqa: E402
 
 SERVICES, INSTANCES = 100, 4
 
@@ -101,16 +102,31 @@ def measure(resolver, seconds, rounds):
     return results
 
 
+def rows(bench):
+    """For bench/run: answers on one core and their p99 at 25,000/s offered."""
+    missing = [tool for tool in ("dnsperf", "knotd") if not shutil.which(tool)]
+    if missing:
+        raise BenchError(f"names need {' and '.join(missing)} (Debian: dnsperf, knot)")
+    results = measure(pathlib.Path(bench.berth).resolve().parent / "berth-resolver", bench.runs(5, 1), bench.runs(3, 1))
+    ours, knot = results["berth"], results["knot"]
+
+    def ratios(name):
+        return figure([a[name] / b[name] for a, b in zip(ours, knot)], "×")
+
+    return [Row("DNS answers, one core", figure([one["per_second"] for one in ours], "/s"), "knot",
+                figure([one["per_second"] for one in knot], "/s"), ratios("per_second"), at_least=0.3),
+            Row("the same, p99 at 25,000/s offered", figure([one["p99_ms"] for one in ours], "ms"), "knot",
+                figure([one["p99_ms"] for one in knot], "ms"), ratios("p99_ms"), at_most=2)]
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--resolver", default=str(rw.PROGRAM))
     parser.add_argument("--seconds", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
-    missing = [tool for tool in ("dnsperf", "knotd") if not shutil.which(tool)]
-    if missing:
-        sys.exit(f"needs {' and '.join(missing)} (Debian: dnsperf, knot)")
-    print(json.dumps(measure(pathlib.Path(arguments.resolver).resolve(), arguments.seconds, arguments.rounds), indent=1))
+    results = measure(pathlib.Path(arguments.resolver).resolve(), arguments.seconds, arguments.rounds)
+    print(json.dumps(results, indent=1))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "agent/companions/companions.h"
 #include "agent/network/host_objects.h"
 #include "agent/network/instance.h"
 #include "agent/runtime/probe.h"
@@ -45,6 +46,10 @@ std::vector<std::string> cgroup_instances(const runtime::Runtime& runtime) {
 int list(bool as_json) {
   auto objects = network::list_host_objects();
   if (!objects) return cli::complain(objects.error().context);
+  for (const network::SeenInstance& seen : network::list_instances(network::kRunRoot))
+    for (const auto& one : agent::Companions::list(seen.instance.directory() + "/companions"))
+      objects->push_back({seen.instance.name, "companion", one.name,
+                          one.pid == 0 ? "has ended; what it left" : fmt::format("serves its VPCs; process {}", one.pid)});
   for (const std::string& instance : cgroup_instances(runtime::probe()))
     objects->push_back({instance, "cgroup", "berth-" + instance, "the limits of its tasks, and their supervisors"});
   if (as_json) {
@@ -105,6 +110,10 @@ int clean(const std::string& state_directory) {
     else
       return cli::complain(fmt::format("processes in the cgroup berth-{} do not die", name));
   }
+  for (const network::SeenInstance& one : seen)
+    if (!one.running && (only.empty() || only == one.instance.name))
+      if (const auto ended = agent::Companions::end_all(one.instance.directory() + "/companions"); !ended)
+        return cli::complain(ended.error().context);
   const auto cleaned = network::clean_host(state_directory);
   if (!cleaned) return cli::complain(cleaned.error().context);
   for (const std::string& directory : cleaned->removed) fmt::print("Took away what {} had made.\n", directory);

@@ -86,6 +86,7 @@ std::unique_ptr<Server> Server::open(Options options, std::string* problem) {
 }
 
 bool Server::listen_for_daemon(std::string* problem) {
+  if (options_.socket_path == "fd:3") return accept_daemons(Fd(3)), true;
   sockaddr_un at{};
   at.sun_family = AF_UNIX;
   if (options_.socket_path.size() >= sizeof at.sun_path) {
@@ -102,6 +103,11 @@ bool Server::listen_for_daemon(std::string* problem) {
     *problem = options_.socket_path + ": " + std::strerror(errno);
     return false;
   }
+  accept_daemons(std::move(fd));
+  return true;
+}
+
+void Server::accept_daemons(Fd fd) {
   auto listener = std::make_shared<DaemonListener>(std::move(fd), [this](Fd accepted) {
     if (control_) control_->close();  // a daemon that was killed; this is the next one
     control_ = std::make_shared<Control>(*this, std::move(accepted));
@@ -113,7 +119,6 @@ bool Server::listen_for_daemon(std::string* problem) {
   });
   reactor_.add(listener->fd(), EPOLLIN, listener.get());
   daemon_listener_ = std::move(listener);
-  return true;
 }
 
 void Server::run() {
@@ -145,8 +150,7 @@ void Server::frame(const Frame& frame) {
     }
     default: return;
   }
-  if (coming_) return;
-  refresh_doors();
+  if (!coming_) refresh_doors();
   Frame done;
   done.kind = FrameKind::done;
   done.version = frame.version;
@@ -187,6 +191,7 @@ void Server::refresh_doors() {
     } else if (listening.udp.empty()) {
       Frame trouble;
       trouble.kind = FrameKind::trouble;
+      trouble.names = {vpc};
       trouble.text = open_doors(vpc);
       if (!trouble.text.empty()) tell(trouble);
     }

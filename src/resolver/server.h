@@ -32,7 +32,7 @@ class Control;  // the daemon's connection
 class Server {
  public:
   struct Options {
-    std::string socket_path;
+    std::string socket_path;  // "fd:3": a socket that listens already
     std::vector<std::string> resolv_confs = {"/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"};
   };
   // Fails where the socket cannot be made; `problem` says why.
@@ -55,6 +55,7 @@ class Server {
   void chase(const Query& query, Outcome outcome, bool tcp, bool ask_tcp, const Reply& reply);
 
   bool listen_for_daemon(std::string* problem);
+  void accept_daemons(Fd fd);
   void frame(const Frame& frame);
   void tell(const Frame& frame);
   void apply(const Change& change);

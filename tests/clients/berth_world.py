@@ -320,6 +320,8 @@ class World:
         out = {}
         for pid in (top / "supervisors" / "cgroup.procs").read_text().split():
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                if not os.readlink(f"/proc/{pid}/exe").endswith("berth-supervisor"):
+                    continue  # a companion
                 out[os.path.basename(os.readlink(f"/proc/{pid}/cwd"))] = int(pid)
         return out
 

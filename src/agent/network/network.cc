@@ -63,12 +63,14 @@ class Network::Impl {
       if (auto routed = private_routes_.put(read_vpc_records(instance_)); !routed) return routed;
     }
     if (fresh) open_loopback(instance_, upstreams_);
+    if (fresh && options_.vpc_changed) options_.vpc_changed(change.vpc, vpc.value().cidrs[0]);
     return {};
   }
 
   Result<void> remove_vpc(const std::string& vpc_id) {
     for (const VpcRecord& record : read_vpc_records(instance_)) {
       if (record.vpc_id != vpc_id) continue;
+      if (options_.vpc_changed) options_.vpc_changed(vpc_id, std::nullopt);
       if (const auto known = vpcs_.find(vpc_id); known != vpcs_.end()) {
         for (const std::string& task : known->second->tasks()) (void)known->second->detach(task);
         vpcs_.erase(known);
@@ -162,6 +164,7 @@ class Network::Impl {
       keep(vpc->collect());
     }
     keep(public_addresses_.collect());
+    if (options_.collected) options_.collected();
     return outcome;
   }
 

@@ -18,6 +18,7 @@
 // detach_task() and changes of interfaces alone; changes of a VPC's structure run nft.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <set>
@@ -43,6 +44,10 @@ struct NetworkOptions {
   std::optional<Ipv4Network> public_block = {};
   bool announced = false;
   bool answer_refused = true;  // false: refused packets vanish, as on AWS
+  // A VPC is set up on this host, with its primary network, or (nothing) is no longer. On the network's thread: no call of
+  // Network from within it.
+  std::function<void(const std::string& vpc_id, std::optional<Ipv4Network> primary)> vpc_changed = {};
+  std::function<void()> collected = {};  // what is there now is all that was told; on the same thread
 };
 
 // The earlier way to say what should be, for as long as its callers stand: a VPC without routes, ACLs and gateways, whose

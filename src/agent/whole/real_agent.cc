@@ -15,9 +15,13 @@
 #include "agent/apply/agent.h"
 #include "agent/apply/bridge.h"
 #include "agent/apply/host_machine.h"
+#include "agent/companions/companions.h"
+#include "agent/companions/resolver.h"
+#include "agent/companions/zone_feed.h"
 #include "agent/runtime/filters.h"
 #include "agent/runtime/probe.h"
 #include "agent/supervise/supervisors.h"
+#include "base/log.h"
 #include "base/program_beside.h"
 #include "taskdir/cgroups.h"
 #include "taskdir/paths.h"
@@ -57,9 +61,42 @@ struct RealAgent::Parts {
   runtime::Filters filters{program_beside("berth-seccomp")};
   std::unique_ptr<LaunchCgroups> cgroups;
   std::unique_ptr<HostMachine> machine;
+  std::unique_ptr<Companions> companions;
+  std::unique_ptr<Resolver> resolver;
+  std::unique_ptr<ZoneFeed> zones;  // before the bridge: a name goes before its task is told to stop
   std::unique_ptr<Bridge> bridge;
   std::thread thread;
 };
+
+// The resolver answers where the VPC's tasks look: at the third address of its primary network and at the link-local one.
+void RealAgent::serve_names(Parts& p, const std::string& vpc, std::optional<Ipv4Network> primary) {
+  if (!primary) return p.resolver->leave(vpc);
+  resolver::Listener listener;
+  listener.namespace_path = p.network->instance().netns_path(vpc);
+  for (const Ipv4 address : {dataplane::resolver_address(*primary), dataplane::kLinkLocalResolver})
+    listener.addresses.push_back(address.value);
+  p.resolver->serve(vpc, std::move(listener));
+}
+
+void RealAgent::prepare_companions(Parts& p) {
+  const network::Instance& instance = p.network->instance();
+  p.companions = std::make_unique<Companions>(
+      p.loop, CompanionsOptions{instance.directory() + "/companions", instance.name, p.runtime.cgroup_root,
+                                p.runtime.cgroup_mode});
+  Resolver::Needs needs{p.loop, *p.companions, program_beside("berth-resolver"), {}, {}};
+  needs.ask_snapshot = [&p] {
+    p.needs.on_state_thread([&p] {
+      for (resolver::Frame& frame : p.zones->snapshot()) p.resolver->tell(std::move(frame));
+    });
+  };
+  needs.answering = [&p](const std::string& vpc) {
+    if (const auto turned = p.network->set_resolver(vpc, true); !turned)
+      log_warning("names of {} are asked outside: {}", vpc, turned.error().context);
+  };
+  p.resolver = std::make_unique<Resolver>(std::move(needs));
+  p.zones = std::make_unique<ZoneFeed>(p.needs.store,
+                                       [&p](resolver::Frame frame) { p.resolver->tell(std::move(frame)); });
+}
 
 RealAgent::RealAgent(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 
@@ -75,8 +112,18 @@ Result<std::unique_ptr<RealAgent>> RealAgent::open(Needs needs) {
     if (const std::string path = state + "/" + directory; ::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST)
       return fail(errno, "mkdir " + path);
 
-  auto network = network::Network::open(
-      {.state_directory = state, .public_block = parts->needs.public_pool, .announced = parts->needs.pool_announced});
+  network::NetworkOptions network_options{
+      .state_directory = state, .public_block = parts->needs.public_pool, .announced = parts->needs.pool_announced};
+  network_options.vpc_changed = [&p = *parts](const std::string& vpc, std::optional<Ipv4Network> primary) {
+    p.loop.post([&p, vpc, primary] { serve_names(p, vpc, primary); });
+  };
+  network_options.collected = [&p = *parts] {
+    p.loop.post([&p] {
+      p.resolver->settle();
+      p.companions->settle();
+    });
+  };
+  auto network = network::Network::open(std::move(network_options));
   if (!network) return tl::unexpected(network.error());
   parts->network = std::move(*network);
   images::ImageStoreOptions image_options;
@@ -112,6 +159,7 @@ Result<std::unique_ptr<RealAgent>> RealAgent::open(Needs needs) {
   p.machine = std::make_unique<HostMachine>(HostMachine::Parts{
       p.loop, *p.supervisors, *p.images, *p.network, p.needs.clock, host, state, supervisor, p.filters, *p.cgroups});
   p.agent->use(*p.machine, *p.supervisors);
+  prepare_companions(p);
   p.bridge = std::make_unique<Bridge>(p.needs.store, *p.agent, p.needs.clock, p.needs.random, state + "/logs");
   return std::unique_ptr<RealAgent>(new RealAgent(std::move(parts)));
 }
@@ -135,6 +183,7 @@ void RealAgent::apply(dataplane::NetworkChange change) { parts_->machine->apply(
 images::ImageStore& RealAgent::images() { return *parts_->images; }
 
 Result<void> RealAgent::remove_from_host() {
+  if (auto ended = Companions::end_all(parts_->network->instance().directory() + "/companions"); !ended) return ended;
   parts_->cgroups.reset();  // when it has done what was posted: a cgroup made after this would stay
   // The last supervisors are ending, on a busy machine for some seconds; version 1 has no event for an empty cgroup.
   const std::string cgroup = taskdir::instance_cgroup(parts_->network->instance().name);

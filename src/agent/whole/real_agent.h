@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -45,6 +46,8 @@ class RealAgent {
 
  private:
   struct Parts;
+  static void serve_names(Parts& p, const std::string& vpc, std::optional<Ipv4Network> primary);
+  static void prepare_companions(Parts& p);
   explicit RealAgent(std::unique_ptr<Parts> parts);
   std::unique_ptr<Parts> parts_;
 };

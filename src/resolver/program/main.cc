@@ -1,4 +1,4 @@
-// berth-resolver SOCKET [RESOLV_CONF…]: answers names in the VPCs of one host. Started by the daemon and outlives it.
+// berth-resolver SOCKET|fd:3 [RESOLV_CONF…]: answers names in the VPCs of one host. Started by the daemon and outlives it.
 #include <csignal>
 #include <cstdio>
 #include <string>

@@ -128,7 +128,7 @@ enum class FrameKind : uint8_t {
   snapshot_end = 4,
   keep_listeners = 5,  // the VPCs that are; the sockets of all others are closed
   done = 6,            // to the daemon: everything up to `version` is answered from now on
-  trouble = 7,         // to the daemon: `text` says what
+  trouble = 7,         // to the daemon: `text` says what, `names` of which VPC
 };
 
 inline constexpr uint32_t kProtocolVersion = 1;
