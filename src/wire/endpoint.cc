@@ -236,6 +236,9 @@ auto Endpoint::find_target(const HttpRequest& request) const -> tl::expected<Tar
   const model::Operation* operation = model::find_operation(service, name);
   if (operation && dispatcher_.find(*operation)) return Target{&service, operation, protocol};
   if (operation || model::is_known_but_not_served(service, name)) {
+    // EC2's own words: Terraform takes exactly them for "this endpoint does not have that".
+    if (protocol == model::Protocol::ec2)
+      return failed("UnknownOperationException", fmt::format("The action {} is not valid for this web service.", name));
     return failed("UnknownOperationException",
                   fmt::format("The operation {} of {} is not served by Berth.", name, service.full_name));
   }

@@ -149,7 +149,7 @@ TEST_F(EndpointTest, WhatIsNotServedIsNamed) {
               HasSubstr("names no operation of Amazon EC2"));
   EXPECT_THAT(send("ecs", {}, "{}").body, HasSubstr("UnknownOperationException"));
   EXPECT_THAT(form("ec2", "Action=RunInstances&Version=2016-11-15").body,
-              HasSubstr("<Code>InvalidAction</Code><Message>The operation RunInstances of"));
+              HasSubstr("<Code>InvalidAction</Code><Message>The action RunInstances is not valid for this web service."));
   EXPECT_THAT(form("ec2", "Version=2016-11-15").body, HasSubstr("<Code>MissingAction</Code>"));
 }
 

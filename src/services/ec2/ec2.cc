@@ -10,6 +10,11 @@ void add_handlers(Registry<model::Operation>& registry) {
   add_internet_gateway_handlers(registry);
   add_route_table_handlers(registry);
   add_route_handlers(registry);
+  add_address_handlers(registry);
+  add_nat_gateway_handlers(registry);
+  add_dhcp_options_handlers(registry);
+  add_vpc_endpoint_handlers(registry);
+  add_endpoint_service_handlers(registry);
   add_security_group_handlers(registry);
   add_security_group_rule_handlers(registry);
   add_interface_handlers(registry);

@@ -7,6 +7,7 @@
 #include "model/ec2/operations.h"
 #include "services/ec2/cidrs.h"
 #include "services/ec2/handlers.h"
+#include "services/ec2/prefix_lists.h"
 
 namespace berth::services::ec2 {
 namespace {
@@ -70,7 +71,8 @@ ApiResult<Destination> destination_of(Work& work, const In& in) {
     out.prefix_list_id = *in.destination_prefix_list_id;
     if (auto checked = check_id(kKind<records::PrefixList>, out.prefix_list_id); !checked)
       return tl::unexpected(checked.error());
-    (void)work;
+    if (!prefix_list_entries_max(work, out.prefix_list_id))
+      return not_found(kKind<records::PrefixList>, out.prefix_list_id);
   }
   return out;
 }

@@ -43,6 +43,8 @@ class Ec2QueryCodec final : public Codec {
     out += fmt::format("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<{}Response xmlns=\"{}/\">", operation.name,
                        operation.service->xml_namespace);
     append_xml_element(out, "requestId", request_id);
+    // AWS answers so where the model has no output.
+    if (!operation.output) append_xml_element(out, "return", "true");
     if (output) append_xml_members(out, *operation.output, output, true);
     out += fmt::format("</{}Response>", operation.name);
   }
