@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "admin/net.h"
 #include "agent/apply/task_plan.h"
 #include "base/limits.h"
 #include "model/ecs/task.h"
@@ -66,6 +67,8 @@ void Admin::serve(wire::AdminEndpoint& endpoint) {
   on_state_thread(endpoint, "GET", "/tasks", &Admin::tasks);
   on_state_thread(endpoint, "GET", "/tasks/*", &Admin::task);
   on_state_thread(endpoint, "GET", "/images", &Admin::images);
+  on_state_thread(endpoint, "GET", "/net", &Admin::net);
+  on_state_thread(endpoint, "POST", "/net/why", &Admin::net_why);
   on_state_thread(endpoint, "POST", "/stop", &Admin::stop);
   on_worker(endpoint, "/images/load", &Admin::load_image);
   endpoint.on("POST", "/images/pull", [this](std::unique_ptr<wire::AdminCall> call) { pull_image(std::move(call)); });
@@ -81,6 +84,18 @@ void Admin::about(const CallPtr& call) {
   out.set("memoryMib", needs_.world.capacity.memory_mib);
   out.set("reservedMib", needs_.world.tasks.reserved().memory_mib);
   answer(*call, out);
+}
+
+void Admin::net(const CallPtr& call) {
+  answer(*call, tell_network(needs_.network ? needs_.network() : dataplane::HostNetwork{}));
+}
+
+void Admin::net_why(const CallPtr& call) {
+  const auto body = json::parse(call->body);
+  if (!body) return call->respond_error(400, body.error().context);
+  const auto told = tell_why(needs_.network ? needs_.network() : dataplane::HostNetwork{}, *body);
+  if (!told) return call->respond_error(400, told.error().context);
+  answer(*call, *told);
 }
 
 void Admin::tasks(const CallPtr& call) {

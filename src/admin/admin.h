@@ -10,6 +10,7 @@
 #include "agent/images/image_store.h"
 #include "base/json.h"
 #include "base/workers.h"
+#include "dataplane/host_network.h"
 #include "front/api.h"
 #include "front/state_thread.h"
 #include "records/keys.h"
@@ -32,6 +33,8 @@ class Admin {
     front::StateThread& state_thread;
     std::function<void(bool)> hold_services;  // state thread
     std::function<void()> end;                // any thread
+    // What runs in VPCs. State thread; nothing where none is told.
+    std::function<dataplane::HostNetwork()> network = {};
   };
   explicit Admin(Needs needs) : needs_(std::move(needs)) {}
 
@@ -61,6 +64,8 @@ class Admin {
   json::Array log_streams(const records::keys::TaskPath& path) const;
   void task_logs(CallPtr call, const records::keys::TaskPath& path);
   void images(const CallPtr& call);
+  void net(const CallPtr& call);
+  void net_why(const CallPtr& call);
   void stop(const CallPtr& call);
   void stop_tasks(const CallPtr& call);
   void give_up_stop();

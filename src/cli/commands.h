@@ -10,6 +10,7 @@ namespace berth::cli {
 int configure(const std::vector<std::string>& argv);
 int image(const std::vector<std::string>& argv);
 int logs(const std::vector<std::string>& argv);
+int net(const std::vector<std::string>& argv);
 int ps(const std::vector<std::string>& argv);
 int stop(const std::vector<std::string>& argv);
 

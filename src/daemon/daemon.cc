@@ -260,7 +260,8 @@ Result<void> Daemon::prepare_server() {
                             agent_ ? &agent_->images() : nullptr,
                             state_thread_,
                             [this](bool held) { control_->hold_services(held); },
-                            [] { ::kill(::getpid(), SIGTERM); }};
+                            [] { ::kill(::getpid(), SIGTERM); },
+                            [this] { return control_->network(); }};
   admin_ = std::make_unique<admin::Admin>(std::move(needs));
   admin_->serve(admin_endpoint_);
   return server_->listen_unix(options_.state_directory + "/admin.sock", admin_endpoint_);

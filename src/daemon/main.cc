@@ -27,6 +27,7 @@ and containers that really run.
   stop        end the daemon; tasks go on, or --stop-tasks
   configure   add a profile for this Berth to the AWS config files
   ps          list tasks
+  net         draw VPCs, and say what passes between tasks
   logs        print what a task has written
   image       load, pull, list and remove images
   host        list what Berth made on this machine, or take it away
@@ -48,6 +49,7 @@ int run(const std::vector<std::string>& words) {
   if (command == "stop") return berth::cli::stop(words);
   if (command == "configure") return berth::cli::configure(words);
   if (command == "ps") return berth::cli::ps(words);
+  if (command == "net") return berth::cli::net(words);
   if (command == "logs") return berth::cli::logs(words);
   if (command == "image") return berth::cli::image(words);
   if (command == "host") return berth::host::host(words);

@@ -10,6 +10,7 @@ Control::Control(state::Store& store, records::TaskIndex& index, const records::
   auto networks = std::make_unique<NetworkController>(store, addresses, std::move(sink));
   auto tasks = std::make_unique<TaskController>(store, index, addresses, *networks, random, settings);
   auto services = std::make_unique<ServiceController>(store, index, random, *tasks, settings);
+  networks_ = networks.get();
   tasks_ = tasks.get();
   services_ = services.get();
   tasks_->tell([services = services_](const auto& path, const auto& service, const auto* before, const auto& after) {

@@ -22,9 +22,12 @@ class Control {
   std::optional<TimeMs> run(TimeMs now_ms) { return loop_->run(now_ms); }
   // Services are not decided any more: the daemon is ending and takes its tasks along. What they want is still kept.
   void hold_services(bool held = true) { services_->hold(held); }
+  // What was handed on, whole.
+  dataplane::HostNetwork network() const { return networks_->network(); }
   uint64_t decisions() const { return loop_->decisions(); }
 
  private:
+  NetworkController* networks_;
   TaskController* tasks_;
   ServiceController* services_;
   std::unique_ptr<Loop> loop_;

@@ -181,6 +181,20 @@ void NetworkController::decide_interface(const std::string& key) {
   sink_(std::move(change));
 }
 
+dataplane::HostNetwork NetworkController::network() const {
+  dataplane::HostNetwork out;
+  for (const std::string& key : in_use_) {
+    const auto vpc = records::get<records::Vpc>(store_, key);
+    if (!vpc) continue;
+    dataplane::VpcNet& net = out.vpcs[vpc->id];
+    net = structure_of(gather(key, vpc));
+    for (const std::string& interface_key : index_.naming(vpc->id, kinds::kInterface)) {
+      if (auto seen = see(interface_key)) net.interfaces[std::string(parse(interface_key).id)] = std::move(seen->net);
+    }
+  }
+  return out;
+}
+
 std::optional<NetworkController::Seen> NetworkController::see(const std::string& key) const {
   const auto entry = store_.get(key);
   if (!entry) return std::nullopt;

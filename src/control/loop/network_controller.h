@@ -32,6 +32,9 @@ class NetworkController final : public Controller {
   // any host can see the order.
   void placed(const records::Scope& scope, const records::Interface& interface);
 
+  // What was handed on so far, as records have it now. Costs as much as the network is large: for people who ask.
+  dataplane::HostNetwork network() const;
+
   std::vector<std::string_view> prefixes() const override;
   void begin_again() override;
   void changed(const state::Change& change) override;
