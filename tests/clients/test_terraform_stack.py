@@ -178,7 +178,10 @@ def test_a_two_zone_stack_carries_what_it_says(mirror, new_berth, outside, tmp_p
     assert terraform("plan", "-detailed-exitcode", expect=(0, 2)).returncode == 0, "an endless difference"
     value = {name: terraform("output", "-raw", name).stdout for name in ("private", "public", "database", "web", "nat")}
 
-    web = [Task(world, world.task(arn, "stack")) for arn in world.service_tasks("web", "stack")]
+    def web_tasks():
+        return [Task(world, world.task(arn, "stack")) for arn in world.service_tasks("web", "stack")]
+
+    web = web_tasks()
     server = run(world, world.define("database", shell("trap 'exit 0' TERM; for p in 5432 6432; do nc -ll -p $p -e cat & done; wait")),
                  value["private"], value["database"])
     eventually(lambda: web[0].reaches(server.address, 5432), "the group that is named gets in", 5)
@@ -191,6 +194,7 @@ def test_a_two_zone_stack_carries_what_it_says(mirror, new_berth, outside, tmp_p
     assert peer_seen(hidden, outside) is None, "an internet gateway serves public addresses alone"
 
     terraform("apply", "-auto-approve", "-var=database_port=6432", "-var=more_subnets=1")
+    web = web_tasks()  # others: the service got a subnet more
     eventually(lambda: web[0].reaches(server.address, 6432), "the rule that was changed reaches tasks that run", 5)
     assert not web[0].reaches(server.address, 5432)
 
