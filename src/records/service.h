@@ -32,12 +32,14 @@ struct Revision {
   std::vector<StrategyItem> strategy;
   std::string platform_version = "LATEST";
   AwsvpcConfiguration network;
+  std::vector<ServiceRegistry> registries;
   std::string kept;  // JSON: serviceConnectConfiguration, volumeConfigurations … as sent
   bool operator==(const Revision&) const = default;
   template <class A>
   void fields(A& a) {
     a("family", family), a("revision", revision), a("launchType", launch_type), a("strategy", strategy);
-    a("platformVersion", platform_version), a("network", network), a("kept", kept);
+    a("platformVersion", platform_version), a("network", network), a("registries", registries);
+    a("kept", kept);
   }
 };
 

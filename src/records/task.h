@@ -54,6 +54,19 @@ struct AwsvpcConfiguration {
   }
 };
 
+// Of serviceRegistries: where ECS registers the task. Zero and empty: not given.
+struct ServiceRegistry {
+  std::string registry_arn;
+  int port = 0;
+  std::string container_name;
+  int container_port = 0;
+  bool operator==(const ServiceRegistry&) const = default;
+  template <class A>
+  void fields(A& a) {
+    a("arn", registry_arn), a("port", port), a("container", container_name), a("containerPort", container_port);
+  }
+};
+
 struct TaskSpec {
   std::string family;
   int64_t revision = 0;
@@ -71,6 +84,7 @@ struct TaskSpec {
   Tags tags;                  // as propagated at creation, managed tags (aws:ecs:…) included
   std::string attachment_id;  // uuid of the network interface attachment
   std::string eni_id;         // eni-<17 hex>
+  std::vector<ServiceRegistry> registries;
   std::string kept;           // JSON: RunTask's overrides as sent and other kept members, in API shape
   TimeMs created_at_ms = 0;
 
@@ -80,7 +94,7 @@ struct TaskSpec {
     a("service", service), a("launchType", launch_type), a("capacityProvider", capacity_provider);
     a("platformVersion", platform_version), a("network", network), a("overrides", overrides), a("cpu", cpu_units);
     a("memory", memory_mib), a("exec", enable_execute_command), a("tags", tags), a("attachment", attachment_id);
-    a("eni", eni_id), a("kept", kept), a("createdAt", created_at_ms);
+    a("eni", eni_id), a("registries", registries), a("kept", kept), a("createdAt", created_at_ms);
   }
 };
 

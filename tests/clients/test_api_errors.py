@@ -160,7 +160,7 @@ TABLE = [
     (create(taskDefinition="unknown")[:2] + ("ClientException",), "TaskDefinition not found."),
     (create(loadBalancers=[{"targetGroupArn": "arn:aws:elasticloadbalancing:us-east-1:000000000000:targetgroup/t/1", "containerName": "c",
                             "containerPort": 80}]), "loadBalancers are not served"),
-    (create(serviceRegistries=[{"registryArn": "arn:aws:servicediscovery:us-east-1:000000000000:service/s"}]), "serviceRegistries are not served"),
+    (create(serviceRegistries=[{"registryArn": "arn:aws:servicediscovery:us-east-1:000000000000:service/s"}]), "The service registry arn:aws:servicediscovery:us-east-1:000000000000:service/s was not found."),
     (create(schedulingStrategy="DAEMON", desiredCount=1),
      "The daemon scheduling strategy does not support a desired count for services. Remove the desired count value and try again"),
     (create(launchType="FARGATE", capacityProviderStrategy=[{"capacityProvider": "FARGATE", "weight": 1}]),

@@ -1,9 +1,11 @@
-"""AWS Cloud Map by boto3, on a simulated agent."""
+"""AWS Cloud Map by boto3, and the tasks of ECS services in it, on a simulated agent."""
+import zlib
+
 import boto3
 import pytest
 from botocore.config import Config
 
-from harness import wait_until
+from harness import container, network, register, wait_until
 
 
 @pytest.fixture
@@ -76,3 +78,47 @@ def test_what_was_made_survives_a_restart(own_simulated):
     found = cloud_map.discover_instances(NamespaceName="kept.local", ServiceName="api")
     assert [i["InstanceId"] for i in found["Instances"]] == ["one"]
     assert found["InstancesRevision"] >= before
+
+
+def test_tasks_of_a_service_are_registered_while_they_run(simulated, cloud_map, ecs, cluster):
+    namespace = private_namespace(simulated, cloud_map, f"{cluster.replace('_', '-')[:40].strip('-')}.local")
+    registry = cloud_map.create_service(Name="web", NamespaceId=namespace, DnsConfig={"DnsRecords": [{"Type": "A", "TTL": 10}]},
+                                        HealthCheckCustomConfig={"FailureThreshold": 1})["Service"]
+    family = register(ecs, "registered", container("app"))
+    service = ecs.create_service(cluster=cluster, serviceName="web", taskDefinition=family, desiredCount=2, launchType="FARGATE",
+                                 serviceRegistries=[{"registryArn": registry["Arn"]}],
+                                 networkConfiguration=network(simulated.client("ec2")))["service"]
+    assert service["serviceRegistries"] == [{"registryArn": registry["Arn"]}]
+
+    def instances():
+        return {i["Id"]: i["Attributes"] for i in cloud_map.list_instances(ServiceId=registry["Id"])["Instances"]}
+
+    wait_until(lambda: len(instances()) == 2, "both tasks are registered")
+    tasks = {arn.rsplit("/", 1)[1] for arn in ecs.list_tasks(cluster=cluster)["taskArns"]}
+    assert set(instances()) == tasks
+    attributes = next(iter(instances().values()))
+    assert attributes["ECS_CLUSTER_NAME"] == cluster and attributes["ECS_SERVICE_NAME"] == "web"
+    assert attributes["AWS_INIT_HEALTH_STATUS"] == "HEALTHY" and attributes["AWS_INSTANCE_IPV4"].count(".") == 3
+    assert attributes["AVAILABILITY_ZONE"].startswith(attributes["REGION"])
+    gone = next(iter(tasks))
+    ecs.stop_task(cluster=cluster, task=gone)
+    wait_until(lambda: gone not in instances() and len(instances()) == 2, "another task takes its place")
+    ecs.update_service(cluster=cluster, service="web", desiredCount=0)
+    wait_until(lambda: not instances(), "nothing is registered any more")
+
+
+@pytest.mark.parametrize("records, registry, message", [
+    (["A"], {"containerPort": 80}, "do not require a value for 'containerPort'. Remove the value and retry."),
+    (["SRV"], {}, "need port, or containerName and containerPort"),
+    (["SRV"], {"port": 80, "containerName": "app", "containerPort": 80}, "not both"),
+    (["SRV"], {"containerName": "other", "containerPort": 80}, "The container other does not exist in the task definition."),
+])
+def test_registries_that_are_refused(simulated, cloud_map, ecs, cluster, records, registry, message):
+    namespace = private_namespace(simulated, cloud_map, f"r{zlib.crc32(message.encode())}.local")
+    service = cloud_map.create_service(Name="web", NamespaceId=namespace,
+                                       DnsConfig={"DnsRecords": [{"Type": t, "TTL": 10} for t in records]})["Service"]
+    family = register(ecs, "refused", container("app"))
+    with pytest.raises(ecs.exceptions.InvalidParameterException, match=message.replace("(", "\\(")):
+        ecs.create_service(cluster=cluster, serviceName="web", taskDefinition=family, desiredCount=1, launchType="FARGATE",
+                           serviceRegistries=[{"registryArn": service["Arn"]} | registry],
+                           networkConfiguration=network(simulated.client("ec2")))

@@ -74,6 +74,22 @@ def test_the_resolver_is_a_companion(berth, registered):
     assert "process" in companions[0]["purpose"]
 
 
+def test_tasks_of_a_service_have_names(berth, registered):
+    client = cloud_map(berth)
+    namespace = client.get_service(Id=registered)["Service"]["NamespaceId"]
+    tasks = client.create_service(Name="tasks", NamespaceId=namespace, DnsConfig={"DnsRecords": [{"Type": "A", "TTL": 1}]})
+    berth.define("named", shell(SERVE))
+    berth.client("ecs").create_service(cluster="default", serviceName="named", taskDefinition="named", desiredCount=2,
+                                       launchType="FARGATE", networkConfiguration=berth.network(),
+                                       serviceRegistries=[{"registryArn": tasks["Service"]["Arn"]}])
+    berth.wait_steady("named", 2)
+    expected = sorted(berth.address_of(berth.task(arn)) for arn in berth.service_tasks("named"))
+    assert asked_inside(berth, companion_pid(berth), "tasks.corp.local") == expected
+    berth.client("ecs").delete_service(cluster="default", service="named", force=True)
+    eventually(lambda: asked_inside(berth, companion_pid(berth), "tasks.corp.local") == [], "the names are gone", 60)
+    client.delete_service(Id=tasks["Service"]["Id"])
+
+
 def test_names_outlive_the_daemon_and_the_resolver(berth, registered):
     berth.define("stays", shell(SERVE))
     stays = berth.run_task("stays")

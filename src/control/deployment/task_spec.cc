@@ -51,6 +51,7 @@ records::TaskSpec task_spec(const records::keys::ServicePath& path, const record
   spec.platform_version =
       revision.platform_version == "LATEST" || revision.platform_version.empty() ? "1.4.0" : revision.platform_version;
   spec.network = revision.network;
+  spec.registries = revision.registries;
   spec.cpu_units = definition.cpu_units;
   spec.memory_mib = memory_mib(definition);
   if (definition.cpu_units == 0)

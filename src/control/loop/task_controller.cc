@@ -1,6 +1,7 @@
 #include "control/loop/task_controller.h"
 
 #include "base/assert.h"
+#include "control/discovery/registration.h"
 #include "control/loop/entries.h"
 #include "control/network/interfaces.h"
 #include "records/network.h"
@@ -77,6 +78,35 @@ void TaskController::keep_interface(state::Transaction& transaction, const lifec
   records::put_decoded(transaction, key, std::move(interface));
 }
 
+// In the transaction that decides what becomes of the task: its name is there with RUNNING, and gone with the decision to stop.
+void TaskController::keep_registrations(state::Transaction& transaction, const lifecycle::TaskSnapshot& task,
+                                        const TaskStatus& after, TimeMs now_ms) const {
+  const records::Scope& scope = task.path.scope;
+  for (const records::ServiceRegistry& registry : task.spec.registries) {
+    const std::string id = discovery::service_id_of(registry);
+    const std::string key = keys::instance(keys::kInstance, scope, id, task.path.id);
+    const std::string health_key = keys::instance(keys::kInstanceHealth, scope, id, task.path.id);
+    const auto present = records::get<records::Instance>(store_, key);
+    const auto service =
+        records::get<records::DiscoveryService>(store_, keys::discovery(keys::kDiscoveryService, scope, id));
+    const auto interface =
+        records::get<records::Interface>(store_, keys::ec2(records::ec2_kinds::kInterface, scope, task.spec.eni_id));
+    discovery::Subject subject{task.path, task.spec, after, interface ? interface->address : ""};
+    if (subject.address.empty() && task.observed) subject.address = task.observed->address;
+    const auto wanted = service ? discovery::registered(subject, registry, *service) : std::nullopt;
+    if (wanted && !present) {
+      records::put(transaction, key, *wanted);
+    } else if (wanted) {
+      const auto before = records::get<records::InstanceHealth>(store_, health_key);
+      if (const auto health = discovery::health_of(subject, *service, *present, before.get(), now_ms))
+        records::put(transaction, health_key, *health);
+    } else if (present) {
+      transaction.erase(key);
+      transaction.erase(health_key);
+    }
+  }
+}
+
 void TaskController::decide(const std::string& path_text, TimeMs now_ms) {
   const std::string spec_key = key_of(keys::kTaskSpec, path_text);
   const auto spec_entry = store_.get(spec_key);
@@ -105,8 +135,10 @@ void TaskController::decide(const std::string& path_text, TimeMs now_ms) {
          {keys::kTaskSpec, keys::kTaskTags, keys::kTaskIntent, keys::kTaskStatus, keys::kTaskObserved})
       transaction.erase(key_of(kind, path_text));
   } else {
-    if (const TaskStatus* after = plan.status ? &*plan.status : status.get())
+    if (const TaskStatus* after = plan.status ? &*plan.status : status.get()) {
       keep_interface(transaction, snapshot, *after, now_ms);
+      keep_registrations(transaction, snapshot, *after, now_ms);
+    }
     if (plan.status) records::put_decoded(transaction, key_of(keys::kTaskStatus, path_text), *plan.status);
     if (plan.status && settings_.bug == PlantedBug::writes_what_the_agent_saw && observed && observed->stopped) {
       records::TaskObserved released = *observed;

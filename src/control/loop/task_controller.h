@@ -46,6 +46,8 @@ class TaskController final : public Controller {
   void find_subnets(lifecycle::TaskSnapshot& snapshot) const;
   void keep_interface(state::Transaction& transaction, const lifecycle::TaskSnapshot& task,
                       const records::TaskStatus& after, TimeMs now_ms) const;
+  void keep_registrations(state::Transaction& transaction, const lifecycle::TaskSnapshot& task,
+                          const records::TaskStatus& after, TimeMs now_ms) const;
   void note(std::string_view name) const { rare(settings_.rare, name); }
 
   state::Store& store_;

@@ -5,6 +5,7 @@
 #include "services/ecs/errors.h"
 #include "services/ecs/identifiers.h"
 #include "services/ecs/kept.h"
+#include "services/ecs/registries.h"
 #include "services/ecs/service_render.h"
 #include "services/ecs/service_rules.h"
 #include "services/ecs/services.h"
@@ -63,6 +64,9 @@ ApiResult<records::Revision> target_of(Work& work, const m::CreateServiceRequest
   target.strategy = launch->strategy;
   target.platform_version = launch->fargate() ? in.platform_version.value_or("LATEST") : "";
   target.network = *network;
+  auto registries = check_registries(work, list(in.service_registries), **definition);
+  if (!registries) return tl::unexpected(registries.error());
+  target.registries = *std::move(registries);
   m::Deployment kept;
   kept.service_connect_configuration = in.service_connect_configuration;
   if (!list(in.volume_configurations).empty()) kept.volume_configurations = in.volume_configurations;

@@ -6,6 +6,7 @@
 #include "records/service_events.h"
 #include "services/ecs/fargate.h"
 #include "services/ecs/kept.h"
+#include "services/ecs/registries.h"
 
 namespace berth::services::ecs {
 namespace {
@@ -107,7 +108,6 @@ m::Service render_service(const Context& context, const Service& service, bool w
   out.service_name = spec.name;
   out.cluster_arn = records::cluster_arn(scope, service.path.cluster);
   out.load_balancers.emplace();
-  out.service_registries.emplace();
   out.status = std::string(service.state());
   const TaskCounts counts = count_service(context, service.path, {});
   out.desired_count = spec.desired_count;
@@ -115,6 +115,7 @@ m::Service render_service(const Context& context, const Service& service, bool w
   out.pending_count = counts.pending;
   const records::Revision& effective = service.effective();
   add_launch(effective, out);
+  out.service_registries = to_registries(effective.registries);
   out.task_definition = records::task_definition_arn(scope, effective.family, effective.revision);
   out.deployments = render_deployments(context, service);
   if (!out.role_arn)

@@ -4,6 +4,7 @@
 #include "base/random.h"
 #include "services/ecs/errors.h"
 #include "services/ecs/kept.h"
+#include "services/ecs/registries.h"
 #include "services/ecs/service_render.h"
 #include "services/ecs/service_rules.h"
 #include "services/ecs/services.h"
@@ -82,6 +83,11 @@ ApiResult<records::Revision> target_of(Work& work, const m::UpdateServiceRequest
     target.network = *std::move(network);
   }
   if (!awsvpc) target.network = {};
+  if (in.service_registries) {
+    auto registries = check_registries(work, *in.service_registries, **definition);
+    if (!registries) return tl::unexpected(registries.error());
+    target.registries = *std::move(registries);
+  }
   for (const auto& checked :
        {check_placement(list(in.placement_constraints), list(in.placement_strategy), launch->fargate()),
         check_volumes(list(in.volume_configurations), **definition)})
