@@ -78,9 +78,9 @@ void EpollServer::consume(Connection& connection, std::string_view fresh) {
   // The views are no longer needed: keep what was pipelined, give the rest back.
   connection.in_fed = 0;
   if (used < buffer.size()) {
-    connection.in = std::string(buffer.substr(used));
+    std::string(buffer.substr(used)).swap(connection.in);
   } else if (kept) {
-    connection.in = std::string();
+    release(connection.in);
   }
   parser.next();
   if (spare_parts_.size() < kSparePartsMax) {
@@ -137,7 +137,7 @@ std::unique_ptr<Parts> EpollServer::take_parts() {
 // An error below the API: no operation is known, so no protocol to say it in.
 void EpollServer::refuse(Connection& connection, int status) {
   connection.keep_alive = false;
-  connection.in = std::string();
+  release(connection.in);
   connection.parts.reset();
   response_.status = status;
   response_.content_type = "application/json";
@@ -180,7 +180,7 @@ void EpollServer::take_answers() {
     response_.body.clear();
     item.answer->render(response_);
     send(*connection, response_);
-    if (response_.body.capacity() > kKeptBufferBytes) response_.body = std::string();
+    if (response_.body.capacity() > kKeptBufferBytes) release(response_.body);
   }
   answers_.clear();
 }
@@ -229,7 +229,7 @@ void EpollServer::writable(Connection& connection) {
   if (written < 0) return close(connection);
   connection.out_sent += static_cast<size_t>(written);
   if (connection.out_sent < connection.out.size()) return set_timer(connection, TimerQueue::send, options_.send_max_ms);
-  connection.out = std::string();
+  release(connection.out);
   connection.out_sent = 0;
   sent(connection);
 }
@@ -246,7 +246,7 @@ void EpollServer::sent(Connection& connection) {
 void EpollServer::drain(Connection& connection) {
   ::shutdown(connection.fd.get(), SHUT_WR);
   connection.phase = Phase::draining;
-  connection.in = std::string();
+  release(connection.in);
   count_bytes(connection);
   arm(connection, EPOLLIN | EPOLLRDHUP);
   set_timer(connection, TimerQueue::send, options_.send_max_ms);

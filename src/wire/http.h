@@ -16,6 +16,9 @@ namespace berth::wire {
 // Header names: `lower` is in lower case already. ASCII only, whatever the locale.
 bool equal_ignoring_case(std::string_view lower, std::string_view text);
 
+// Empties it and gives its memory back. Assigning an empty string keeps the memory (libstdc++).
+inline void release(std::string& text) { std::string().swap(text); }
+
 // Borrowed from the connection's bytes: valid until HttpHandler::handle returns.
 struct HttpRequest {
   std::string_view method;

@@ -23,7 +23,7 @@ void MessageParser::next() {
   started_ = headers_complete_ = in_value_ = in_trailer_ = keep_alive_ = wants_continue_ = body_scattered_ = false;
   target_ = body_ = {};
   headers_.clear();
-  body_text_ = std::string();
+  release(body_text_);
 }
 
 const http_parser_settings& MessageParser::settings() {

@@ -49,7 +49,7 @@ void Channel::lose() {
   {
     const std::lock_guard lock(mutex_);
     gone_ = true;
-    waiting_ = std::string();
+    release(waiting_);
     if (producing_ == Producing::open) told = std::move(events_);
     events_.reset();
   }

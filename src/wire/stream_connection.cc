@@ -69,7 +69,7 @@ void EpollServer::flush(Connection& connection) {
     if (taken.was_full) streaming.channel->events()->writable();
     if (connection.out.empty() && !streaming.done) break;
   }
-  if (connection.out.capacity() > limits::kStreamBufferBytesMax) connection.out = std::string();
+  if (connection.out.capacity() > limits::kStreamBufferBytesMax) release(connection.out);
   if (connection.phase == Phase::websocket)
     set_timer(connection, TimerQueue::ping, options_.websocket_ping_ms);
   else
@@ -92,7 +92,7 @@ void EpollServer::end_stream(Connection& connection) {
   const bool is_websocket = connection.phase == Phase::websocket;
   connection.streaming->channel->lose();
   connection.streaming.reset();
-  connection.out = std::string();
+  release(connection.out);
   if (is_websocket) return drain(connection);
   sent(connection);
 }
@@ -146,7 +146,7 @@ bool EpollServer::take_frames(Connection& connection) {
     }
   }
   if (at == connection.in.size())
-    connection.in = std::string();
+    release(connection.in);
   else
     connection.in.erase(0, at);
   return true;

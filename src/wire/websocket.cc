@@ -90,7 +90,7 @@ auto FrameReader::broken(uint16_t code) -> Step {
 auto FrameReader::next(std::string_view bytes, size_t& used) -> Step {
   used = 0;
   if (message_done_) {
-    message_ = std::string();
+    release(message_);
     message_done_ = false;
   }
   while (true) {
