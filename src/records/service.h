@@ -32,8 +32,8 @@ struct Revision {
   std::vector<StrategyItem> strategy;
   std::string platform_version = "LATEST";
   AwsvpcConfiguration network;
-  std::vector<ServiceRegistry> registries;
   std::string kept;  // JSON: serviceConnectConfiguration, volumeConfigurations … as sent
+  std::vector<ServiceRegistry> registries;
   bool operator==(const Revision&) const = default;
   template <class A>
   void fields(A& a) {

@@ -3,7 +3,9 @@
 #include <algorithm>
 
 #include "records/discovery.h"
+#include "model/ecs/task_definition.h"
 #include "services/ecs/errors.h"
+#include "services/ecs/kept.h"
 #include "services/ecs/shapes.h"
 
 namespace berth::services::ecs {
@@ -15,6 +17,18 @@ tl::unexpected<ApiError> not_required(std::string_view member) {
       member));
 }
 
+// The record of a definition keeps ports in its document alone: nothing else acts on them.
+bool has_port(const records::TaskDefinition& definition, const records::ServiceRegistry& registry) {
+  const auto document = from_kept<m::TaskDefinition>(definition.document);
+  if (!document.container_definitions) return false;
+  for (const m::ContainerDefinition& container : *document.container_definitions) {
+    if (container.name != registry.container_name || !container.port_mappings) continue;
+    for (const m::PortMapping& mapping : *container.port_mappings)
+      if (mapping.container_port == registry.container_port) return true;
+  }
+  return false;
+}
+
 ApiResult<void> check_container(const records::ServiceRegistry& registry, const records::TaskDefinition& definition) {
   const auto container =
       std::find_if(definition.containers.begin(), definition.containers.end(),
@@ -22,9 +36,7 @@ ApiResult<void> check_container(const records::ServiceRegistry& registry, const 
   if (container == definition.containers.end())
     return invalid_parameter(
         fmt::format("The container {} does not exist in the task definition.", registry.container_name));
-  const auto& ports = container->port_mappings;
-  if (std::none_of(ports.begin(), ports.end(),
-                   [&](const auto& mapping) { return mapping.container_port == registry.container_port; }))
+  if (!has_port(definition, registry))
     return invalid_parameter(fmt::format("The container {} did not have a container port {} defined.",
                                          registry.container_name, registry.container_port));
   return {};
