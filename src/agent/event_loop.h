@@ -48,7 +48,13 @@ class EventLoop {
 
   Fd epoll_;
   Fd wake_;
-  std::unordered_map<int, std::shared_ptr<std::function<void()>>> watches_;
+  // A descriptor's number may be another one's within a round: an event is for the watch that it was reported of.
+  struct Watch {
+    uint32_t generation;
+    std::shared_ptr<std::function<void()>> readable;
+  };
+  std::unordered_map<int, Watch> watches_;
+  uint32_t last_generation_ = 0;
   std::multimap<int64_t, std::pair<TimerId, std::function<void()>>> timers_;  // by due time
   TimerId last_timer_ = 0;
   std::mutex mutex_;

@@ -29,10 +29,10 @@ EventLoop::~EventLoop() = default;
 void EventLoop::add(int fd, std::function<void()> readable) {
   epoll_event event{};
   event.events = EPOLLIN;
-  event.data.fd = fd;
+  event.data.u64 = uint64_t{++last_generation_} << 32 | static_cast<uint32_t>(fd);
   const int result = epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event);
   BERTH_ASSERT(result == 0);
-  watches_[fd] = std::make_shared<std::function<void()>>(std::move(readable));
+  watches_.insert_or_assign(fd, Watch{last_generation_, std::make_shared<std::function<void()>>(std::move(readable))});
 }
 
 void EventLoop::remove(int fd) {
@@ -109,9 +109,10 @@ void EventLoop::run_once(int timeout_ms) {
   epoll_event events[32];
   const int count = epoll_wait(epoll_.get(), events, 32, timeout_ms);
   for (int i = 0; i < count; ++i) {
-    const auto at = watches_.find(events[i].data.fd);  // an earlier callback of this round may have removed it
-    if (at == watches_.end()) continue;
-    const std::shared_ptr<std::function<void()>> callback = at->second;
+    const auto at = watches_.find(static_cast<int>(static_cast<uint32_t>(events[i].data.u64)));
+    // An earlier callback of this round may have removed it, or put another in its place.
+    if (at == watches_.end() || at->second.generation != static_cast<uint32_t>(events[i].data.u64 >> 32)) continue;
+    const std::shared_ptr<std::function<void()>> callback = at->second.readable;
     (*callback)();
   }
   run_timers();

@@ -32,6 +32,31 @@ TEST(EventLoop, ATimerThatSetsItselfAgainLetsTheRestRun) {
   EXPECT_EQ(rounds, 1);
 }
 
+// A descriptor that is closed within a round, whose number is another one's at once: its event is not the other's.
+TEST(EventLoop, AnEventIsForTheWatchThatItWasReportedOf) {
+  EventLoop loop;
+  int ready[2][2], silent[2];
+  for (auto& one : ready) ASSERT_EQ(::pipe(one), 0);
+  ASSERT_EQ(::pipe(silent), 0);
+  int called = 0;
+  bool stale = false;
+  for (int i : {0, 1}) {
+    ASSERT_EQ(::write(ready[i][1], "x", 1), 1);
+    loop.add(ready[i][0], [&, i] {
+      ++called;
+      const int other = ready[1 - i][0];
+      loop.remove(other);
+      ASSERT_EQ(::dup2(silent[0], other), other);
+      loop.add(other, [&] { stale = true; });
+    });
+  }
+  loop.run_once(0);
+  EXPECT_EQ(called, 1);
+  EXPECT_FALSE(stale);
+  for (auto& one : ready) ::close(one[0]), ::close(one[1]);
+  ::close(silent[0]), ::close(silent[1]);
+}
+
 TEST(EventLoop, RunsWhatOtherThreadsPostInOrder) {
   EventLoop loop;
   std::vector<int> seen;
