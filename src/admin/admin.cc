@@ -156,7 +156,7 @@ json::Array Admin::log_streams(const keys::TaskPath& path) const {
       const auto group = get<LogGroup>(store, keys::log_group(scope, container.logs->group));
       const auto stream =
           group ? get<LogStream>(store, keys::log_stream(scope, group->uid,
-                                                         agent::stream_name(*container.logs, container.name, path.id)))
+                                                         records::stream_name(*container.logs, container.name, path.id)))
                 : nullptr;
       const bool started = observed && std::any_of(observed->containers.begin(), observed->containers.end(),
                                                    [&](const ContainerObserved& seen) {

@@ -1,5 +1,5 @@
-// Orders from the store to the machine, what the machine shows back to the store. Watches `ecs/task-status/`
-// and is the only writer of `ecs/task-observed/`, as the real agent.
+// Orders of one host from the store to its machine, what the machine shows back to the store. Watches `host/<host>/` and is the
+// only writer of its tasks' `ecs/task-observed/` and of its lease, as the real agent.
 //
 // Thread: the state thread. The driver calls run() after each settle() and at the latest when it said.
 #pragma once
@@ -9,11 +9,13 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "agent_simulated/machine.h"
 #include "base/clock.h"
 #include "base/random.h"
 #include "base/rare.h"
+#include "records/host.h"
 #include "state/store.h"
 
 namespace berth::agent_simulated {
@@ -31,8 +33,8 @@ struct Faults {
 
 class Agent {
  public:
-  // Borrowed. Adopts what runs on the machine; ends what the store does not know.
-  Agent(state::Store& store, Machine& machine, Random& random, Faults faults = {});
+  // Borrowed. Adopts what runs on the machine; ends what the store does not know. `host` as it was registered.
+  Agent(state::Store& store, Machine& machine, Random& random, const records::Host& host, Faults faults = {});
   ~Agent();
   Agent(const Agent&) = delete;
   Agent& operator=(const Agent&) = delete;
@@ -43,28 +45,47 @@ class Agent {
     look_at_all();
   }
 
+  // Nothing goes between the store and the machine, on which everything goes on. Afterwards everything is looked at anew.
+  void set_partitioned(bool partitioned);
+  bool partitioned() const { return partitioned_; }
+  int64_t epoch() const { return epoch_; }
+
   // Returns when to be called again without a change; absent: never.
   std::optional<TimeMs> run(TimeMs now_ms);
 
  private:
-  void on_status(const state::WatchBatch& batch);
+  void follow_keys(const std::string& prefix);
+  void changed(const state::WatchBatch& batch);
+  void take(const std::string& key, const state::ValuePtr& value, int64_t revision);
   void read_all();
   void look_at_all();
   void follow(const std::string& path, TimeMs now_ms);
+  void vanished(const std::string& path, bool stop, int64_t revision, TimeMs now_ms);
   void report(const std::string& path, TimeMs now_ms);
+  void write(const std::string& path, records::TaskObserved observed, bool twice);
+  void renew_lease(TimeMs now_ms);
   bool happens(uint32_t in_thousand) { return in_thousand > 0 && random_.below(1000) < in_thousand; }
 
   state::Store& store_;
   Machine& machine_;
   Random& random_;
   Faults faults_;
-  state::WatchId watch_ = 0;
-  // Committed statuses: an order that may yet be rolled back is not followed.
-  std::map<std::string, std::shared_ptr<const records::TaskStatus>> statuses_;
-  std::set<std::string> orders_;        // tasks whose status has changed
+  const std::string host_, orders_prefix_, stops_prefix_;
+  const int64_t epoch_, lease_ms_;
+  bool partitioned_ = false;
+  std::vector<state::WatchId> watches_;
+  // Committed orders: one that may yet be rolled back is not followed.
+  struct Ordered {
+    std::shared_ptr<const records::TaskOrder> order;  // null: it is over
+    bool stop = false;
+    int64_t revision = 0;
+  };
+  std::map<std::string, Ordered> ordered_;  // by path
+  std::set<std::string> orders_;        // tasks whose orders have changed
   std::set<std::string> reports_;       // tasks to report whether the machine says that they changed or not
   std::map<std::string, TimeMs> late_;  // reports held back, until when
   TimeMs look_at_all_at_ms_ = 0;
+  TimeMs renewed_at_ms_ = 0;
 };
 
 }  // namespace berth::agent_simulated

@@ -23,24 +23,18 @@ records::ContainerDefinition container(std::string name, std::string image) {
 class AgentTest : public ::testing::Test {
  protected:
   void define(std::vector<records::ContainerDefinition> containers) {
-    records::TaskDefinition definition;
-    definition.family = "web";
-    definition.revision = 1;
-    definition.containers = std::move(containers);
-    records::TaskSpec spec;
-    spec.family = "web";
-    spec.revision = 1;
+    ordered.epoch = host.epoch;
+    ordered.containers = std::move(containers);
     state::Transaction transaction;
-    records::put(transaction, keys::task_definition(kTask.scope, "web", 1), definition);
-    records::put(transaction, keys::task(keys::kTaskSpec, kTask), spec);
+    records::put(transaction, keys::task(keys::kTaskSpec, kTask), records::TaskSpec{});
     ASSERT_TRUE(store.apply(std::move(transaction)));
   }
-  void order(records::Order order, records::TaskState state = records::TaskState::pending) {
-    records::TaskStatus status;
-    status.state = state;
-    status.order = order;
+  void order(records::Order order) {
     state::Transaction transaction;
-    records::put(transaction, keys::task(keys::kTaskStatus, kTask), status);
+    if (order == records::Order::run)
+      records::put(transaction, keys::task_order(host.id, kTask), ordered);
+    else
+      records::put(transaction, keys::task_stop(host.id, kTask), records::TaskStop{host.epoch, "because"});
     ASSERT_TRUE(store.apply(std::move(transaction)));
   }
   std::optional<TimeMs> pass() {
@@ -56,23 +50,23 @@ class AgentTest : public ::testing::Test {
 
   TimeMs now = kStart;
   state::MemoryStore store;
+  records::Host host{.id = "host-1", .epoch = 3};
+  records::TaskOrder ordered;
   Prng random{7};
   Machine machine{random, {}};
-  std::unique_ptr<Agent> agent = std::make_unique<Agent>(store, machine, random);
+  std::unique_ptr<Agent> agent = std::make_unique<Agent>(store, machine, random, host);
 };
 
 TEST(Script, TakesWordsOfImagesAndOfTheEnvironment) {
   records::ContainerDefinition definition = container("a", "exit:3+after:2s");
-  const Script from_image = script_of(definition, {});
+  const Script from_image = script_of(definition);
   EXPECT_EQ(from_image.exit_code, 3);
   EXPECT_EQ(from_image.after_ms, 2000);
   definition.image = "nginx:latest";
   definition.environment = {{"BERTH_SIMULATED", "exit:0 after:50ms"}};
-  records::TaskSpec spec;
-  spec.overrides = {{.name = "a", .environment = {{"BERTH_SIMULATED", "exit:9"}}}};
-  EXPECT_EQ(script_of(definition, spec).exit_code, 9);
-  EXPECT_EQ(script_of(definition, spec).after_ms, 50);
-  EXPECT_FALSE(script_of(container("b", "registry.example/exit/image:exit"), {}).exit_code);
+  EXPECT_EQ(script_of(definition).exit_code, 0);
+  EXPECT_EQ(script_of(definition).after_ms, 50);
+  EXPECT_FALSE(script_of(container("b", "registry.example/exit/image:exit")).exit_code);
 }
 
 TEST_F(AgentTest, RunsWhatIsOrderedAndSaysSoAtOnce) {
@@ -136,6 +130,39 @@ TEST_F(AgentTest, ATaskGoesThroughItsLifeWhileControlIsAway) {
   EXPECT_EQ(seen().containers[1].exit_code, 143);
 }
 
+TEST_F(AgentTest, SaysWhatItKnewAndOfWhichEpochItIs) {
+  define({container("a", "nginx")});
+  order(records::Order::run);
+  pass();
+  EXPECT_EQ(seen().epoch, 3);
+  EXPECT_EQ(seen().order_revision, store.get(keys::task_order(host.id, kTask))->mod_revision);
+  order(records::Order::stop);
+  pass();
+  EXPECT_EQ(seen().order_revision, store.get(keys::task_stop(host.id, kTask))->mod_revision);
+}
+
+TEST_F(AgentTest, APartitionDelaysWordsAndNotTasks) {
+  define({container("a", "exit:3+after:2s")});
+  order(records::Order::run);
+  pass();
+  agent->set_partitioned(true);
+  now += 2'000;
+  pass();
+  EXPECT_TRUE(seen().containers[0].running);
+  agent->set_partitioned(false);
+  pass();
+  EXPECT_EQ(seen().containers[0].exit_code, 3);
+  EXPECT_EQ(seen().containers[0].exited_at_ms, now);
+}
+
+TEST_F(AgentTest, DoesNotFollowOrdersOfAnEpochThatItDoesNotKnow) {
+  host.epoch = 4;
+  define({container("a", "nginx")});
+  order(records::Order::run);
+  pass();
+  EXPECT_FALSE(machine.has(kTask.str()));
+}
+
 TEST_F(AgentTest, IgnoredTermEndsByKillAfterTheStopTimeout) {
   define({container("a", "ignore-term")});
   order(records::Order::run);
@@ -159,7 +186,7 @@ TEST_F(AgentTest, ANewAgentAdoptsWhatRuns) {
   define({container("a", "nginx")});
   order(records::Order::run);
   pass();
-  agent = std::make_unique<Agent>(store, machine, random);
+  agent = std::make_unique<Agent>(store, machine, random, host);
   pass();
   EXPECT_TRUE(seen().containers[0].running);
   EXPECT_EQ(machine.processes().at(kTask.str() + "/a#1"), 1);
@@ -170,7 +197,7 @@ TEST_F(AgentTest, WhatANewMachineDoesNotKnowHasVanished) {
   order(records::Order::run);
   pass();
   Machine empty{random, {}};
-  agent = std::make_unique<Agent>(store, empty, random);
+  agent = std::make_unique<Agent>(store, empty, random, host);
   pass();
   EXPECT_EQ(seen().failure.substr(0, 17), "TaskVanishedError");
   EXPECT_TRUE(seen().released);
@@ -181,8 +208,8 @@ TEST_F(AgentTest, EndsWhatTheStoreDoesNotKnow) {
   order(records::Order::run);
   pass();
   state::Transaction transaction;
-  for (auto kind : {keys::kTaskSpec, keys::kTaskStatus, keys::kTaskObserved})
-    transaction.erase(keys::task(kind, kTask));
+  for (auto kind : {keys::kTaskSpec, keys::kTaskObserved}) transaction.erase(keys::task(kind, kTask));
+  transaction.erase(keys::task_order(host.id, kTask));
   ASSERT_TRUE(store.apply(std::move(transaction)));
   pass();
   EXPECT_FALSE(machine.has(kTask.str()));

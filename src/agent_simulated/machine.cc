@@ -25,10 +25,10 @@ int64_t Machine::pick(Conduct::Range range) {
   return range.min_ms + static_cast<int64_t>(random_.below(static_cast<uint64_t>(range.max_ms - range.min_ms + 1)));
 }
 
-void Machine::create(const std::string& path, Task& task, const records::TaskSpec& spec, TimeMs now_ms) {
+void Machine::create(const std::string& path, Task& task, TimeMs now_ms) {
   int64_t slowest_pull = 0;
-  for (const records::ContainerDefinition& definition : task.definition->containers) {
-    Container container{&definition, script_of(definition, spec)};
+  for (const records::ContainerDefinition& definition : task.order->containers) {
+    Container container{&definition, script_of(definition)};
     slowest_pull = std::max(slowest_pull, container.script.pull_ms);
     task.pull_fails |= container.script.pull_fails;
     task.containers.push_back(container);
@@ -41,28 +41,23 @@ void Machine::create(const std::string& path, Task& task, const records::TaskSpe
   task.ordered.assign(task.containers.size(), 0);
   task.pull_fails |= happens(conduct_.pull_fails);
   ++addresses_;
-  task.observed.address = fmt::format("172.31.{}.{}", addresses_ / 250 % 256, addresses_ % 250 + 4);
-  task.observed.mac = fmt::format("02:00:ac:1f:{:02x}:{:02x}", addresses_ / 250 % 256, addresses_ % 250 + 4);
+  task.observed.address = task.order->interface.address;
+  if (task.observed.address.empty())
+    task.observed.address = fmt::format("172.31.{}.{}", addresses_ / 250 % 256, addresses_ % 250 + 4);
+  task.observed.mac = task.order->interface.mac;
+  if (task.observed.mac.empty()) task.observed.mac = fmt::format("02:00:ac:1f:{:02x}:{:02x}", addresses_ / 250 % 256, addresses_ % 250 + 4);
   task.observed.connectivity_at_ms = task.observed.pull_started_at_ms = now_ms;
   task.provisioned_at_ms = now_ms + pick(conduct_.pull) + slowest_pull;
   if (happens(conduct_.supervisor_lost)) task.lost_at_ms = task.provisioned_at_ms + pick(conduct_.crash_within);
   changed_.insert(path);
 }
 
-void Machine::attach(const std::string& path, const std::string& address, const std::string& mac) {
-  const auto found = tasks_.find(path);
-  if (found == tasks_.end()) return;
-  found->second.observed.address = address;
-  found->second.observed.mac = mac;
-}
-
-void Machine::order_run(const std::string& path, const records::TaskSpec& spec,
-                        const records::TaskDefinition& definition, TimeMs now_ms) {
+void Machine::order_run(const std::string& path, std::shared_ptr<const records::TaskOrder> order, TimeMs now_ms) {
   const auto [found, is_new] = tasks_.try_emplace(path);
   Task& task = found->second;
   if (is_new) {
-    task.definition = std::make_shared<const records::TaskDefinition>(definition);
-    create(path, task, spec, now_ms);
+    task.order = std::move(order);
+    create(path, task, now_ms);
   }
   schedule(path, task);
 }
@@ -199,7 +194,7 @@ bool Machine::step(const std::string& path, Task& task, TimeMs now_ms) {
 
 // True: something is to be told.
 bool Machine::decide(const std::string& path, Task& task, TimeMs now_ms) {
-  const auto next = containers::next(task.definition->containers, task.observed, task.ordered, now_ms);
+  const auto next = containers::next(task.order->containers, task.observed, task.ordered, now_ms);
   task.decide_at_ms = next.wake_at_ms;
   for (const auto& failure : next.failures) {
     rare(rare_, failure.timed_out ? "dependency missed its startTimeout" : "dependency can never be met");

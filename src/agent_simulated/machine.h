@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "base/rare.h"
+#include "records/host.h"
 #include "records/task.h"
 #include "records/task_definition.h"
 
@@ -58,10 +59,7 @@ class Machine {
   void plant(PlantedBug bug) { bug_ = bug; }
 
   // Orders, as often as the agent likes: each only goes forward. `path` is records::keys::TaskPath::str().
-  // The address that control gave it; without one it makes one up.
-  void attach(const std::string& path, const std::string& address, const std::string& mac);
-  void order_run(const std::string& path, const records::TaskSpec& spec, const records::TaskDefinition& definition,
-                 TimeMs now_ms);
+  void order_run(const std::string& path, std::shared_ptr<const records::TaskOrder> order, TimeMs now_ms);
   void order_stop(const std::string& path, TimeMs now_ms);
   void forget(const std::string& path);  // what is left of it goes, whatever it was
   void reboot(TimeMs now_ms);            // every process is gone; task directories are not
@@ -97,7 +95,7 @@ class Machine {
     TimeMs unhealthy_at_ms = 0;
   };
   struct Task {
-    std::shared_ptr<const records::TaskDefinition> definition;
+    std::shared_ptr<const records::TaskOrder> order;
     std::vector<Container> containers;  // in the order of observed.containers
     std::vector<int> ordered;           // starts of each
     TimeMs decide_at_ms = 0;
@@ -109,7 +107,7 @@ class Machine {
     TimeMs release_at_ms = 0;
   };
 
-  void create(const std::string& path, Task& task, const records::TaskSpec& spec, TimeMs now_ms);
+  void create(const std::string& path, Task& task, TimeMs now_ms);
   bool step(const std::string& path, Task& task, TimeMs now_ms);  // true: something happened
   bool decide(const std::string& path, Task& task, TimeMs now_ms);
   void order_start(const std::string& path, Task& task, size_t i, TimeMs now_ms);

@@ -46,15 +46,11 @@ void take(Script& script, std::string_view text) {
 
 }  // namespace
 
-Script script_of(const records::ContainerDefinition& container, const records::TaskSpec& spec) {
+Script script_of(const records::ContainerDefinition& container) {
   Script script;
   take(script, container.image);
   for (const auto& [name, value] : container.environment)
     if (name == "BERTH_SIMULATED") take(script, value);
-  for (const records::ContainerOverride& given : spec.overrides)
-    if (given.name == container.name)
-      for (const auto& [name, value] : given.environment)
-        if (name == "BERTH_SIMULATED") take(script, value);
   return script;
 }
 

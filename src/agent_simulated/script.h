@@ -12,7 +12,6 @@
 #include <cstdint>
 #include <optional>
 
-#include "records/task.h"
 #include "records/task_definition.h"
 
 namespace berth::agent_simulated {
@@ -29,6 +28,7 @@ struct Script {
   bool start_fails = false;
 };
 
-Script script_of(const records::ContainerDefinition& container, const records::TaskSpec& spec);
+// RunTask's overrides are applied in `container` already.
+Script script_of(const records::ContainerDefinition& container);
 
 }  // namespace berth::agent_simulated

@@ -23,7 +23,10 @@
 #include "base/service_manager.h"
 #include "cli/arguments.h"
 #include "control/loop/control.h"
+#include "control/loop/hosts.h"
+#include "control/loop/order_writer.h"
 #include "daemon/credentials.h"
+#include "daemon/this_host.h"
 #include "daemon/vpc_networks.h"
 #include "front/api.h"
 #include "logstore/log_store.h"
@@ -199,19 +202,24 @@ Result<void> Daemon::prepare_state() {
 }
 
 Result<void> Daemon::prepare_agent() {
+  auto described = describe_this_host(options_.state_directory, machine_name(), world_->capacity.memory_mib,
+                                      world_->capacity.cpu_units, random_);
+  if (!described) return tl::unexpected(described.error());
+  const records::Host host = control::register_host(*store_, std::move(*described), clock_.now_ms());
+  if (const size_t taken = control::OrderWriter(*store_, random_).take_over(*store_, host, clock_.now_ms()))
+    log_info("{} tasks of an older Berth are taken over by this host", taken);
   if (options_.simulated_agent) {
     simulated_machine_ = std::make_unique<agent_simulated::Machine>(random_, agent_simulated::Conduct{}, false);
-    simulated_agent_ = std::make_unique<agent_simulated::Agent>(*store_, *simulated_machine_, random_);
+    simulated_agent_ = std::make_unique<agent_simulated::Agent>(*store_, *simulated_machine_, random_, host);
     log_warning("the agent is simulated: the API is served whole, and nothing runs");
   } else {
-    auto agent = agent::RealAgent::open({*store_, clock_, random_, options_.state_directory,
+    auto agent = agent::RealAgent::open({*store_, clock_, random_, options_.state_directory, host.id, host.epoch,
                                          [this](std::function<void()> job) { state_thread_.post(std::move(job)); },
                                          world_->network.public_pool, world_->network.pool_announced});
     if (!agent) return tl::unexpected(agent.error());
     agent_ = std::move(*agent);
   }
   control::Settings settings;
-  settings.memory_mib = world_->capacity.memory_mib;
   settings.public_pool = world_->network.public_pool;
   control_ = std::make_unique<control::Control>(*store_, *tasks_, *networks_, random_, settings,
                                                 [agent = agent_.get()](dataplane::NetworkChange change) {

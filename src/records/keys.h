@@ -15,11 +15,15 @@
 //   ecs/task-intent/<account>/<region>/<cluster>/<id>            TaskIntent      services/ecs (StopTask)
 //   ecs/task-status/<account>/<region>/<cluster>/<id>            TaskStatus      control/loop
 //   ecs/task-observed/<account>/<region>/<cluster>/<id>          TaskObserved    agent
+//   hosts/<host>                                                 Host            control (its agent registers through it)
+//   host-lease/<host>                                            HostLease       its agent
+//   host/<host>/order/<account>/<region>/<cluster>/<id>          TaskOrder       control/loop, once
+//   host/<host>/stop/<account>/<region>/<cluster>/<id>           TaskStop        control/loop, once
 //   ec2/<kind>/<account>/<region>/<id>   network.h lists the kinds      services/ec2; interfaces of tasks: control
 //   ec2/token/<account>/<region>/<operation>/<token>             ClientToken     services/ec2; erased by control after a day
 //   ec2/region/<account>/<region>/default-vpc                    DefaultVpcMade  services/ec2
-//   logs/group/<account>/<region>/<group name>                   LogGroup        services/logs, or the agent for awslogs-create-group
-//   logs/stream/<account>/<region>/<group uid>/<stream name>     LogStream       its creator (services/logs or agent), once
+//   logs/group/<account>/<region>/<group name>                   LogGroup        services/logs, or control for awslogs-create-group
+//   logs/stream/<account>/<region>/<group uid>/<stream name>     LogStream       its creator (services/logs or control), once
 //
 // What is over is erased by control, which is the one exception to "one writer": all keys of a task in one transaction
 // when its hour as STOPPED is over (nobody writes them after control has written STOPPED and the agent `released`), all
@@ -111,6 +115,15 @@ inline std::string task(std::string_view kind, const TaskPath& path) { return st
 TaskPath task_path(std::string_view key);
 // Absent where it is not the ARN of a task.
 std::optional<TaskPath> task_path_of_arn(std::string_view arn);
+
+inline constexpr std::string_view kHost = "hosts/";
+inline constexpr std::string_view kHostLease = "host-lease/";
+inline std::string host(std::string_view kind, std::string_view id) { return fmt::format("{}{}", kind, id); }
+// What a host is told: all of it, by kind, and one task's.
+inline std::string host_orders(std::string_view host) { return fmt::format("host/{}/order/", host); }
+inline std::string host_stops(std::string_view host) { return fmt::format("host/{}/stop/", host); }
+inline std::string task_order(std::string_view host, const TaskPath& path) { return host_orders(host) + path.str(); }
+inline std::string task_stop(std::string_view host, const TaskPath& path) { return host_stops(host) + path.str(); }
 
 // The same for services: "<account>/<region>/<cluster>/<service>".
 struct ServicePath {

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "records/cluster.h"
+#include "records/task_definition.h"
 
 namespace berth::records {
 
@@ -32,5 +33,11 @@ struct LogStream {
     a("name", name), a("uid", uid), a("createdAt", created_at_ms), a("task", task);
   }
 };
+
+// <prefix>/<container>/<task id>; without a prefix the container's runtime id, as the awslogs driver names it.
+inline std::string stream_name(const AwsLogs& logs, const std::string& container, const std::string& task_id) {
+  if (logs.stream_prefix.empty()) return task_id + "-" + container;
+  return logs.stream_prefix + "/" + container + "/" + task_id;
+}
 
 }  // namespace berth::records

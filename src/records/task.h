@@ -124,7 +124,9 @@ struct TaskStatus {
   DesiredStatus desired = DesiredStatus::running;
   int64_t version = 1;  // grows with each change that would emit an event
   Order order = Order::none;
-  std::string subnet_id;  // chosen at placement; fixes the availability zone
+  std::string host;            // chosen at placement; empty: not placed (or written before there were hosts)
+  int64_t host_epoch = 0;      // of the host then
+  std::string subnet_id;       // chosen at placement; fixes the availability zone
   std::string availability_zone;
   StopCode stop_code = StopCode::none;
   std::string stopped_reason;
@@ -139,9 +141,9 @@ struct TaskStatus {
   bool operator==(const TaskStatus&) const = default;
   template <class A>
   void fields(A& a) {
-    a("state", state), a("desired", desired), a("version", version), a("order", order), a("subnet", subnet_id);
-    a("zone", availability_zone), a("stopCode", stop_code), a("reason", stopped_reason);
-    a("health", health), a("startedAt", started_at_ms), a("stoppingAt", stopping_at_ms);
+    a("state", state), a("desired", desired), a("version", version), a("order", order), a("host", host);
+    a("hostEpoch", host_epoch), a("subnet", subnet_id), a("zone", availability_zone), a("stopCode", stop_code);
+    a("reason", stopped_reason), a("health", health), a("startedAt", started_at_ms), a("stoppingAt", stopping_at_ms);
     a("executionStoppedAt", execution_stopped_at_ms), a("stoppedAt", stopped_at_ms);
     a("failureCounted", failure_counted);
   }
@@ -171,7 +173,9 @@ struct ContainerObserved {
 };
 
 struct TaskObserved {
-  bool provisioned = false;  // namespace, address, images and supervisor are there
+  int64_t epoch = 0;           // of its host when this was seen; 0: written before there were epochs
+  int64_t order_revision = 0;  // of the latest order that the task had taken (records/host.h)
+  bool provisioned = false;    // namespace, address, images and supervisor are there
   std::string address;       // 172.31.x.y
   std::string mac;
   TimeMs connectivity_at_ms = 0;
@@ -187,6 +191,7 @@ struct TaskObserved {
 
   template <class A>
   void fields(A& a) {
+    a("epoch", epoch), a("orderRevision", order_revision);
     a("provisioned", provisioned), a("address", address), a("mac", mac), a("connectivityAt", connectivity_at_ms);
     a("pullStartedAt", pull_started_at_ms), a("pullStoppedAt", pull_stopped_at_ms), a("containers", containers);
     a("failure", failure), a("stopped", stopped), a("released", released), a("stoppedAt", stopped_at_ms);

@@ -36,6 +36,7 @@ void take_status(TaskSummary& s, const TaskStatus& status) {
   s.state = status.state;
   s.desired = status.desired;
   s.health = status.health;
+  s.host = status.host;
   s.subnet_id = status.subnet_id;
   s.stop_code = status.stop_code;
   s.started_at_ms = status.started_at_ms;
@@ -66,7 +67,7 @@ void TaskIndex::changed(const std::string& key, const state::ValuePtr&, const st
     const auto kept = after ? decoded<TaskStatus>(after) : nullptr;
     const TaskStatus& status = kept ? *kept : kNotDecided;
     const bool moves = (status.state == TaskState::stopped) != (summary.state == TaskState::stopped) ||
-                       status.subnet_id != summary.subnet_id;
+                       status.host != summary.host || status.subnet_id != summary.subnet_id;
     if (moves) add(summary, -1);
     take_status(summary, status);
     if (moves) add(summary, +1);
@@ -109,10 +110,26 @@ void TaskIndex::add(const TaskSummary& s, int sign) {
     if (!service.empty()) count(by_subnet_and_service_, std::pair(s.subnet_id, service));
   }
   if (s.reserves()) {
-    reserved_.cpu_units += sign * s.cpu_units;
-    reserved_.memory_mib += sign * s.memory_mib;
-    reserved_.tasks += sign;
+    const auto reserve = [&](Reserved& reserved) {
+      reserved.cpu_units += sign * s.cpu_units;
+      reserved.memory_mib += sign * s.memory_mib;
+      reserved.tasks += sign;
+    };
+    reserve(reserved_);
+    reserve(reserved_on_[s.host]);
   }
+}
+
+Reserved TaskIndex::reserved_on(const std::string& host) const {
+  const auto it = reserved_on_.find(host);
+  return it == reserved_on_.end() ? Reserved{} : it->second;
+}
+
+std::vector<std::string> TaskIndex::on_host(const std::string& host) const {
+  std::vector<std::string> out;  // asked when a host is given up, which is seldom
+  for (const auto& [path, task] : tasks_)
+    if (task.host == host && task.state != TaskState::stopped) out.push_back(path);
+  return out;
 }
 
 const TaskSummary* TaskIndex::find(const keys::TaskPath& path) const {

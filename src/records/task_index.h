@@ -9,6 +9,7 @@
 #include <string>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "records/keys.h"
 #include "records/task.h"
@@ -37,6 +38,7 @@ struct TaskSummary {
   TimeMs started_at_ms = 0;
   TimeMs stopping_at_ms = 0;
   bool failure_counted = false;
+  std::string host;  // empty: not placed
   std::string subnet_id;
   bool agent_stopped = false;
 
@@ -73,6 +75,9 @@ class TaskIndex final : public state::Index {
   int64_t using_definition(const Scope& scope, const std::string& family, int64_t revision) const;
   int64_t naming_definition(const Scope& scope, const std::string& family, int64_t revision) const;
   const Reserved& reserved() const { return reserved_; }
+  Reserved reserved_on(const std::string& host) const;  // "": asked for and not placed yet
+  // Paths of tasks that are not STOPPED.
+  std::vector<std::string> on_host(const std::string& host) const;
 
  private:
   void add(const TaskSummary& summary, int sign);
@@ -86,6 +91,7 @@ class TaskIndex final : public state::Index {
   std::map<std::string, int64_t> live_by_definition_;
   std::map<std::string, int64_t> by_definition_;
   Reserved reserved_;
+  std::map<std::string, Reserved> reserved_on_;  // by host
 };
 
 }  // namespace berth::records

@@ -17,12 +17,13 @@ bool may_write(Author author, const state::Write& write) {
   switch (author) {
     case Author::user:
       return !is(keys::kServiceStatus) && !is(keys::kServiceEvent) && !is(keys::kTaskStatus) &&
-             !is(keys::kTaskObserved) && !is("ec2/interface/");
+             !is(keys::kTaskObserved) && !is("ec2/interface/") && !is(keys::kHost) && !is(keys::kHostLease) &&
+             !is("host/");
     case Author::control:
       return is(keys::kServiceStatus) || is(keys::kServiceEvent) || is(keys::kTaskStatus) || is(keys::kTaskSpec) ||
-             is("ec2/interface/") ||
+             is("ec2/interface/") || is(keys::kHost) || is("host/") ||
              (!write.value && (of_task || is(keys::kServiceSpec) || is(keys::kToken) || is("ec2/tags/")));
-    case Author::agent: return is(keys::kTaskObserved);
+    case Author::agent: return is(keys::kTaskObserved) || is(keys::kHostLease);
   }
   return false;
 }

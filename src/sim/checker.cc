@@ -7,6 +7,7 @@
 #include <optional>
 #include <utility>
 
+#include "records/host.h"
 #include "records/keys.h"
 #include "records/names.h"
 #include "records/network.h"
@@ -50,7 +51,9 @@ void Checker::attach(state::Store& store) {
   services_.clear();
   definitions_.clear();
   interfaces_.clear();
+  epochs_.clear();
   store.add_index("ecs/", this);
+  store.add_index(std::string(keys::kHost), this);
   store.add_index("ec2/interface/", this);
 }
 
@@ -59,6 +62,10 @@ void Checker::changed(const std::string& key, const state::ValuePtr& before, con
     slot = after ? records::decoded<T>(after) : nullptr;
   };
   const auto is = [&](std::string_view kind) { return key.starts_with(kind); };
+  if (is(keys::kHost)) {
+    epochs_[key.substr(keys::kHost.size())] = after ? records::decoded<records::Host>(after)->epoch : 0;
+    return;
+  }
   if (is("ecs/taskdef/")) {
     const auto definition = after ? records::decoded<records::TaskDefinition>(after) : nullptr;
     if (definition) definitions_[definition->revision] = definition;
@@ -194,7 +201,9 @@ void Checker::check_status(const std::string& path, const TaskStatus* before, co
       if (!ran) violated(fmt::format("RUNNING although container {} has not started: {}", container.name, path));
     }
   }
+  // Of a host that was given up nobody says that.
   if (after.state == TaskState::stopped && after.order != records::Order::none &&
+      epochs_[after.host] <= after.host_epoch &&
       !(task.observed && task.observed->stopped && task.observed->released))
     violated("STOPPED although the agent has not given back what it held: " + path);
 }
@@ -225,6 +234,11 @@ void Checker::check_explained(const std::string& path, const Task& task, const T
       break;
     case StopCode::task_failed_to_start:
       if (why.find("Error: ") == std::string::npos) violated("TaskFailedToStart without an error: " + why);
+      break;
+    case StopCode::termination_notice:
+      if (why != "ECS is performing maintenance on the underlying infrastructure hosting the task." ||
+          epochs_[status.host] <= status.host_epoch)
+        violated("TerminationNotice without its host's end: " + path);
       break;
     default: violated("a stop code that nothing here causes: " + path);
   }

@@ -23,6 +23,8 @@ namespace berth::sim {
 
 class Checker final : public state::Index {
  public:
+  using Machines = std::vector<std::unique_ptr<agent_simulated::Machine>>;
+
   explicit Checker(std::function<void(const std::string&)> violation) : violation_(std::move(violation)) {}
 
   // Feeds itself from the store, which was just made; what was known of an earlier one is forgotten, but not
@@ -38,9 +40,9 @@ class Checker final : public state::Index {
   void check_starts(const std::vector<agent_simulated::Machine::Start>& starts);
 
   // Faults are over, and everything that takes time has had its time.
-  void at_rest(const agent_simulated::Machine& machine, TimeMs now_ms, int64_t memory_mib);
+  void at_rest(const Machines& machines, TimeMs now_ms, int64_t memory_mib);
   // An hour later, all bad services deleted.
-  void at_the_end(const agent_simulated::Machine& machine, TimeMs now_ms);
+  void at_the_end(const Machines& machines, TimeMs now_ms);
 
   size_t tasks() const { return tasks_.size(); }
 
@@ -76,7 +78,7 @@ class Checker final : public state::Index {
   bool check_given_up(const std::string& name, const Service& service);
   void check_satisfied(const std::string& name, const Service& service, int64_t memory_mib);
   void check_held_back(const std::string& service);
-  void check_processes(const agent_simulated::Machine& machine);
+  void check_processes(const Machines& machines);
   bool healthy(const Task& task, const records::TaskStatus& status) const;
   int count(const std::string& service, const std::function<bool(const Task&)>& predicate) const;
   const records::TaskDefinition* definition(const Task& task) const;
@@ -90,6 +92,7 @@ class Checker final : public state::Index {
   std::map<std::string, Task> tasks_;        // by path
   std::map<std::string, Service> services_;  // by name
   std::map<int64_t, std::shared_ptr<const records::TaskDefinition>> definitions_;
+  std::map<std::string, int64_t> epochs_;  // of hosts
   std::map<std::string, std::string> interfaces_;  // owners by address
   TimeMs now_ = 0;
 

@@ -104,14 +104,15 @@ void Checker::check_satisfied(const std::string& name, const Service& service, i
                   status.steady_announced ? "steady" : "not steady"));
 }
 
-void Checker::check_processes(const agent_simulated::Machine& machine) {
-  for (const auto& [process, times] : machine.processes())
-    if (times > 1) violated(fmt::format("{} ran {} times", process, times));
+void Checker::check_processes(const Machines& machines) {
+  for (const auto& machine : machines)
+    for (const auto& [process, times] : machine->processes())
+      if (times > 1) violated(fmt::format("{} ran {} times", process, times));
 }
 
-void Checker::at_rest(const agent_simulated::Machine& machine, TimeMs now_ms, int64_t memory_mib) {
+void Checker::at_rest(const Machines& machines, TimeMs now_ms, int64_t memory_mib) {
   now_ = now_ms;
-  check_processes(machine);
+  check_processes(machines);
   check_interfaces();
   for (const auto& [name, service] : services_)
     if (service.spec) check_satisfied(name, service, memory_mib);
@@ -124,7 +125,8 @@ void Checker::at_rest(const agent_simulated::Machine& machine, TimeMs now_ms, in
     const bool bad_app = task.spec && !is_good(task.spec->revision);
     if (is_left_ill(task)) violated("unhealthy at rest: " + path);
     if (is_bad(task)) continue;  // on its way up or down, for ever
-    const int processes = machine.running(path);
+    int processes = 0;
+    for (const auto& machine : machines) processes += machine->running(path);
     const bool running = task.status->state == TaskState::running && task.status->desired == DesiredStatus::running;
     const bool stopped = task.status->state == TaskState::stopped;
     if (!running && !stopped && !bad_app)
@@ -133,8 +135,9 @@ void Checker::at_rest(const agent_simulated::Machine& machine, TimeMs now_ms, in
     if (stopped && processes > 0) violated("STOPPED, and it runs: " + path);
     if (task.intent && !stopped) violated("the user stopped a task and it is not STOPPED: " + path);
   }
-  for (const std::string& path : machine.tasks())
-    if (machine.running(path) > 0 && !tasks_.contains(path)) violated("it runs and nobody knows of it: " + path);
+  for (const auto& machine : machines)
+    for (const std::string& path : machine->tasks())
+      if (machine->running(path) > 0 && !tasks_.contains(path)) violated("it runs and nobody knows of it: " + path);
 }
 
 void Checker::check_interfaces() {
@@ -150,9 +153,9 @@ void Checker::check_interfaces() {
     violated(fmt::format("{} network interfaces of {} tasks", interfaces_.size(), placed));
 }
 
-void Checker::at_the_end(const agent_simulated::Machine& machine, TimeMs now_ms) {
+void Checker::at_the_end(const Machines& machines, TimeMs now_ms) {
   now_ = now_ms;
-  check_processes(machine);
+  check_processes(machines);
   check_interfaces();
   for (const auto& [path, task] : tasks_)
     if (task.status && task.status->state == TaskState::stopped && now_ms - task.status->stopped_at_ms > 3'600'000)

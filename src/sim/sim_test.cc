@@ -31,6 +31,8 @@ constexpr std::string_view kRare[] = {
     "agent dropped an order",
     "agent reported late",
     "agent reported twice",
+    "host's lease was over",
+    "host was given up",
     "loop began again",
     "run ended on its budget",
     "task plan met a conflict",

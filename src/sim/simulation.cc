@@ -12,6 +12,7 @@ namespace keys = records::keys;
 
 namespace {
 
+constexpr int64_t kLeaseMs = 30'000;
 constexpr TimeMs kBegan = 1'700'000'000'000;
 constexpr size_t kStoryMax = 400;
 // A system that never stops writing is not at rest. A restart looks at every task, three a round at the least, and several
@@ -42,8 +43,27 @@ Simulation::Daemon::Daemon(Simulation& simulation, state::MemoryStore::Image ima
   simulation.checker_.attach(store);
   loop = std::make_unique<control::Control>(for_control, index, addresses, simulation.random_, simulation.settings(),
                                             [](dataplane::NetworkChange) {});
-  agent =
-      std::make_unique<agent_simulated::Agent>(for_agent, simulation.machine_, simulation.random_, simulation.faults());
+  agents.resize(simulation.machines_.size());
+  for (size_t i = 0; i < agents.size(); ++i) simulation.join(*this, i);
+}
+
+// Its agent comes anew, and with it the host is registered, unless it is cut off.
+void Simulation::join(Daemon& daemon, size_t host) {
+  const std::string id = fmt::format("{:016x}", host + 1);
+  const auto known = records::get<records::Host>(daemon.store, keys::host(keys::kHost, id));
+  const bool is_cut_off = cut_off_until_[host] > now_;
+  records::Host registered;
+  if (is_cut_off && known) {
+    registered = *known;
+  } else {
+    registered.id = id;
+    registered.memory_mib = memory_mib_;
+    registered.lease_ms = host == 0 ? 0 : kLeaseMs;
+    registered = control::register_host(daemon.for_control, registered, now_);
+  }
+  daemon.agents[host] = std::make_unique<agent_simulated::Agent>(daemon.for_agent, *machines_[host], random_,
+                                                                 registered, faults());
+  daemon.agents[host]->set_partitioned(is_cut_off);
 }
 
 Simulation::Simulation(uint64_t seed, Planted planted, std::map<std::string, int>& rare)
@@ -53,15 +73,16 @@ Simulation::Simulation(uint64_t seed, Planted planted, std::map<std::string, int
       began_(kBegan),
       now_(kBegan),
       memory_mib_(kTaskMemoryMib * (random_.chance(20) ? 2 + static_cast<int64_t>(random_.below(7)) : 1000)),
-      machine_(random_, {}),
       checker_([this](const std::string& what) { violated(what); }),
       workload_(random_, [this](const std::string& what) { say(what); }) {
+  const size_t hosts = random_.chance(50) ? 1 : 2 + random_.below(2);
+  for (size_t i = 0; i < hosts; ++i) machines_.push_back(std::make_unique<agent_simulated::Machine>(random_, agent_simulated::Conduct{}));
+  cut_off_until_.assign(hosts, 0);
   restart({});
 }
 
 control::Settings Simulation::settings() {
   control::Settings settings;
-  settings.memory_mib = memory_mib_;
   settings.decisions_max = random_.chance(20) ? 3 : 512;
   settings.rare = settings.lifecycle.rare = settings.deployment.rare = this;
   settings.bug = planted_.loop;
@@ -142,7 +163,7 @@ void Simulation::kill(bool power_loss) {
     const size_t kept = random_.below(6);
     say(fmt::format("fault: power loss, {} derived commits survive", kept));
     auto image = daemon_->store.after_power_loss(kept);
-    machine_.reboot(now_);
+    for (const auto& machine : machines_) machine->reboot(now_);
     return restart(std::move(image));
   }
   say("fault: kill -9 of the daemon");
@@ -173,12 +194,30 @@ std::optional<TimeMs> Simulation::round() {
     if (step == 1) control_pass(control_next);
     if (step == 2 && !late) settle();
     if (step == 3) {
-      agent_next = daemon_->agent->run(now_);
-      checker_.check_starts(machine_.take_starts());
+      agent_next = agents_pass();
     }
   }
   if (!control_next) return agent_next;
   return agent_next ? std::min(*control_next, *agent_next) : control_next;
+}
+
+std::optional<TimeMs> Simulation::agents_pass() {
+  std::optional<TimeMs> next;
+  const auto sooner = [&](TimeMs at) { next = next ? std::min(*next, at) : at; };
+  for (size_t i = 0; i < machines_.size(); ++i) {
+    auto& agent = daemon_->agents[i];
+    if (agent->partitioned() && cut_off_until_[i] <= now_) {
+      const auto host = records::get<records::Host>(daemon_->store, keys::host(keys::kHost, fmt::format("{:016x}", i + 1)));
+      if (host && host->epoch > agent->epoch())
+        join(*daemon_, i);
+      else
+        agent->set_partitioned(false);
+    }
+    if (const auto at = daemon_->agents[i]->run(now_)) sooner(*at);
+    if (daemon_->agents[i]->partitioned()) sooner(cut_off_until_[i]);
+    checker_.check_starts(machines_[i]->take_starts());
+  }
+  return next;
 }
 
 void Simulation::pass_time(int64_t ms) {
@@ -207,7 +246,17 @@ void Simulation::fail_commits() {
   daemon_->store.fail_next_commits(count);
 }
 
+void Simulation::cut_off() {
+  if (machines_.size() == 1) return;
+  const size_t host = 1 + random_.below(machines_.size() - 1);
+  cut_off_until_[host] = now_ + 1 + static_cast<int64_t>(random_.below(random_.chance(50) ? 10'000 : 200'000));
+  daemon_->agents[host]->set_partitioned(true);
+  say(fmt::format("fault: host {} is cut off for {} ms", host + 1, cut_off_until_[host] - now_));
+  ++outcome_.faults;
+}
+
 void Simulation::fault() {
+  if (machines_.size() > 1 && random_.chance(30)) return cut_off();
   switch (random_.below(6)) {
     case 0: return kill(false);
     case 1:
@@ -217,7 +266,7 @@ void Simulation::fault() {
     default:
       say("fault: the machine changes its conduct");
       ++outcome_.faults;
-      return machine_.set_conduct(misconduct());
+      for (const auto& machine : machines_) machine->set_conduct(misconduct());
   }
 }
 
@@ -245,16 +294,19 @@ void Simulation::calm() {
   }
   say("calm");
   calm_ = true;
-  machine_.set_conduct(kGoodConduct);
+  for (const auto& machine : machines_) machine->set_conduct(kGoodConduct);
+  for (TimeMs& until : cut_off_until_) until = now_;
   daemon_->store.fail_next_commits(0);
   workload_.bring_to_good(daemon_->for_user, now_);
   settle();
   if (random_.chance(30)) kill(false);  // not always: a restart heals what a failed commit has left behind
-  daemon_->agent->set_faults(faults());
+  for (const auto& agent : daemon_->agents) agent->set_faults(faults());
   pass_time(20'000);
-  if (random_.chance(50) && machine_.turn_unhealthy(now_)) say("all checks turn bad");
+  if (random_.chance(50))
+    for (const auto& machine : machines_)
+      if (machine->turn_unhealthy(now_)) say("all checks of a host turn bad");
   pass_time(kRestMs);
-  if (!failed()) checker_.at_rest(machine_, now_, memory_mib_);
+  if (!failed()) checker_.at_rest(machines_, now_, memory_mib_ * static_cast<int64_t>(machines_.size()));
 }
 
 void Simulation::end() {
@@ -272,7 +324,7 @@ void Simulation::end() {
     (void)daemon_->for_user.apply(std::move(transaction));  // no reads: no conflict
   }
   pass_time(62 * 60'000);
-  if (!failed()) checker_.at_the_end(machine_, now_);
+  if (!failed()) checker_.at_the_end(machines_, now_);
 }
 
 Outcome Simulation::run() {

@@ -1,7 +1,7 @@
 // One seeded run of the control plane: a user asks, things go wrong, then nothing goes wrong any more and the
 // system must come to rest. The same seed is the same run on every machine.
 //
-//   trouble: steps of the user, kills, power losses, failing commits, a machine that misbehaves
+//   trouble: steps of the user, kills, power losses, failing commits, machines that misbehave or are cut off
 //   calm:    kRestMs in which all services must have come to rest, or say why not
 //   end:     bad services deleted, an hour passes, every STOPPED task is gone
 #pragma once
@@ -19,6 +19,7 @@
 #include "base/random.h"
 #include "base/rare.h"
 #include "control/loop/control.h"
+#include "control/loop/hosts.h"
 #include "records/network_index.h"
 #include "records/task_index.h"
 #include "sim/authored_store.h"
@@ -62,7 +63,7 @@ class Simulation final : private RareBranches {
     records::TaskIndex index;
     records::NetworkIndex addresses;
     std::unique_ptr<control::Control> loop;
-    std::unique_ptr<agent_simulated::Agent> agent;
+    std::vector<std::unique_ptr<agent_simulated::Agent>> agents;  // one a host
   };
 
   void taken(std::string_view name) override { ++rare_[std::string(name)]; }
@@ -71,6 +72,9 @@ class Simulation final : private RareBranches {
   void end();
   void fault();
   void fail_commits();
+  void cut_off();
+  std::optional<TimeMs> agents_pass();
+  void join(Daemon& daemon, size_t host);
   void kill(bool power_loss);
   void restart(state::MemoryStore::Image image);
   std::optional<TimeMs> round();
@@ -97,7 +101,9 @@ class Simulation final : private RareBranches {
   std::deque<std::string> story_;
   std::map<std::string, state::Revision>
       promised_;  // keys that a caller was told of, and the revision that it was told
-  agent_simulated::Machine machine_;
+  // One a host. The first is the daemon's own, which needs no lease; the others may be cut off from the daemon until a moment.
+  std::vector<std::unique_ptr<agent_simulated::Machine>> machines_;
+  std::vector<TimeMs> cut_off_until_;
   Checker checker_;
   Workload workload_;
   std::unique_ptr<Daemon> daemon_;

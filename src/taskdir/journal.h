@@ -1,5 +1,5 @@
-// What the supervisor saw, in the order in which it saw it. Append-only; survives the daemon, read by the next one from
-// where its own record says.
+// What the supervisor saw, in the order in which it saw it. Append-only; survives the daemon, and is read from its beginning by
+// the next one.
 //
 //   record:  u32 length of body | u32 CRC-32C of body | body
 //   body:    u8 kind | i64 time_ms | u32 container | members of the kind, see Fact

@@ -296,7 +296,7 @@ TEST_F(SuperviseHostTest, ADamagedJournalEndsItsTaskWithAReason) {
     } else {
       std::fstream(path, std::ios::binary | std::ios::in | std::ios::out).seekp(20).put('\0');
     }
-    journal_bytes_[task] = 0;
+    facts_known_[task] = 0;
     EXPECT_EQ(restart_daemon().running, 1u);
     ASSERT_TRUE(await_gone(task));
     EXPECT_EQ(gone_[task], "the journal of the task's supervisor is damaged");

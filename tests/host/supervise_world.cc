@@ -112,7 +112,8 @@ agent::AdoptReport SuperviseWorld::restart_daemon() {
   options.cgroup_root = runtime_.cgroup_root;
   options.cgroup_mode = runtime_.cgroup_mode;
   supervisors_ = std::make_unique<agent::Supervisors>(*loop_, options, *this);
-  return supervisors_->adopt([&](const std::string& task) { return journal_bytes_[task]; });
+  facts_read_.clear();
+  return supervisors_->adopt();
 }
 
 std::string SuperviseWorld::new_task_id() {
@@ -278,9 +279,10 @@ taskdir::Reply SuperviseWorld::execute(const std::string& task, std::vector<std:
   return answered() == replies_.end() ? taskdir::Reply{} : *answered();
 }
 
-void SuperviseWorld::fact(const std::string& task_id, const Fact& fact, uint64_t journal_bytes) {
+void SuperviseWorld::fact(const std::string& task_id, const Fact& fact) {
+  if (facts_read_[task_id]++ < facts_known_[task_id]) return;
+  ++facts_known_[task_id];
   facts_.push_back({task_id, fact});
-  journal_bytes_[task_id] = journal_bytes;
 }
 void SuperviseWorld::executed(const std::string&, const taskdir::Reply& reply) { replies_.push_back(reply); }
 void SuperviseWorld::gone(const std::string& task_id, const std::string& reason) { gone_[task_id] = reason; }

@@ -65,7 +65,7 @@ class SuperviseWorld : public testing::Test, public agent::SupervisorEvents {
   // A new daemon takes the place of the old one.
   agent::AdoptReport restart_daemon();
 
-  void fact(const std::string& task_id, const taskdir::Fact& fact, uint64_t journal_bytes) override;
+  void fact(const std::string& task_id, const taskdir::Fact& fact) override;
   void executed(const std::string& task_id, const taskdir::Reply& reply) override;
   void gone(const std::string& task_id, const std::string& reason) override;
 
@@ -78,7 +78,8 @@ class SuperviseWorld : public testing::Test, public agent::SupervisorEvents {
   std::unique_ptr<agent::EventLoop> loop_;
   std::unique_ptr<agent::Supervisors> supervisors_;
   std::deque<Seen> facts_;
-  std::map<std::string, uint64_t> journal_bytes_;
+  // By task: facts that were told, and those that this daemon has read. A daemon reads each journal from its beginning.
+  std::map<std::string, size_t> facts_known_, facts_read_;
   std::map<std::string, std::string> gone_;  // task → reason
   std::vector<taskdir::Reply> replies_;
   std::string last_task_;

@@ -8,7 +8,7 @@
 
 namespace berth::agent {
 
-void Agent::fact(const std::string& task_id, const taskdir::Fact& fact, uint64_t) {
+void Agent::fact(const std::string& task_id, const taskdir::Fact& fact) {
   if (const auto task = tasks_.find(task_id); task != tasks_.end()) task->second->fact(fact);
 }
 
@@ -22,12 +22,12 @@ void Agent::gone(const std::string& task_id, const std::string& reason) {
     supervisors_->remove(task_id);
 }
 
-void Agent::adopt(std::vector<TaskOrder> orders) {
-  loop_.post([this, orders = std::move(orders)]() mutable { adopt_now(std::move(orders)); });
+void Agent::adopt(std::vector<Assignment> assignments) {
+  loop_.post([this, all = std::move(assignments)]() mutable { adopt_now(std::move(all)); });
 }
 
-void Agent::order(TaskOrder order) {
-  loop_.post([this, order = std::move(order)]() mutable { take(std::move(order)); });
+void Agent::order(Assignment assignment) {
+  loop_.post([this, one = std::move(assignment)]() mutable { take(std::move(one)); });
 }
 
 void Agent::over(const records::keys::TaskPath& path) {
@@ -47,30 +47,30 @@ void Agent::resync() {
   });
 }
 
-std::shared_ptr<Task> Agent::make(TaskOrder order) {
-  const std::string id = order.path.id;
-  auto task = std::make_shared<Task>(*machine_, std::move(order), report_);
+std::shared_ptr<Task> Agent::make(Assignment assignment) {
+  const std::string id = assignment.path.id;
+  auto task = std::make_shared<Task>(*machine_, std::move(assignment), report_);
   tasks_.insert_or_assign(id, task);
   return task;
 }
 
-void Agent::take(TaskOrder order) {
-  const auto known = tasks_.find(order.path.id);
+void Agent::take(Assignment assignment) {
+  const auto known = tasks_.find(assignment.path.id);
   if (known == tasks_.end()) {
-    make(std::move(order))->begin();
+    make(std::move(assignment))->begin();
   } else {
-    known->second->take(std::move(order));
+    known->second->take(std::move(assignment));
   }
 }
 
-void Agent::adopt_now(std::vector<TaskOrder> orders) {
+void Agent::adopt_now(std::vector<Assignment> assignments) {
   std::vector<std::shared_ptr<Task>> all, rest;
   std::vector<std::string> cgroups = machine_->cgroups();
-  for (TaskOrder& order : orders) {
-    all.push_back(make(std::move(order)));
-    all.back()->resume(machine_->observed_at_launch(all.back()->order().path.id));
+  for (Assignment& assignment : assignments) {
+    all.push_back(make(std::move(assignment)));
+    all.back()->resume(machine_->observed_at_launch(all.back()->assignment().path.id));
   }
-  supervisors_->adopt([](const std::string&) { return 0; });
+  supervisors_->adopt();
   for (const std::string& id : supervisors_->known()) {
     if (tasks_.contains(id)) continue;
     log_info("task {} runs on this machine and is in no record; it goes", id);
@@ -78,15 +78,15 @@ void Agent::adopt_now(std::vector<TaskOrder> orders) {
   }
   std::set<std::string> live;
   for (const auto& task : all) {
-    live.insert(task->order().path.id);
-    if (supervisors_->knows(task->order().path.id))
+    live.insert(task->assignment().path.id);
+    if (supervisors_->knows(task->assignment().path.id))
       task->resumed();
     else
-      rest.push_back(make(task->order()));  // nothing of it is here, or its launch was only prepared
+      rest.push_back(make(task->assignment()));  // nothing of it is here, or its launch was only prepared
   }
   for (const auto& task : rest) {
-    const auto& observed = task->order().observed;
-    live.insert(task->order().path.id);
+    const auto& observed = task->assignment().observed;
+    live.insert(task->assignment().path.id);
     if (observed && (observed->provisioned || observed->stopped))
       task->lost("ContainerRuntimeError: nothing of the task was left when the daemon started");
     else

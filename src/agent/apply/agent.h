@@ -27,20 +27,20 @@ class Agent final : public OrderSink, public SupervisorEvents {
   // Once, before any order; apart from the constructor because supervisors report to this object.
   void use(HostMachine& machine, Supervisors& supervisors) { machine_ = &machine, supervisors_ = &supervisors; }
 
-  void adopt(std::vector<TaskOrder> orders) override;
-  void order(TaskOrder order) override;
+  void adopt(std::vector<Assignment> assignments) override;
+  void order(Assignment assignment) override;
   void over(const records::keys::TaskPath& path) override;
   void forget(const records::keys::TaskPath& path) override;
   void resync() override;
 
-  void fact(const std::string& task_id, const taskdir::Fact& fact, uint64_t journal_bytes) override;
+  void fact(const std::string& task_id, const taskdir::Fact& fact) override;
   void executed(const std::string& task_id, const taskdir::Reply& reply) override;
   void gone(const std::string& task_id, const std::string& reason) override;
 
  private:
-  std::shared_ptr<Task> make(TaskOrder order);
-  void adopt_now(std::vector<TaskOrder> orders);
-  void take(TaskOrder order);
+  std::shared_ptr<Task> make(Assignment assignment);
+  void adopt_now(std::vector<Assignment> assignments);
+  void take(Assignment assignment);
 
   EventLoop& loop_;
   Task::Report report_;

@@ -49,20 +49,20 @@ std::vector<runtime::BindMount> binds_of(const std::vector<ContainerDefinition>&
 
 // What Fargate puts into every container (its metadata and credentials endpoints are not served yet, so their variables
 // are left out). The definition may say otherwise.
-std::vector<std::pair<std::string, std::string>> environment_of(const TaskOrder& order,
+std::vector<std::pair<std::string, std::string>> environment_of(const Assignment& assigned,
                                                                 const ContainerDefinition& container,
                                                                 const BundlePlace& place) {
   std::vector<std::pair<std::string, std::string>> out{{"HOSTNAME", place.host_name},
                                                        {"AWS_EXECUTION_ENV", "AWS_ECS_FARGATE"},
-                                                       {"AWS_REGION", order.path.scope.region},
-                                                       {"AWS_DEFAULT_REGION", order.path.scope.region}};
+                                                       {"AWS_REGION", assigned.path.scope.region},
+                                                       {"AWS_DEFAULT_REGION", assigned.path.scope.region}};
   out.insert(out.end(), container.environment.begin(), container.environment.end());
   return out;
 }
 
 }  // namespace
 
-Result<runtime::ContainerSpec> container_spec(const TaskOrder& order,
+Result<runtime::ContainerSpec> container_spec(const Assignment& assigned,
                                               const std::vector<ContainerDefinition>& containers, size_t index,
                                               const images::ResolvedImage& image,
                                               const std::vector<ImageVolume>& image_volumes, const BundlePlace& place) {
@@ -72,7 +72,7 @@ Result<runtime::ContainerSpec> container_spec(const TaskOrder& order,
                 image.config.user, image.config.working_dir, image.config.stop_signal};
   spec.entry_point = container.entry_point;
   spec.command = container.command;
-  spec.environment = environment_of(order, container, place);
+  spec.environment = environment_of(assigned, container, place);
   spec.working_directory = container.working_directory;
   auto user = runtime::resolve_user(container.user.empty() ? image.config.user : container.user,
                                     images::read_from_layers(image.layers, "etc/passwd"),
@@ -95,7 +95,7 @@ Result<runtime::ContainerSpec> container_spec(const TaskOrder& order,
   // The layers are mounted by the supervisor, in its own mount namespace, at this place.
   spec.root = fmt::format("{}/{}/root", place.task_directory, taskdir::container_directory(container.name));
   spec.network_namespace = fmt::format("{}/{}", place.task_directory, taskdir::kNetworkNamespaceFile);
-  spec.cgroup = fmt::format("/berth-{}/{}/{}", place.instance, order.path.id, container.name);
+  spec.cgroup = fmt::format("/berth-{}/{}/{}", place.instance, assigned.path.id, container.name);
   spec.init_program = place.init_program;
   spec.open_files_max = place.open_files_max;
   return spec;

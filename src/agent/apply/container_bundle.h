@@ -22,7 +22,7 @@ struct BundlePlace {
   int64_t open_files_max = 0;  // see runtime::ContainerSpec
 };
 
-Result<runtime::ContainerSpec> container_spec(const TaskOrder& order,
+Result<runtime::ContainerSpec> container_spec(const Assignment& assigned,
                                               const std::vector<records::ContainerDefinition>& containers, size_t index,
                                               const images::ResolvedImage& image,
                                               const std::vector<ImageVolume>& image_volumes, const BundlePlace& place);

@@ -34,6 +34,8 @@ std::string HostMachine::task_directory(const std::string& task_id) const {
   return fmt::format("{}/tasks/{}", parts_.state_directory, task_id);
 }
 
+std::string HostMachine::logs_directory() const { return parts_.state_directory + "/logs"; }
+
 void HostMachine::prepare_images(const std::string& task_id, std::vector<std::string> names,
                                  std::function<void(Prepared)> done) {
   preparing_.insert_or_assign(task_id, Preparing{std::move(names), {}, std::move(done)});
@@ -90,15 +92,15 @@ void HostMachine::apply(dataplane::NetworkChange change) {
   });
 }
 
-void HostMachine::attach(const TaskOrder& order, std::optional<Ipv4> address,
+void HostMachine::attach(const Assignment& assigned, std::optional<Ipv4> address,
                          std::function<void(Result<std::pair<network::TaskNet, Ipv4>>)> done) {
-  if (!address) parts_.cgroups.prepare(order.path.id);
-  network_worker_.post([this, interface = order.interface, id = order.path.id, done = std::move(done)]() mutable {
+  if (!address) parts_.cgroups.prepare(assigned.path.id);
+  network_worker_.post([this, interface = assigned.order->interface, address, id = assigned.path.id, done = std::move(done)]() mutable {
     Result<std::pair<network::TaskNet, Ipv4>> out = fail("it has no network interface");
-    const auto address = interface ? parse_ipv4(interface->address) : std::nullopt;
+    if (const auto ordered = parse_ipv4(interface.address)) address = ordered;
     kill_point("before-network");
     if (address) {
-      auto net = parts_.network.attach(interface->vpc_id, interface->id, id);
+      auto net = parts_.network.attach(interface.vpc_id, interface.eni_id, id);
       if (net)
         out = std::pair{std::move(*net), *address};
       else
@@ -109,8 +111,8 @@ void HostMachine::attach(const TaskOrder& order, std::optional<Ipv4> address,
   });
 }
 
-void HostMachine::detach(const TaskOrder& order, std::function<void()> done) {
-  network_worker_.post([this, id = order.path.id, done = std::move(done)]() mutable {
+void HostMachine::detach(const Assignment& assigned, std::function<void()> done) {
+  network_worker_.post([this, id = assigned.path.id, done = std::move(done)]() mutable {
     if (const auto detached = parts_.network.detach_task(id); !detached)
       log_warning("task {}: its network stays until the next start: {}", id, detached.error().context);
     parts_.loop.post(std::move(done));
@@ -118,20 +120,20 @@ void HostMachine::detach(const TaskOrder& order, std::function<void()> done) {
 }
 
 Result<void> HostMachine::write_files(const Launch& launch) {
-  const TaskOrder& order = launch.order;
-  const std::string directory = task_directory(order.path.id);
+  const Assignment& assigned = launch.assigned;
+  const std::string directory = task_directory(assigned.path.id);
   const std::string network = directory + "/network";
   const std::string volumes = directory + "/" + taskdir::kVolumesDirectory;
-  const std::string own_logs = fmt::format("{}/task-logs/{}", parts_.state_directory, own_log_group(order.path.id));
-  const std::string& region = order.path.scope.region;
+  const std::string own_logs = fmt::format("{}/task-logs/{}", parts_.state_directory, own_log_group(assigned.path.id));
+  const std::string& region = assigned.path.scope.region;
   for (const auto& [path, mode] : {std::pair{directory, 0700}, {network, 0755}, {volumes, 0755}, {own_logs, 0700}})
     if (auto made = make_directory(path, static_cast<mode_t>(mode)); !made) return made;
-  for (const std::string& volume : order.definition->volumes)
+  for (const std::string& volume : assigned.order->volumes)
     if (auto made = make_directory(fmt::format("{}/{}", volumes, volume), 0755); !made) return made;
   for (const ImageVolume& volume : image_volumes(launch.containers, launch.images))
     if (auto made = make_directory(fmt::format("{}/{}", volumes, volume.plan.name), 0755); !made) return made;
-  for (const auto& [container, stream] : order.log_directories)
-    if (auto made = make_directory(stream.substr(0, stream.rfind('/')), 0700); !made) return made;
+  for (const records::OrderLog& log : assigned.order->logs)
+    if (auto made = make_directory(fmt::format("{}/{}", logs_directory(), log.group_uid), 0700); !made) return made;
   for (const auto& [file, text] :
        {std::pair<const char*, std::string>{"hosts", dataplane::render_hosts(launch.address, region)},
         {"hostname", dataplane::render_hostname(launch.address, region)},
@@ -153,12 +155,12 @@ void HostMachine::tell_of_cut_limits(const std::string& task_id, const runtime::
 
 Result<std::string> HostMachine::config(const Launch& launch, const std::vector<ImageVolume>& volumes,
                                         size_t container) {
-  const BundlePlace place{task_directory(launch.order.path.id), parts_.host.instance,
-                          dataplane::private_dns_name(launch.address, launch.order.path.scope.region),
+  const BundlePlace place{task_directory(launch.assigned.path.id), parts_.host.instance,
+                          dataplane::private_dns_name(launch.address, launch.assigned.path.scope.region),
                           parts_.init_program, parts_.host.open_files_max};
-  auto spec = container_spec(launch.order, launch.containers, container, launch.images[container], volumes, place);
+  auto spec = container_spec(launch.assigned, launch.containers, container, launch.images[container], volumes, place);
   if (!spec) return tl::unexpected(spec.error());
-  tell_of_cut_limits(launch.order.path.id, *spec);
+  tell_of_cut_limits(launch.assigned.path.id, *spec);
   const auto capabilities = runtime::capabilities_of(spec->capabilities_add, spec->capabilities_drop);
   if (!capabilities) return tl::unexpected(capabilities.error());
   spec->compiled_filter = parts_.filters.of(*capabilities);
@@ -182,8 +184,9 @@ Result<std::vector<Machine::Uncreatable>> HostMachine::supervise(const Launch& l
   std::vector<std::vector<std::string>> layers;
   for (const images::ResolvedImage& image : launch.images) layers.push_back(image.layers);
   taskdir::Plan plan =
-      task_plan(launch.order, launch.containers, layers, parts_.host,
-                fmt::format("{}/task-logs/{}", parts_.state_directory, own_log_group(launch.order.path.id)));
+      task_plan(launch.assigned, launch.containers, layers, parts_.host,
+                {logs_directory(),
+                 fmt::format("{}/task-logs/{}", parts_.state_directory, own_log_group(launch.assigned.path.id))});
   for (size_t i = 0; i < launch.images.size(); ++i)
     plan.containers[i].stop_signal =
         static_cast<uint32_t>(runtime::stop_signal_number(launch.images[i].config.stop_signal));

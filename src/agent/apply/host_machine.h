@@ -48,9 +48,9 @@ class HostMachine final : public Machine {
   void prepare_images(const std::string& task_id, std::vector<std::string> names,
                       std::function<void(Prepared)> done) override;
   void cancel_images(const std::string& task_id) override;
-  void attach(const TaskOrder& order, std::optional<Ipv4> address,
+  void attach(const Assignment& assigned, std::optional<Ipv4> address,
               std::function<void(Result<std::pair<network::TaskNet, Ipv4>>)> done) override;
-  void detach(const TaskOrder& order, std::function<void()> done) override;
+  void detach(const Assignment& assigned, std::function<void()> done) override;
   Result<std::vector<Uncreatable>> supervise(const Launch& launch) override;
   void start(const std::string& task_id, uint32_t container, uint32_t attempt) override;
   void stop(const std::string& task_id, const std::string& why) override;
@@ -89,6 +89,7 @@ class HostMachine final : public Machine {
   void prepare_next(const std::string& task_id);
   void pulled(const std::string& task_id, const Result<void>& result);
   std::string task_directory(const std::string& task_id) const;
+  std::string logs_directory() const;
   Result<void> write_files(const Launch& launch);
   Result<std::string> config(const Launch& launch, const std::vector<ImageVolume>& volumes, size_t container);
   Result<std::vector<Bundle>> bundles(const Launch& launch, std::vector<Uncreatable>& uncreatable);

@@ -18,7 +18,7 @@ namespace berth::agent {
 
 // Everything that a supervisor's start needs.
 struct Launch {
-  const TaskOrder& order;
+  const Assignment& assigned;
   const std::vector<records::ContainerDefinition>& containers;
   const std::vector<images::ResolvedImage>& images;
   const network::TaskNet& net;
@@ -47,9 +47,9 @@ class Machine {
   // happens where nothing is being prepared.
   virtual void cancel_images(const std::string& task_id) = 0;
   // With the order's interface. `address`: the one that an adopted task has.
-  virtual void attach(const TaskOrder& order, std::optional<Ipv4> address,
+  virtual void attach(const Assignment& assigned, std::optional<Ipv4> address,
                       std::function<void(Result<std::pair<network::TaskNet, Ipv4>>)> done) = 0;
-  virtual void detach(const TaskOrder& order, std::function<void()> done) = 0;
+  virtual void detach(const Assignment& assigned, std::function<void()> done) = 0;
 
   // Its facts arrive at Agent::fact. On an error nothing runs. Otherwise, those of its containers that are not essential and
   // cannot be created: they are not to be started.

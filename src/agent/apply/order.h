@@ -1,28 +1,23 @@
 // What the agent is told of one task: all that it needs, as immutable values, so that it never reads the store.
 #pragma once
 
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "agent/network/network.h"
+#include "records/host.h"
 #include "records/keys.h"
-#include "records/network.h"
 #include "records/task.h"
-#include "records/task_definition.h"
 
 namespace berth::agent {
 
-struct TaskOrder {
+struct Assignment {
   records::keys::TaskPath path;
-  std::shared_ptr<const records::TaskSpec> spec;
-  std::shared_ptr<const records::TaskDefinition> definition;
-  std::shared_ptr<const records::TaskStatus> status;
+  std::shared_ptr<const records::TaskOrder> order;
+  std::shared_ptr<const records::TaskStop> stop;          // null: it is to run
   std::shared_ptr<const records::TaskObserved> observed;  // what was written last; null for a task not seen yet
-  std::shared_ptr<const records::Interface> interface;    // what network it has; its VPC was told to this host before
-  std::map<std::string, std::string> log_directories;     // container → its stream's directory, where it has logs
-  std::string failure;                                    // not empty: it cannot start, and this is its reason
+  int64_t revision = 0;                                   // of the latest of order and stop
 };
 
 // Takes orders on the state thread and must not block it.
@@ -30,9 +25,9 @@ class OrderSink {
  public:
   virtual ~OrderSink() = default;
   // All tasks that are not over, once, before anything else: what is on the machine and not among them is nobody's.
-  virtual void adopt(std::vector<TaskOrder> orders) = 0;
-  // The latest order counts; earlier ones need not have been carried out.
-  virtual void order(TaskOrder order) = 0;
+  virtual void adopt(std::vector<Assignment> assignments) = 0;
+  // A task that is known already has nothing new in it but, perhaps, its stop.
+  virtual void order(Assignment assignment) = 0;
   // The task is STOPPED: nothing more will be asked or said of it.
   virtual void over(const records::keys::TaskPath& path) = 0;
   // The task's record is gone: what was kept for `berth logs` may go too.

@@ -13,7 +13,6 @@ namespace berth::agent {
 
 using records::ContainerObserved;
 using records::Health;
-using records::Order;
 using taskdir::Fact;
 using taskdir::FactKind;
 
@@ -30,31 +29,28 @@ std::string runtime_id(const std::string& task_id, size_t index) {
 
 }  // namespace
 
-Task::Task(Machine& machine, TaskOrder order, Report report)
-    : machine_(machine), order_(std::move(order)), report_(std::move(report)) {
-  if (!order_.definition || !order_.spec) return;
-  containers_ = effective_containers(*order_.definition, *order_.spec);
+Task::Task(Machine& machine, Assignment assignment, Report report)
+    : machine_(machine), assigned_(std::move(assignment)), report_(std::move(report)) {
+  containers_ = assigned_.order->containers;
   ordered_.assign(containers_.size(), 0);
   for (size_t i = 0; i < containers_.size(); ++i) {
     ContainerObserved seen;
     seen.name = containers_[i].name;
-    seen.runtime_id = runtime_id(order_.path.id, i);
+    seen.runtime_id = runtime_id(assigned_.path.id, i);
     observed_.containers.push_back(std::move(seen));
   }
 }
 
 void Task::begin() {
-  if (order_.status->order == Order::stop) return release();
-  if (order_.status->order != Order::run) return;
-  if (!order_.failure.empty()) return fail(order_.failure);
+  if (assigned_.stop) return release();
   observed_.pull_started_at_ms = machine_.now_ms();
   preparing_ = 2;
   images_coming_ = true;
   std::vector<std::string> names;
   for (const auto& container : containers_) names.push_back(container.image);
-  machine_.prepare_images(order_.path.id, std::move(names),
+  machine_.prepare_images(assigned_.path.id, std::move(names),
                           [self = shared_from_this()](auto prepared) { self->images_there(std::move(prepared)); });
-  machine_.attach(order_, std::nullopt, [self = shared_from_this()](auto net) { self->network_there(std::move(net)); });
+  machine_.attach(assigned_, std::nullopt, [self = shared_from_this()](auto net) { self->network_there(std::move(net)); });
 }
 
 void Task::images_there(Machine::Prepared prepared) {
@@ -62,7 +58,7 @@ void Task::images_there(Machine::Prepared prepared) {
   images_coming_ = false;
   for (size_t i = 0; i < prepared.images.size(); ++i) observed_.containers[i].image_digest = prepared.images[i].digest;
   // Cancelled, or failed when nobody needed it any more: what ended the task stays its reason.
-  if (!prepared.all && (order_.status->order == Order::stop || !observed_.failure.empty())) return release();
+  if (!prepared.all && (assigned_.stop || !observed_.failure.empty())) return release();
   if (!prepared.all) {
     observed_.containers[prepared.images.size()].reason = prepared.all.error().context;
     return fail(prepared.all.error().context);
@@ -85,9 +81,9 @@ void Task::network_there(Result<std::pair<network::TaskNet, Ipv4>> net) {
 void Task::launch_when_ready() {
   if (preparing_ > 0) return;
   if (phase_ != Phase::preparing || !images_ || !net_) return release();
-  if (order_.status->order == Order::stop) return release();
+  if (assigned_.stop) return release();
   observed_.provisioned = true;
-  const Launch launch{order_, containers_, *images_, net_->first, net_->second, records::encode(observed_)};
+  const Launch launch{assigned_, containers_, *images_, net_->first, net_->second, records::encode(observed_)};
   const auto supervised = machine_.supervise(launch);
   if (!supervised) {
     observed_.provisioned = false;
@@ -108,7 +104,7 @@ void Task::launch_when_ready() {
 // After everything that was observed: starts what may start, gives up what never will, and stops the task where an essential
 // container is over.
 void Task::advance() {
-  if (phase_ != Phase::supervised || resuming_ || stopping_ || order_.status->order != Order::run) return;
+  if (phase_ != Phase::supervised || resuming_ || stopping_ || assigned_.stop) return;
   auto next = containers::next(containers_, observed_, ordered_, machine_.now_ms());
   // What is given up may be what another waits for, so there are as many rounds as containers at most.
   for (; !next.failures.empty() && !next.ended_by;
@@ -117,7 +113,7 @@ void Task::advance() {
   if (next.ended_by) return stop(fmt::format("container {} is over", containers_[*next.ended_by].name));
   for (const size_t i : next.start) {
     ordered_[i] = observed_.containers[i].starts + 1;
-    machine_.start(order_.path.id, static_cast<uint32_t>(i), static_cast<uint32_t>(ordered_[i]));
+    machine_.start(assigned_.path.id, static_cast<uint32_t>(i), static_cast<uint32_t>(ordered_[i]));
   }
   if (next.wake_at_ms != 0)
     machine_.wake_at(next.wake_at_ms, [weak = weak_from_this()] {
@@ -135,34 +131,32 @@ void Task::advance_and_report() {
   report();
 }
 
-void Task::take(TaskOrder order) {
-  const bool idle = order_.status->order == Order::none;
-  order_ = std::move(order);
+void Task::take(Assignment assignment) {
+  assigned_ = std::move(assignment);
   if (phase_ == Phase::released || phase_ == Phase::releasing) return give_back();
-  if (idle && phase_ == Phase::preparing && preparing_ == 0) return begin();
   if (phase_ == Phase::supervised) {
     advance();
     stop_if_ordered();
-  } else if (order_.status->order == Order::stop) {
+  } else if (assigned_.stop) {
     preparing_ == 0 ? release() : cancel_images();
   }
 }
 
 void Task::stop_if_ordered() {
-  if (order_.status->order == Order::stop && !stop_sent_) stop(order_.status->stopped_reason);
+  if (assigned_.stop && !stop_sent_) stop(assigned_.stop->reason);
 }
 
 // Whoever asks for a stop waits for it: a supervisor that hangs must not keep its task for ever.
 void Task::stop(const std::string& why) {
   stop_sent_ = stopping_ = true;
-  machine_.stop(order_.path.id, why);
+  machine_.stop(assigned_.path.id, why);
   TimeMs patience_ms = kStopPatienceMs;
   for (const auto& container : containers_)
     patience_ms += TimeMs{container.stop_timeout_s} * 1000;  // one after the other
   machine_.wake_at(machine_.now_ms() + patience_ms, [weak = weak_from_this()] {
     const auto self = weak.lock();
     if (self && self->phase_ == Phase::supervised)
-      self->machine_.kill(self->order_.path.id, "the task's supervisor did not stop it in time");
+      self->machine_.kill(self->assigned_.path.id, "the task's supervisor did not stop it in time");
   });
 }
 
@@ -176,8 +170,8 @@ void Task::resume(const std::string& observed_at_launch) {
   };
   if (auto kept = records::decode_if_whole<records::TaskObserved>(observed_at_launch); kept && is_of_this_task(*kept)) {
     observed_ = std::move(*kept);
-  } else if (order_.observed && is_of_this_task(*order_.observed)) {
-    observed_ = *order_.observed;
+  } else if (assigned_.observed && is_of_this_task(*assigned_.observed)) {
+    observed_ = *assigned_.observed;
   }
 }
 
@@ -186,8 +180,8 @@ void Task::resumed() {
   for (uint32_t i = 0; i < containers_.size(); ++i) {
     ContainerObserved& seen = observed_.containers[i];
     ordered_[i] = seen.starts;
-    if (!order_.observed || i >= order_.observed->containers.size()) continue;
-    const ContainerObserved& before = order_.observed->containers[i];
+    if (!assigned_.observed || i >= assigned_.observed->containers.size()) continue;
+    const ContainerObserved& before = assigned_.observed->containers[i];
     // The journal does not tell of what waited in vain: nobody asked the supervisor to start it.
     if (before.start_failed && seen.starts == 0 && !seen.start_failed) seen = before;
     // A verdict that was already written holds until a probe says otherwise.
@@ -197,12 +191,12 @@ void Task::resumed() {
     watch_health(i, seen.started_at_ms, before.health);
   }
   if (gone_while_resuming_) return gone(*gone_while_resuming_);
-  if (!address()) return machine_.kill(order_.path.id, "what was kept of the task's launch is damaged");
-  machine_.attach(order_, address(), [self = shared_from_this()](auto net) {
+  if (!address()) return machine_.kill(assigned_.path.id, "what was kept of the task's launch is damaged");
+  machine_.attach(assigned_, address(), [self = shared_from_this()](auto net) {
     if (net)
       self->net_ = std::move(*net);
     else
-      log_warning("task {}: its network could not be taken over: {}", self->order_.path.id, net.error().context);
+      log_warning("task {}: its network could not be taken over: {}", self->assigned_.path.id, net.error().context);
   });
   advance();
   stop_if_ordered();
@@ -210,7 +204,7 @@ void Task::resumed() {
 }
 
 void Task::lost(std::string why) {
-  if (order_.observed) observed_ = *order_.observed;
+  if (assigned_.observed) observed_ = *assigned_.observed;
   if (observed_.stopped) return release();  // it had ended before; only its last report may be missing
   for (ContainerObserved& container : observed_.containers) {
     if (container.running) container.exited_at_ms = machine_.now_ms();
@@ -289,7 +283,7 @@ void Task::probe(uint32_t index) {
   std::vector<std::string> command(check.command.begin() + 1, check.command.end());
   if (check.command.front() == "CMD-SHELL") command = {"/bin/sh", "-c", command.empty() ? "" : command.front()};
   const auto attempt = static_cast<uint32_t>(observed_.containers[index].starts);
-  machine_.execute(order_.path.id, index, std::move(command), static_cast<uint32_t>(check.timeout_s) * 1000,
+  machine_.execute(assigned_.path.id, index, std::move(command), static_cast<uint32_t>(check.timeout_s) * 1000,
                    [self = shared_from_this(), index, attempt](const Executed& result) {
                      self->probed(index, attempt, result.passed);
                    });
@@ -351,10 +345,10 @@ void Task::release() {
 // Only once control's decision to stop is durable: a directory that is gone while the state still says "run" would, after
 // power loss, look like a task that has not begun.
 void Task::give_back() {
-  if (given_back_ || order_.status->order != Order::stop) return;
+  if (given_back_ || !assigned_.stop) return;
   given_back_ = true;
-  machine_.remove(order_.path.id);
-  machine_.detach(order_, [self = shared_from_this()] {
+  machine_.remove(assigned_.path.id);
+  machine_.detach(assigned_, [self = shared_from_this()] {
     self->phase_ = Phase::released;
     self->observed_.released = true;
     self->report();
@@ -367,11 +361,12 @@ std::optional<Ipv4> Task::address() const {
 }
 
 void Task::cancel_images() {
-  if (images_coming_) machine_.cancel_images(order_.path.id);
+  if (images_coming_) machine_.cancel_images(assigned_.path.id);
 }
 
 void Task::report() {
-  if (!resuming_) report_(order_.path, observed_);
+  observed_.order_revision = assigned_.revision;
+  if (!resuming_) report_(assigned_.path, observed_);
 }
 
 }  // namespace berth::agent

@@ -27,7 +27,7 @@ class Task : public std::enable_shared_from_this<Task> {
  public:
   using Report = std::function<void(const records::keys::TaskPath&, const records::TaskObserved&)>;
 
-  Task(Machine& machine, TaskOrder order, Report report);
+  Task(Machine& machine, Assignment assignment, Report report);
 
   // A task that nothing has been done for yet.
   void begin();
@@ -39,13 +39,13 @@ class Task : public std::enable_shared_from_this<Task> {
   // A task that has begun on this machine and of which nothing is left.
   void lost(std::string why);
 
-  void take(TaskOrder order);
+  void take(Assignment assignment);
   void fact(const taskdir::Fact& fact);
   // Its supervisor has ended and nothing of it runs any more; a reason where it had not finished its work.
   void gone(const std::string& reason);
-  void report_again() { report_(order_.path, observed_); }
+  void report_again() { report_(assigned_.path, observed_); }
 
-  const TaskOrder& order() const { return order_; }
+  const Assignment& assignment() const { return assigned_; }
   std::optional<Ipv4> address() const;
   bool released() const { return observed_.released; }
 
@@ -71,7 +71,7 @@ class Task : public std::enable_shared_from_this<Task> {
   void report();
 
   Machine& machine_;
-  TaskOrder order_;
+  Assignment assigned_;
   Report report_;
   Phase phase_ = Phase::preparing;
   records::TaskObserved observed_;

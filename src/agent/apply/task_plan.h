@@ -10,10 +10,6 @@
 
 namespace berth::agent {
 
-// The definition's containers with RunTask's overrides applied, in the definition's order. Overriding names win.
-std::vector<records::ContainerDefinition> effective_containers(const records::TaskDefinition& definition,
-                                                               const records::TaskSpec& spec);
-
 // What is the same for every task of this daemon.
 struct Host {
   std::string instance;
@@ -25,17 +21,19 @@ struct Host {
   int64_t processes_max = 0;   // see runtime::Runtime
 };
 
-// <prefix>/<container>/<task id>; without a prefix the container's runtime id, as the awslogs driver names it.
-std::string stream_name(const records::AwsLogs& logs, const std::string& container, const std::string& task_id);
-
 // Containers without a logConfiguration keep their last 10 MB for `berth logs`, in a log store of their own: a group for
 // each task and a stream for each container, by its index in the definition.
 std::string own_log_group(const std::string& task_id);
 std::string own_log_stream(size_t container);
 
-// `lower_directories[i]`: the layers of container i's image, the topmost first. `own_log_directory`: the group's.
-taskdir::Plan task_plan(const TaskOrder& order, const std::vector<records::ContainerDefinition>& containers,
+struct LogPlaces {
+  std::string log_store;  // <state>/logs: of containers with awslogs
+  std::string own;        // the task's own group
+};
+
+// `lower_directories[i]`: the layers of container i's image, the topmost first.
+taskdir::Plan task_plan(const Assignment& assigned, const std::vector<records::ContainerDefinition>& containers,
                         const std::vector<std::vector<std::string>>& lower_directories, const Host& host,
-                        const std::string& own_log_directory);
+                        const LogPlaces& logs);
 
 }  // namespace berth::agent

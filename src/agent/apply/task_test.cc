@@ -12,7 +12,6 @@ namespace berth::agent {
 namespace {
 
 using records::Health;
-using records::Order;
 using taskdir::Fact;
 using taskdir::FactKind;
 
@@ -30,14 +29,14 @@ class FakeMachine final : public Machine {
     };
   }
   void cancel_images(const std::string&) override { asked.push_back("cancel images"); }
-  void attach(const TaskOrder&, std::optional<Ipv4>,
+  void attach(const Assignment&, std::optional<Ipv4>,
               std::function<void(Result<std::pair<network::TaskNet, Ipv4>>)> done) override {
     asked.push_back("attach");
     attach_done = [done = std::move(done)] {
       done(std::pair{network::TaskNet{"/run/netns", "06:be:00:00:00:09", {}}, *parse_ipv4("172.31.0.9")});
     };
   }
-  void detach(const TaskOrder&, std::function<void()> done) override {
+  void detach(const Assignment&, std::function<void()> done) override {
     asked.push_back("detach");
     detach_done = std::move(done);
   }
@@ -87,20 +86,16 @@ class TaskTest : public testing::Test {
     side.name = "side";
     side.depends_on = {{"web", records::Condition::healthy}};
   }
-  TaskOrder order(Order what) {
-    TaskOrder out;
+  enum class Order { run, stop };
+  Assignment order(Order what) {
+    Assignment out;
     out.path = {{"1", "r"}, "c", std::string(32, 'a')};
-    auto spec = std::make_shared<records::TaskSpec>();
-    spec->memory_mib = 512;
-    out.spec = spec;
-    out.definition = std::make_shared<records::TaskDefinition>(definition);
-    auto status = std::make_shared<records::TaskStatus>();
-    status->order = what;
-    status->stopped_reason = "because";
-    out.status = status;
+    out.order = std::make_shared<records::TaskOrder>(ordered);
+    out.revision = 7;
+    if (what == Order::stop) out.stop = std::make_shared<records::TaskStop>(records::TaskStop{1, "because"});
     return out;
   }
-  std::shared_ptr<Task> make(TaskOrder with) {
+  std::shared_ptr<Task> make(Assignment with) {
     return std::make_shared<Task>(machine, std::move(with),
                                   [this](const auto&, const records::TaskObserved& seen) { observed = seen; });
   }
@@ -127,8 +122,8 @@ class TaskTest : public testing::Test {
   }
 
   FakeMachine machine;
-  records::TaskDefinition definition{.containers = std::vector<records::ContainerDefinition>(2)};
-  records::ContainerDefinition &web = definition.containers[0], &side = definition.containers[1];
+  records::TaskOrder ordered{.memory_mib = 512, .containers = std::vector<records::ContainerDefinition>(2)};
+  records::ContainerDefinition &web = ordered.containers[0], &side = ordered.containers[1];
   records::TaskObserved observed;
 };
 
@@ -190,10 +185,10 @@ TEST_F(TaskTest, AStopAtAnyStepOfALaunch) {
 TEST_F(TaskTest, OneThatCannotStartAndIsNotEssentialLeavesTheOthers) {
   side.essential = false;
   side.depends_on.clear();
-  definition.containers.emplace_back();
-  definition.containers.back().name = "last";
-  definition.containers.back().essential = false;
-  definition.containers.back().depends_on = {{"side", records::Condition::start}};
+  ordered.containers.emplace_back();
+  ordered.containers.back().name = "last";
+  ordered.containers.back().essential = false;
+  ordered.containers.back().depends_on = {{"side", records::Condition::start}};
   auto task = make(order(Order::run));
   task->begin();
   machine.attach_done();
@@ -335,7 +330,7 @@ TEST_F(TaskTest, ASupervisorThatDoesNotComeToAnEndIsKilled) {
   for (bool hangs : {true, false}) {
     machine.timers.clear();
     auto task = running();
-    TaskOrder stop = order(Order::stop);
+    Assignment stop = order(Order::stop);
     task->take(stop);
     EXPECT_EQ(machine.asked, std::vector<std::string>{"stop because"});
     machine.asked.clear();
@@ -448,12 +443,12 @@ TEST_F(TaskTest, ADeadSupervisorStopsTheTaskWithAReason) {
 }
 
 TEST(TaskPlan, CapsAtTheTasksSizeOnlyWhereTheMachineHasMore) {
-  TaskOrder order;
-  order.path.id = std::string(32, 'b');
-  auto spec = std::make_shared<records::TaskSpec>();
-  spec->cpu_units = 4096;
-  spec->memory_mib = 8192;
-  order.spec = spec;
+  Assignment assigned;
+  assigned.path.id = std::string(32, 'b');
+  const auto order = std::make_shared<records::TaskOrder>();
+  assigned.order = order;
+  order->cpu_units = 4096;
+  order->memory_mib = 8192;
   std::vector<records::ContainerDefinition> containers(2);
   containers[0].name = "db";
   containers[1].name = "web";
@@ -461,7 +456,7 @@ TEST(TaskPlan, CapsAtTheTasksSizeOnlyWhereTheMachineHasMore) {
   containers[1].restart_policy.emplace();
   Host host;
   host.cpus = 2;
-  const auto small = task_plan(order, containers, {{"/l"}, {"/l"}}, host, "/own");
+  const auto small = task_plan(assigned, containers, {{"/l"}, {"/l"}}, host, {"/logs", "/own"});
   EXPECT_EQ(small.cpu_quota_us, 0u);
   EXPECT_EQ(small.cpu_shares, 4096u);
   EXPECT_EQ(small.memory_limit_bytes, 8192ull << 20);
@@ -469,17 +464,17 @@ TEST(TaskPlan, CapsAtTheTasksSizeOnlyWhereTheMachineHasMore) {
   EXPECT_FALSE(small.containers[1].stops_task);  // its restart policy is the daemon's to consult
   EXPECT_EQ(small.containers[1].log.directory, "/own/0000000000000001");
   host.cpus = 8;
-  EXPECT_EQ(task_plan(order, containers, {{}, {}}, host, "/own").cpu_quota_us, 400'000u);
+  EXPECT_EQ(task_plan(assigned, containers, {{}, {}}, host, {"/logs", "/own"}).cpu_quota_us, 400'000u);
 }
 
 TEST(TaskPlan, LeavesTheHostHalfOfItsProcessNumbers) {
-  TaskOrder order;
-  order.path.id = std::string(32, 'b');
-  order.spec = std::make_shared<records::TaskSpec>();
+  Assignment assigned;
+  assigned.path.id = std::string(32, 'b');
+  assigned.order = std::make_shared<records::TaskOrder>();
   const auto most = [&](int64_t of_host) {
     Host host;
     host.processes_max = of_host;
-    return task_plan(order, {}, {}, host, "/own").processes_max;
+    return task_plan(assigned, {}, {}, host, {"/logs", "/own"}).processes_max;
   };
   EXPECT_EQ(most(4'194'304), 32'768u);
   EXPECT_EQ(most(32'768), 16'384u);
@@ -487,42 +482,22 @@ TEST(TaskPlan, LeavesTheHostHalfOfItsProcessNumbers) {
 }
 
 TEST(TaskPlan, ALogsBufferIsNoLargerThanTheTask) {
-  TaskOrder order;
-  order.path.id = std::string(32, 'b');
-  auto spec = std::make_shared<records::TaskSpec>();
-  spec->memory_mib = 512;
-  order.spec = spec;
+  Assignment assigned;
+  assigned.path.id = std::string(32, 'b');
+  const auto order = std::make_shared<records::TaskOrder>();
+  assigned.order = order;
+  order->memory_mib = 512;
   std::vector<records::ContainerDefinition> containers(1);
   containers[0].name = "main";
   containers[0].logs.emplace();
-  order.log_directories["main"] = "/logs/group/stream";
+  order->logs = {{"main", "group", "stream"}};
   const auto buffer = [&](int64_t asked) {
     containers[0].logs->max_buffer_bytes = asked;
-    return task_plan(order, containers, {{}}, Host{}, "/own").containers[0].log.buffer_bytes_max;
+    return task_plan(assigned, containers, {{}}, Host{}, {"/logs", "/own"}).containers[0].log.buffer_bytes_max;
   };
   EXPECT_EQ(buffer(1024), 1024u);
   EXPECT_EQ(buffer(512ll << 20), 512u << 20);
   EXPECT_EQ(buffer(100ll << 30), 512u << 20);
-}
-
-TEST(TaskPlan, OverridesReplaceCommandsAndAddToTheEnvironment) {
-  records::TaskDefinition definition;
-  definition.containers.resize(1);
-  definition.containers[0].name = "web";
-  definition.containers[0].environment = {{"A", "1"}, {"B", "2"}};
-  records::TaskSpec spec;
-  records::ContainerOverride with;
-  with.name = "web";
-  with.command = {{"sleep", "1"}};
-  with.environment = {{"A", "3"}};
-  spec.overrides = {with};
-  const auto out = effective_containers(definition, spec);
-  EXPECT_EQ(out[0].command->front(), "sleep");
-  EXPECT_EQ(out[0].environment, (std::vector<std::pair<std::string, std::string>>{{"B", "2"}, {"A", "3"}}));
-
-  definition.containers[0].command = {{"serve"}};
-  spec.overrides[0].command.emplace();
-  EXPECT_EQ(effective_containers(definition, spec)[0].command->front(), "serve") << "an empty one replaces nothing";
 }
 
 }  // namespace

@@ -170,7 +170,7 @@ void Supervisors::read_journal(Task& task) {
     while ((read = taskdir::read_fact(bytes, &fact)) == taskdir::ReadFact::fact) {
       task.journal_bytes = begin + static_cast<uint64_t>(got) - bytes.size();
       task.finished = task.finished || fact.kind == taskdir::FactKind::finished;
-      events_.fact(id, fact, task.journal_bytes);
+      events_.fact(id, fact);
       if (find(id) != &task) return;
     }
     if (read == taskdir::ReadFact::corrupt) return condemn_for_journal(task);
@@ -240,7 +240,7 @@ std::string Supervisors::last_words(const Task& task) const {
   return "the task's supervisor could not start: " + *words;
 }
 
-AdoptReport Supervisors::adopt(const std::function<uint64_t(const std::string&)>& journal_from) {
+AdoptReport Supervisors::adopt() {
   AdoptReport report;
   std::vector<std::string> names;
   std::error_code error;
@@ -249,7 +249,7 @@ AdoptReport Supervisors::adopt(const std::function<uint64_t(const std::string&)>
   }
   std::sort(names.begin(), names.end());
   for (const std::string& name : names) {
-    if (name[0] != '.' && !knows(name)) adopt_one(name, journal_from(name), report);
+    if (name[0] != '.' && !knows(name)) adopt_one(name, report);
   }
   if (report.set_aside > 0) {
     log_warning("{} task directories could not be understood and lie in {}/.aside", report.set_aside,
@@ -270,7 +270,7 @@ bool never_taken(const std::string& path) {
 
 }  // namespace
 
-void Supervisors::adopt_one(const std::string& name, uint64_t journal_from, AdoptReport& report) {
+void Supervisors::adopt_one(const std::string& name, AdoptReport& report) {
   const std::string path = directory(name);
   auto bytes = read_file(path + "/" + taskdir::kPlanFile, kPlanBytesMax);
   const auto plan = bytes ? taskdir::decode_plan(*bytes) : std::nullopt;
@@ -292,7 +292,6 @@ void Supervisors::adopt_one(const std::string& name, uint64_t journal_from, Adop
   task.plan.cgroup_root = options_.cgroup_root;
   task.plan.cgroup_mode = options_.cgroup_mode;
   task.directory.reset(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  task.journal_bytes = journal_from;
   tasks_[name] = std::move(owned);
 
   // The lock tells whether a supervisor holds the directory, also one that has not written `owner` yet.

@@ -41,8 +41,8 @@ struct Bundle {
 class SupervisorEvents {
  public:
   virtual ~SupervisorEvents() = default;
-  // One fact of the journal; `journal_bytes`: where the next one begins, to be kept with what was learnt from this one.
-  virtual void fact(const std::string& task_id, const taskdir::Fact& fact, uint64_t journal_bytes) = 0;
+  // One fact of the journal, which is read from its beginning whenever a task is adopted.
+  virtual void fact(const std::string& task_id, const taskdir::Fact& fact) = 0;
   virtual void executed(const std::string& task_id, const taskdir::Reply& reply) = 0;
   // The supervisor has ended and nothing of the task runs any more. Without a reason it had finished its work;
   // otherwise the reason says what happened ("the task's supervisor was killed").
@@ -63,8 +63,8 @@ class Supervisors {
   Supervisors(const Supervisors&) = delete;
   Supervisors& operator=(const Supervisors&) = delete;
 
-  // Finds what earlier daemons left. `journal_from`: where the journal of a task was read up to (0: from its beginning).
-  AdoptReport adopt(const std::function<uint64_t(const std::string& task_id)>& journal_from);
+  // Finds what earlier daemons left, and reads its journals from their beginning.
+  AdoptReport adopt();
 
   // Makes the task's directory with its plan and bundles, and starts its supervisor. Volumes' directories
   // (<task>/volumes/<name>) are the caller's to make, before.
@@ -89,7 +89,7 @@ class Supervisors {
  private:
   struct Task;
 
-  void adopt_one(const std::string& name, uint64_t journal_from, AdoptReport& report);
+  void adopt_one(const std::string& name, AdoptReport& report);
   void set_aside(const std::string& name);
   bool connect(Task& task);
   void await_owner(const std::string& task_id, int64_t until_ms);

@@ -13,8 +13,9 @@
 #include <thread>
 
 #include "agent/apply/agent.h"
-#include "agent/apply/bridge.h"
 #include "agent/apply/host_machine.h"
+#include "agent/apply/observation_sink.h"
+#include "agent/apply/order_source.h"
 #include "agent/companions/companions.h"
 #include "agent/companions/resolver.h"
 #include "agent/companions/zone_feed.h"
@@ -63,8 +64,9 @@ struct RealAgent::Parts {
   std::unique_ptr<HostMachine> machine;
   std::unique_ptr<Companions> companions;
   std::unique_ptr<Resolver> resolver;
-  std::unique_ptr<ZoneFeed> zones;  // before the bridge: a name goes before its task is told to stop
-  std::unique_ptr<Bridge> bridge;
+  std::unique_ptr<ZoneFeed> zones;  // before the orders: a name goes before its task is told to stop
+  std::unique_ptr<OrderSource> orders;
+  std::unique_ptr<ObservationSink> observations;
   std::thread thread;
 };
 
@@ -137,7 +139,7 @@ Result<std::unique_ptr<RealAgent>> RealAgent::open(Needs needs) {
   Parts& p = *parts;
   p.agent =
       std::make_unique<Agent>(p.loop, [&p](const records::keys::TaskPath& path, const records::TaskObserved& observed) {
-        p.needs.on_state_thread([&p, path, observed] { p.bridge->report(path, observed); });
+        p.needs.on_state_thread([&p, path, observed] { p.observations->write(path, observed); });
       });
   SupervisorsOptions options;
   options.tasks_directory = state + "/tasks";
@@ -160,12 +162,13 @@ Result<std::unique_ptr<RealAgent>> RealAgent::open(Needs needs) {
       p.loop, *p.supervisors, *p.images, *p.network, p.needs.clock, host, state, supervisor, p.filters, *p.cgroups});
   p.agent->use(*p.machine, *p.supervisors);
   prepare_companions(p);
-  p.bridge = std::make_unique<Bridge>(p.needs.store, *p.agent, p.needs.clock, p.needs.random, state + "/logs");
+  p.orders = std::make_unique<OrderSource>(p.needs.store, *p.agent, p.needs.host);
+  p.observations = std::make_unique<ObservationSink>(p.needs.store, p.needs.host_epoch);
   return std::unique_ptr<RealAgent>(new RealAgent(std::move(parts)));
 }
 
 void RealAgent::start() {
-  parts_->bridge->start();
+  parts_->orders->start();
   parts_->thread = std::thread([this] { parts_->loop.run(); });
   pthread_setname_np(parts_->thread.native_handle(), "agent");
 }

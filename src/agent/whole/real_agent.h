@@ -24,6 +24,8 @@ class RealAgent {
     const Clock& clock;
     Random& random;
     std::string state_directory;
+    std::string host;    // its id
+    int64_t host_epoch;  // as it was registered
     std::function<void(std::function<void()>)> on_state_thread;
     Ipv4Network public_pool;      // what public addresses are from
     bool pool_announced = false;  // a block of the LAN, for which this host answers ARP

@@ -21,6 +21,10 @@ using records::TaskState;
 using records::TaskStatus;
 
 constexpr const char* kEssentialExited = "Essential container in task exited";
+constexpr const char* kHostLost =
+    "ECS is performing maintenance on the underlying infrastructure hosting the task.";
+constexpr const char* kNoCapacity =
+    "Capacity is unavailable at this time. Please try again later or in a different availability zone";
 
 void earliest(TimeMs& at, TimeMs candidate) {
   if (candidate != 0 && (at == 0 || candidate < at)) at = candidate;
@@ -47,10 +51,13 @@ class Decision {
     static const TaskObserved nothing;
     observed_ = task.observed ? task.observed : &nothing;
     if (task.status) status_ = *task.status;
+    // Of an agent that did not know yet that its host had been given up.
+    if (observed_->epoch != 0 && observed_->epoch < status_.host_epoch) observed_ = &nothing;
   }
 
   TaskPlan run() {
     if (task_.status && status_.state == TaskState::stopped) return stopped();
+    if (status_.order != Order::none && task_.host_epoch > status_.host_epoch) return host_lost();
     if (!task_.status) place();
     if (status_.desired == DesiredStatus::running) asked_to_stop();
     if (status_.desired == DesiredStatus::running) advance();
@@ -71,6 +78,18 @@ class Decision {
     return plan;
   }
 
+  // Nobody will ever say what became of it, so nobody is waited for. What its host still runs of it ends when the host comes
+  // back and finds no order for it.
+  TaskPlan host_lost() {
+    note("host was given up");
+    stop(StopCode::termination_notice, kHostLost);
+    status_.order = Order::stop;
+    forward(TaskState::stopped);
+    status_.stopped_at_ms = now_;
+    if (status_.execution_stopped_at_ms == 0) status_.execution_stopped_at_ms = now_;
+    return finish();
+  }
+
   // The first status: where it runs, and the order to run it.
   void place() {
     status_.version = 0;
@@ -81,6 +100,11 @@ class Decision {
     if (task_.intent) return;  // asked to stop before it was placed
     if (!task_.public_address_free)
       return stop(StopCode::task_failed_to_start, no_network("no public address is free"));
+    if (!task_.cannot_run.empty()) return stop(StopCode::task_failed_to_start, task_.cannot_run);
+    const placement::HostRoom* host = placement::choose_host(task_.hosts, random_);
+    if (!host) return stop(StopCode::task_failed_to_start, kNoCapacity);
+    status_.host = host->id;
+    status_.host_epoch = host->epoch;
     if (const placement::SubnetUse* subnet = placement::choose_subnet(task_.subnets, random_)) {
       status_.subnet_id = subnet->id;
       status_.availability_zone = subnet->availability_zone;

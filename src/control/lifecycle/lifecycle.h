@@ -55,6 +55,9 @@ struct TaskSnapshot {
   std::vector<placement::SubnetUse> subnets = {};
   std::string full_subnet = {};
   bool public_address_free = true;
+  std::vector<placement::HostRoom> hosts = {};     // likewise: those that are not lost
+  std::string cannot_run = {};  // likewise; not empty: why no order can be made of it, complete text for stoppedReason
+  int64_t host_epoch = 0;       // of the status's host now; 0: not known
 };
 
 struct TaskPlan {

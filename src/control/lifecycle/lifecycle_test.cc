@@ -65,6 +65,9 @@ class LifecycleTest : public ::testing::Test {
                           observed ? &*observed : nullptr,
                           has_definition ? &definition : nullptr,
                           subnets};
+    snapshot.hosts = hosts;
+    snapshot.cannot_run = cannot_run;
+    snapshot.host_epoch = host_epoch;
     TaskPlan plan = lifecycle::decide(snapshot, now, random, {});
     if (plan.status) status = plan.status;
     return plan;
@@ -87,6 +90,9 @@ class LifecycleTest : public ::testing::Test {
   std::optional<records::TaskStatus> status;
   std::optional<records::TaskObserved> observed;
   std::vector<placement::SubnetUse> subnets;
+  std::vector<placement::HostRoom> hosts = {{"host-1", 3, {1000, 0}}};
+  std::string cannot_run;
+  int64_t host_epoch = 3;
   Prng random{1};
 };
 
@@ -147,7 +153,11 @@ TEST_F(LifecycleTest, WhatCannotBeginIsStoppedAtOnceAndSaysWhy) {
          intent = {now, "no"};
        },
        StopCode::user_initiated, "no"},
-      {[&] { subnets.clear(); }, StopCode::task_failed_to_start,
+      {[&] { cannot_run = "ResourceInitializationError: no such log group"; }, StopCode::task_failed_to_start,
+       "ResourceInitializationError: no such log group"},
+      {[&] { cannot_run.clear(), hosts.clear(); }, StopCode::task_failed_to_start,
+       "Capacity is unavailable at this time. Please try again later or in a different availability zone"},
+      {[&] { hosts = {{"host-1", 3, {1000, 0}}}, subnets.clear(); }, StopCode::task_failed_to_start,
        "ResourceInitializationError: none of its subnets exists any more"},
   };
   for (const Case& c : cases) {
@@ -252,6 +262,28 @@ TEST_F(LifecycleTest, AContainerThatWaitedInVain) {
     EXPECT_EQ(status->stop_code, c.code);
     EXPECT_EQ(status->stopped_reason, c.essential ? "CannotStartContainerError: it waited" : "");
   }
+}
+
+TEST_F(LifecycleTest, AHostThatIsGivenUpTakesItsTasksWithIt) {
+  run();
+  EXPECT_EQ(status->host, "host-1");
+  EXPECT_EQ(status->host_epoch, 3);
+  host_epoch = 4;
+  decide();
+  EXPECT_EQ(status->state, TaskState::stopped);
+  EXPECT_EQ(status->stop_code, StopCode::termination_notice);
+  EXPECT_EQ(status->stopped_at_ms, now);
+}
+
+TEST_F(LifecycleTest, WhatAnOlderEpochSawIsPassedOver) {
+  decide();
+  starts("app");
+  observed->epoch = 2;
+  observed->address = "172.31.0.4";
+  EXPECT_FALSE(decide().status);
+  observed->epoch = 3;
+  decide();
+  EXPECT_EQ(status->state, TaskState::running);
 }
 
 TEST_F(LifecycleTest, ARestartIsTheAgents) {

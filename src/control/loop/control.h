@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "base/random.h"
+#include "control/loop/hosts.h"
 #include "control/loop/loop.h"
 #include "control/loop/service_controller.h"
 #include "control/loop/task_controller.h"
@@ -27,6 +28,7 @@ class Control {
   uint64_t decisions() const { return loop_->decisions(); }
 
  private:
+  const Hosts hosts_;
   NetworkController* networks_;
   TaskController* tasks_;
   ServiceController* services_;

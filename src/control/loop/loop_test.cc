@@ -2,6 +2,7 @@
 
 #include "agent_simulated/agent.h"
 #include "control/loop/control.h"
+#include "control/loop/hosts.h"
 #include "records/network.h"
 #include "records/read.h"
 #include "records/service_events.h"
@@ -44,6 +45,12 @@ class LoopTest : public ::testing::Test {
   void apply(state::Transaction transaction) {
     transaction.durability = state::Durability::acknowledged;
     ASSERT_TRUE(store.apply(std::move(transaction)));
+  }
+  records::Host hosting(int64_t memory_mib) {
+    records::Host described;
+    described.id = "host-1";
+    described.memory_mib = memory_mib;
+    return register_host(store, described, now);
   }
   void define(const std::string& image, int64_t revision = 1) {
     records::TaskDefinition definition;
@@ -122,14 +129,15 @@ class LoopTest : public ::testing::Test {
   Prng random{3};
   records::ServiceSpec spec_;
   agent_simulated::Machine machine{random, {}};
-  Settings settings{.memory_mib = 1 << 20};
+  Settings settings;
+  records::Host host = hosting(1 << 20);
   std::vector<dataplane::NetworkChange> network_changes;
   std::unique_ptr<Control> make() {
     return std::make_unique<Control>(store, index, addresses, random, settings,
                                      [this](dataplane::NetworkChange c) { network_changes.push_back(std::move(c)); });
   }
   std::unique_ptr<Control> loop = make();
-  std::unique_ptr<agent_simulated::Agent> agent = std::make_unique<agent_simulated::Agent>(store, machine, random);
+  std::unique_ptr<agent_simulated::Agent> agent = std::make_unique<agent_simulated::Agent>(store, machine, random, host);
 };
 
 TEST_F(LoopTest, OrdersATaskInOnePass) {
@@ -288,7 +296,7 @@ TEST_F(LoopTest, DecidesAServiceOnceAPassHoweverManyTasksChange) {
 }
 
 TEST_F(LoopTest, MemoryGivenBackWakesThoseWhoWaitForIt) {
-  settings.memory_mib = 1024;
+  hosting(1024);
   loop = make();
   const auto path = run_task("a");
   rest();
@@ -309,7 +317,7 @@ TEST_F(LoopTest, MemoryGivenBackWakesThoseWhoWaitForIt) {
 }
 
 TEST_F(LoopTest, MemoryGivenBackWakesAsManyAsItIsEnoughFor) {
-  settings.memory_mib = 2 * 512;
+  hosting(2 * 512);
   loop = make();
   const auto first = run_task("a"), second = run_task("b");
   rest();

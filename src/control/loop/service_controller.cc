@@ -47,7 +47,7 @@ void ServiceController::look() {
   reserved_mib_ = reserved;
   if (!room_to_give_) return;
   room_to_give_ = false;
-  int64_t left = settings_.memory_mib - reserved;
+  int64_t left = hosts_.room().memory_mib - reserved;
   for (auto& [path, waiting] : waiting_for_room_) {
     if (waiting.needed_mib > left || waiting.asked == times_given_back_) continue;
     waiting.asked = times_given_back_;
@@ -118,7 +118,7 @@ void ServiceController::decide(const std::string& path_text, TimeMs now_ms) {
 
   deployment::ServiceSnapshot snapshot{path, *spec, status.get(), tasks_of(path, work), task_definition.get(),
                                        {},   {},    false};
-  snapshot.room = {settings_.memory_mib, index_.reserved().memory_mib};
+  snapshot.room = hosts_.room();
   for (const std::string& id : revision.network.subnets)
     if (const auto subnet = records::get<records::Subnet>(store_, keys::ec2("subnet", path.scope, id)))
       snapshot.zones.emplace(id, subnet->availability_zone);
@@ -233,8 +233,10 @@ ServiceController::Applied ServiceController::apply_service_plan(const std::stri
   };
   for (const deployment::TaskStop& stop : plan.stops) {
     TaskStatus& task = status_of_task(stop.path);
+    const bool runs = task.order == records::Order::run;
     task = lifecycle::stopping(task, stop.code, stop.reason, now_ms);
     ++task.version;
+    if (runs && task.order == records::Order::stop) OrderWriter::add_stop(transaction, stop.path, task);
   }
   for (const keys::TaskPath& counted : plan.counted) status_of_task(counted).failure_counted = true;
   for (const auto& [key, task] : statuses) records::put_decoded(transaction, key, task);

@@ -21,9 +21,9 @@ namespace berth::control {
 class ServiceController final : public Controller {
  public:
   // Everything is borrowed and outlives it. `tasks` is told of tasks that services make and stop.
-  ServiceController(state::Store& store, records::TaskIndex& index, Random& random, TaskController& tasks,
+  ServiceController(state::Store& store, records::TaskIndex& index, const Hosts& hosts, Random& random, TaskController& tasks,
                     const Settings& settings)
-      : store_(store), index_(index), random_(random), tasks_(tasks), settings_(settings) {}
+      : store_(store), index_(index), hosts_(hosts), random_(random), tasks_(tasks), settings_(settings) {}
 
   // Held: services are not decided, as when the daemon ends and takes its tasks along. What they want is still kept, and decided
   // when they are no longer held.
@@ -63,6 +63,7 @@ class ServiceController final : public Controller {
 
   state::Store& store_;
   records::TaskIndex& index_;
+  const Hosts& hosts_;
   Random& random_;
   TaskController& tasks_;
   const Settings settings_;

@@ -23,7 +23,6 @@ enum class PlantedBug {
 
 struct Settings {
   Ipv4Network public_pool{{0xC6120000}, 20};  // 198.18.0.0/20: what public addresses of tasks are taken from
-  int64_t memory_mib = 0;  // what tasks may reserve: the machine's memory times the overcommit factor
   lifecycle::Settings lifecycle = {};
   deployment::Settings deployment = {};
   RetentionSettings retention = {};

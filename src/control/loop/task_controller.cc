@@ -10,6 +10,7 @@ namespace berth::control {
 
 namespace keys = records::keys;
 using records::DesiredStatus;
+using records::Order;
 using records::TaskSpec;
 using records::TaskStatus;
 
@@ -107,6 +108,37 @@ void TaskController::keep_registrations(state::Transaction& transaction, const l
   }
 }
 
+Result<void> TaskController::write(state::Transaction& transaction, const lifecycle::TaskSnapshot& task,
+                                   const lifecycle::TaskPlan& plan, TimeMs now_ms) const {
+  const std::string path = task.path.str();
+  const TaskStatus* before = task.status;
+  if (plan.erase) {
+    for (std::string_view kind :
+         {keys::kTaskSpec, keys::kTaskTags, keys::kTaskIntent, keys::kTaskStatus, keys::kTaskObserved})
+      transaction.erase(key_of(kind, path));
+    if (before->order != Order::none) OrderWriter::add_forget(transaction, task.path, *before);
+    return {};
+  }
+  const TaskStatus* after = plan.status ? &*plan.status : before;
+  if (after) keep_interface(transaction, task, *after, now_ms);
+  if (after) keep_registrations(transaction, task, *after, now_ms);
+  if (!plan.status) return {};
+  if (after->order == Order::run && !before)
+    if (auto ordered = orders_.add_run(transaction, task.path, task.spec, *task.definition, *after, now_ms); !ordered)
+      return ordered;
+  if (before && before->order == Order::run && after->order == Order::stop)
+    OrderWriter::add_stop(transaction, task.path, *after);
+  if (before && before->order != Order::none && after->state == records::TaskState::stopped)
+    OrderWriter::add_over(transaction, task.path, *after);
+  records::put_decoded(transaction, key_of(keys::kTaskStatus, path), *after);
+  if (settings_.bug == PlantedBug::writes_what_the_agent_saw && task.observed && task.observed->stopped) {
+    records::TaskObserved released = *task.observed;
+    released.released = true;
+    records::put_decoded(transaction, key_of(keys::kTaskObserved, path), released);
+  }
+  return {};
+}
+
 void TaskController::decide(const std::string& path_text, TimeMs now_ms) {
   const std::string spec_key = key_of(keys::kTaskSpec, path_text);
   const auto spec_entry = store_.get(spec_key);
@@ -122,31 +154,22 @@ void TaskController::decide(const std::string& path_text, TimeMs now_ms) {
   const auto task_definition = definition_of(store_, path.scope, spec->family, spec->revision);
 
   lifecycle::TaskSnapshot snapshot{path, *spec, intent.get(), status.get(), observed.get(), task_definition.get(), {}};
-  if (!status) find_subnets(snapshot);
-  const lifecycle::TaskPlan plan = lifecycle::decide(snapshot, now_ms, random_, settings_.lifecycle);
-  agenda().at(path_text, plan.wake_at_ms);
-
+  if (!status) find_subnets(snapshot), snapshot.hosts = hosts_.rooms();
+  if (status) snapshot.host_epoch = hosts_.epoch(status->host);
+  lifecycle::TaskPlan plan = lifecycle::decide(snapshot, now_ms, random_, settings_.lifecycle);
   state::Transaction transaction;
-  transaction.reads = {read_of(spec_key, spec_entry), read_of(key_of(keys::kTaskIntent, path_text), intent_entry),
-                       read_of(key_of(keys::kTaskStatus, path_text), status_entry),
-                       read_of(key_of(keys::kTaskObserved, path_text), observed_entry)};
-  if (plan.erase) {
-    for (std::string_view kind :
-         {keys::kTaskSpec, keys::kTaskTags, keys::kTaskIntent, keys::kTaskStatus, keys::kTaskObserved})
-      transaction.erase(key_of(kind, path_text));
-  } else {
-    if (const TaskStatus* after = plan.status ? &*plan.status : status.get()) {
-      keep_interface(transaction, snapshot, *after, now_ms);
-      keep_registrations(transaction, snapshot, *after, now_ms);
-    }
-    if (plan.status) records::put_decoded(transaction, key_of(keys::kTaskStatus, path_text), *plan.status);
-    if (plan.status && settings_.bug == PlantedBug::writes_what_the_agent_saw && observed && observed->stopped) {
-      records::TaskObserved released = *observed;
-      released.released = true;
-      records::put_decoded(transaction, key_of(keys::kTaskObserved, path_text), released);
-    }
+  if (const auto written = write(transaction, snapshot, plan, now_ms); !written) {
+    transaction = {};
+    snapshot.cannot_run = written.error().context;
+    plan = lifecycle::decide(snapshot, now_ms, random_, settings_.lifecycle);
+    BERTH_ASSERT(write(transaction, snapshot, plan, now_ms).has_value());  // it is not to run any more
   }
+  agenda().at(path_text, plan.wake_at_ms);
   if (transaction.empty()) return;
+  transaction.reads.push_back(read_of(spec_key, spec_entry));
+  transaction.reads.push_back(read_of(key_of(keys::kTaskIntent, path_text), intent_entry));
+  transaction.reads.push_back(read_of(key_of(keys::kTaskStatus, path_text), status_entry));
+  transaction.reads.push_back(read_of(key_of(keys::kTaskObserved, path_text), observed_entry));
   const bool stops = plan.status && plan.status->desired == DesiredStatus::stopped &&
                      !(status && status->desired == DesiredStatus::stopped);
   if (stops) transaction.durability = stop_durability(settings_);

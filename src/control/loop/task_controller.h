@@ -9,7 +9,9 @@
 
 #include "base/random.h"
 #include "control/loop/controller.h"
+#include "control/loop/hosts.h"
 #include "control/loop/network_controller.h"
+#include "control/loop/order_writer.h"
 #include "control/loop/settings.h"
 #include "control/placement/placement.h"
 #include "records/keys.h"
@@ -26,12 +28,14 @@ class TaskController final : public Controller {
 
   // Everything is borrowed and outlives it.
   TaskController(state::Store& store, records::TaskIndex& index, const records::NetworkIndex& addresses,
-                 NetworkController& networks, Random& random, const Settings& settings)
+                 const Hosts& hosts, NetworkController& networks, Random& random, const Settings& settings)
       : store_(store),
         index_(index),
         addresses_(addresses),
+        hosts_(hosts),
         networks_(networks),
         random_(random),
+        orders_(store, random),
         settings_(settings) {}
   void tell(Decided decided) { decided_ = std::move(decided); }
   // Of a task whose keys somebody else in control has written.
@@ -44,6 +48,9 @@ class TaskController final : public Controller {
 
  private:
   void find_subnets(lifecycle::TaskSnapshot& snapshot) const;
+  // The plan as writes; the order to the task's host with it. The error's context is why no host can run the task.
+  Result<void> write(state::Transaction& transaction, const lifecycle::TaskSnapshot& task,
+                     const lifecycle::TaskPlan& plan, TimeMs now_ms) const;
   void keep_interface(state::Transaction& transaction, const lifecycle::TaskSnapshot& task,
                       const records::TaskStatus& after, TimeMs now_ms) const;
   void keep_registrations(state::Transaction& transaction, const lifecycle::TaskSnapshot& task,
@@ -53,8 +60,10 @@ class TaskController final : public Controller {
   state::Store& store_;
   records::TaskIndex& index_;
   const records::NetworkIndex& addresses_;
+  const Hosts& hosts_;
   NetworkController& networks_;
   Random& random_;
+  const OrderWriter orders_;
   const Settings settings_;
   Decided decided_;
 };

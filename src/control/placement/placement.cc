@@ -11,7 +11,29 @@ int64_t tasks_that_fit(const Room& room, int64_t task_memory_mib, int64_t wanted
   BERTH_ASSERT(task_memory_mib >= 0);
   if (wanted <= 0) return 0;
   if (task_memory_mib == 0) return wanted;
-  return std::min(wanted, room.left_mib() / task_memory_mib);
+  int64_t fit = room.left_mib() / task_memory_mib;
+  if (!room.left_of_hosts.empty()) {
+    int64_t on_hosts = 0;
+    for (const int64_t left : room.left_of_hosts) on_hosts += left / task_memory_mib;
+    fit = std::min(fit, on_hosts);
+  }
+  return std::min(wanted, fit);
+}
+
+const HostRoom* choose_host(const std::vector<HostRoom>& hosts, Random& random) {
+  const HostRoom* chosen = nullptr;
+  uint64_t ties = 0;
+  for (const HostRoom& host : hosts) {
+    const int64_t left = host.room.memory_mib - host.room.reserved_memory_mib;
+    const int64_t most = chosen ? chosen->room.memory_mib - chosen->room.reserved_memory_mib : 0;
+    if (!chosen || left > most) {
+      chosen = &host;
+      ties = 1;
+    } else if (left == most && random.below(++ties) == 0) {
+      chosen = &host;
+    }
+  }
+  return chosen;
 }
 
 const SubnetUse* choose_subnet(const std::vector<SubnetUse>& subnets, Random& random) {

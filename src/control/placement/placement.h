@@ -16,6 +16,8 @@ namespace berth::control::placement {
 struct Room {
   int64_t memory_mib = 0;           // of the machine, times its overcommit factor
   int64_t reserved_memory_mib = 0;  // records::TaskIndex::reserved()
+  // Of several hosts: what is left on each, for a task is on one of them. Empty: there is one.
+  std::vector<int64_t> left_of_hosts = {};
 
   int64_t left_mib() const { return memory_mib > reserved_memory_mib ? memory_mib - reserved_memory_mib : 0; }
 };
@@ -23,6 +25,16 @@ struct Room {
 // How many of `wanted` tasks of this size there is room for; 0 and more. What does not fit is, for RunTask, a
 // failure with the reason "RESOURCE:MEMORY".
 int64_t tasks_that_fit(const Room& room, int64_t task_memory_mib, int64_t wanted);
+
+struct HostRoom {
+  std::string id;
+  int64_t epoch = 0;
+  Room room;
+};
+
+// Where the most is left, ties by chance; also where it is too little: whether there is room was asked before, and who asked may
+// have been told yes. Null where there is no host.
+const HostRoom* choose_host(const std::vector<HostRoom>& hosts, Random& random);
 
 struct SubnetUse {
   std::string id;

@@ -2,8 +2,27 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+
 namespace berth::control::placement {
 namespace {
+
+TEST(Placement, TheHostWithTheMostRoomIsChosen) {
+  Prng random{1};
+  EXPECT_EQ(choose_host({}, random), nullptr);
+  const std::vector<HostRoom> hosts = {{"a", 1, {1000, 600}}, {"b", 1, {2000, 1500}}, {"c", 1, {500, 900}}};
+  EXPECT_EQ(choose_host(hosts, random)->id, "b");
+  EXPECT_EQ(choose_host({hosts[2]}, random)->id, "c") << "also where it is too little";
+  std::set<std::string> seen;
+  for (int i = 0; i < 50; ++i) seen.insert(choose_host({{"a", 1, {500, 0}}, {"b", 1, {500, 0}}}, random)->id);
+  EXPECT_EQ(seen.size(), 2u) << "ties by chance";
+}
+
+TEST(Placement, ATaskIsOnOneHost) {
+  EXPECT_EQ(tasks_that_fit({1200, 0, {600, 600}}, 512, 5), 2);
+  EXPECT_EQ(tasks_that_fit({1200, 0, {600, 600}}, 700, 5), 0);
+  EXPECT_EQ(tasks_that_fit({1200, 600, {600, 600}}, 512, 5), 1) << "one is asked for and not placed yet";
+}
 
 TEST(Placement, TasksThatFit) {
   struct Case {
