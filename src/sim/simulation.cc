@@ -61,8 +61,8 @@ void Simulation::join(Daemon& daemon, size_t host) {
     registered.lease_ms = host == 0 ? 0 : kLeaseMs;
     registered = control::register_host(daemon.for_control, registered, now_);
   }
-  daemon.agents[host] = std::make_unique<agent_simulated::Agent>(daemon.for_agent, *machines_[host], random_,
-                                                                 registered, faults());
+  daemon.agents[host] =
+      std::make_unique<agent_simulated::Agent>(daemon.for_agent, *machines_[host], random_, registered, faults());
   daemon.agents[host]->set_partitioned(is_cut_off);
 }
 
@@ -76,7 +76,8 @@ Simulation::Simulation(uint64_t seed, Planted planted, std::map<std::string, int
       checker_([this](const std::string& what) { violated(what); }),
       workload_(random_, [this](const std::string& what) { say(what); }) {
   const size_t hosts = random_.chance(50) ? 1 : 2 + random_.below(2);
-  for (size_t i = 0; i < hosts; ++i) machines_.push_back(std::make_unique<agent_simulated::Machine>(random_, agent_simulated::Conduct{}));
+  for (size_t i = 0; i < hosts; ++i)
+    machines_.push_back(std::make_unique<agent_simulated::Machine>(random_, agent_simulated::Conduct{}));
   cut_off_until_.assign(hosts, 0);
   restart({});
 }
@@ -206,13 +207,11 @@ std::optional<TimeMs> Simulation::agents_pass() {
   const auto sooner = [&](TimeMs at) { next = next ? std::min(*next, at) : at; };
   for (size_t i = 0; i < machines_.size(); ++i) {
     auto& agent = daemon_->agents[i];
-    if (agent->partitioned() && cut_off_until_[i] <= now_) {
-      const auto host = records::get<records::Host>(daemon_->store, keys::host(keys::kHost, fmt::format("{:016x}", i + 1)));
-      if (host && host->epoch > agent->epoch())
-        join(*daemon_, i);
-      else
-        agent->set_partitioned(false);
-    }
+    if (agent->partitioned() && cut_off_until_[i] <= now_) agent->set_partitioned(false);
+    // An agent whose host was given up registers again; so it does where a failed commit took that back.
+    const auto record =
+        records::get<records::Host>(daemon_->store, keys::host(keys::kHost, fmt::format("{:016x}", i + 1)));
+    if (!daemon_->agents[i]->partitioned() && (!record || record->lost)) join(*daemon_, i);
     if (const auto at = daemon_->agents[i]->run(now_)) sooner(*at);
     if (daemon_->agents[i]->partitioned()) sooner(cut_off_until_[i]);
     checker_.check_starts(machines_[i]->take_starts());

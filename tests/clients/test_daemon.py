@@ -35,6 +35,8 @@ def running(world, count=2):
     arns = world.run_task(definition, count=count)
     for arn in arns:
         world.wait_task(arn, "RUNNING")
+    # The shell begins its sleep a moment after RUNNING.
+    eventually(lambda: all(len(pids) == 2 for pids in world.census().values()), "each container's shell waits for its sleep")
     return arns, world.census(), world.supervisors()
 
 

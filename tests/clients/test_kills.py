@@ -230,7 +230,7 @@ def test_everything_that_leaked_is_collected(killed):
     vpc = next(name for name in objects("namespace") if "/vpc-" in name)
     eventually(lambda: objects("namespace") == {namespaces + i for i in ids} | {vpc}, "only living tasks have namespaces")
     kinds = [o["kind"] for o in world.host_objects() if o["kind"] != "namespace"]
-    assert sorted(set(kinds)) == ["cgroup", "directory", "link", "mount", "nft table", "route"], world.host_objects()
+    assert sorted(set(kinds)) == ["cgroup", "companion", "directory", "link", "mount", "nft table", "route"], world.host_objects()
     # The VPC's network, the block of public addresses, and each public address in use.
     assert all(kinds.count(kind) == 1 for kind in set(kinds) - {"route"}), world.host_objects()
     inside = ["nsenter", f"--net={vpc}"]

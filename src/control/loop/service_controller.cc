@@ -20,7 +20,7 @@ void ServiceController::begin_again() {
   work_.clear();
   waiting_for_room_.clear();
   room_to_give_ = false;
-  reserved_mib_ = index_.reserved().memory_mib;
+  left_mib_ = INT64_MIN;
   for (const state::Entry& entry : store_.range(keys::kServiceSpec))
     look_again(path_of(entry.key, keys::kServiceSpec), true);
 }
@@ -39,15 +39,15 @@ void ServiceController::hold(bool held) {
       look_again(path_of(entry.key, keys::kServiceSpec), true);
 }
 
-// Memory was given back: as many as it is enough for are decided, in the order of their names, and the next when these
+// Memory was given back, or a host with memory came: as many as it is enough for are decided, in the order of their names, and the next when these
 // have taken what they want. Each is asked once: a decision takes all that fits.
 void ServiceController::look() {
-  const int64_t reserved = index_.reserved().memory_mib;
-  if (reserved < reserved_mib_) ++times_given_back_, room_to_give_ = true;
-  reserved_mib_ = reserved;
+  const placement::Room room = hosts_.room();
+  int64_t left = room.memory_mib - room.reserved_memory_mib;
+  if (left > left_mib_) ++times_given_back_, room_to_give_ = true;
+  left_mib_ = left;
   if (!room_to_give_) return;
   room_to_give_ = false;
-  int64_t left = hosts_.room().memory_mib - reserved;
   for (auto& [path, waiting] : waiting_for_room_) {
     if (waiting.needed_mib > left || waiting.asked == times_given_back_) continue;
     waiting.asked = times_given_back_;

@@ -3,6 +3,7 @@
 // index and without ranging.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <set>
@@ -21,8 +22,8 @@ namespace berth::control {
 class ServiceController final : public Controller {
  public:
   // Everything is borrowed and outlives it. `tasks` is told of tasks that services make and stop.
-  ServiceController(state::Store& store, records::TaskIndex& index, const Hosts& hosts, Random& random, TaskController& tasks,
-                    const Settings& settings)
+  ServiceController(state::Store& store, records::TaskIndex& index, const Hosts& hosts, Random& random,
+                    TaskController& tasks, const Settings& settings)
       : store_(store), index_(index), hosts_(hosts), random_(random), tasks_(tasks), settings_(settings) {}
 
   // Held: services are not decided, as when the daemon ends and takes its tasks along. What they want is still kept, and decided
@@ -70,7 +71,7 @@ class ServiceController final : public Controller {
   bool held_ = false;
   std::map<std::string, Work> work_;
   std::map<std::string, Waiting> waiting_for_room_;
-  int64_t reserved_mib_ = 0;  // at the last look
+  int64_t left_mib_ = INT64_MIN;  // of all hosts, at the last look
   uint64_t times_given_back_ = 0;
   bool room_to_give_ = false;  // perhaps not all of what was given back is taken again
 };
