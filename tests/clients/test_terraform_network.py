@@ -98,6 +98,12 @@ resource "aws_security_group" "web" {
     protocol    = "tcp"
     cidr_blocks = ["0.0.0.0/0"]
   }
+  ingress {
+    from_port       = 9000
+    to_port         = 9001
+    protocol        = "tcp"
+    security_groups = [aws_security_group.app.id]
+  }
   egress {
     from_port   = 0
     to_port     = 0
@@ -120,12 +126,12 @@ resource "aws_security_group_rule" "app_from_web" {
   protocol                 = "tcp"
 }
 
-resource "aws_vpc_security_group_ingress_rule" "web_from_app" {
-  security_group_id            = aws_security_group.web.id
-  referenced_security_group_id = aws_security_group.app.id
-  from_port                    = 9000
-  to_port                      = 9001
-  ip_protocol                  = "tcp"
+resource "aws_vpc_security_group_ingress_rule" "app_from_the_net" {
+  security_group_id = aws_security_group.app.id
+  cidr_ipv4         = aws_vpc.net.cidr_block
+  from_port         = 22
+  to_port           = 22
+  ip_protocol       = "tcp"
 }
 
 resource "aws_vpc_endpoint" "s3" {
