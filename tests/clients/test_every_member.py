@@ -2,7 +2,7 @@
 
 import pytest
 
-from berth_world import World
+from berth_world import World, eventually
 from every_member import LEFT_OUT, Service, differences, filled_members, leaves, members_of
 from harness import Berth
 
@@ -206,9 +206,20 @@ def other_network(world):
     return {"awsvpcConfiguration": {"subnets": subnets[1:], "securityGroups": [], "assignPublicIp": "DISABLED"}}
 
 
+def registries(world, name, container, port):
+    """A service registry of its own: an HTTP service of Cloud Map."""
+    client = world.client("servicediscovery")
+    operation = client.create_http_namespace(Name=name)["OperationId"]
+    eventually(lambda: client.get_operation(OperationId=operation)["Operation"]["Status"] == "SUCCESS", "the namespace is made")
+    namespace = client.get_operation(OperationId=operation)["Operation"]["Targets"]["NAMESPACE"]
+    arn = client.create_service(Name=name, NamespaceId=namespace)["Service"]["Arn"]
+    return [{"registryArn": arn, "containerName": container, "containerPort": port}]
+
+
 # What an update changes: nothing that it sends is what the service had, or a member that does nothing would not be seen.
 def other_service_hints(world):
     return {
+        "serviceRegistries": registries(world, "second", "d", 81),
         "taskDefinition": f"{NAME}-second", "networkConfiguration": other_network(world), "desiredCount": 2, "platformVersion": "1.3.0",
         "serviceConnectConfiguration": CONNECT | {"namespace": "other"}, "propagateTags": "TASK_DEFINITION", "healthCheckGracePeriodSeconds": 7,
         "availabilityZoneRebalancing": "DISABLED", "minimumHealthyPercent": 100, "maximumPercent": 200, "enableExecuteCommand": False,
@@ -225,6 +236,7 @@ OF_ONE_VALUE = {".cluster", ".deploymentController.type", ".deploymentConfigurat
 
 def service_hints(world):
     return COMMON | {
+        "serviceRegistries": registries(world, "first", "c", 80),
         "taskDefinition": f"{NAME}-plain", "networkConfiguration": network(world), "desiredCount": 1, "platformVersion": "1.4.0",
         "CreateService.launchType": LEFT_OUT, "schedulingStrategy": "REPLICA", "serviceConnectConfiguration": CONNECT, "role": LEFT_OUT,
         "placementConstraints": LEFT_OUT, "placementStrategy": LEFT_OUT, "propagateTags": "SERVICE", "healthCheckGracePeriodSeconds": 5,
@@ -252,10 +264,10 @@ def primary_deployment(client, name):
 
 
 def test_services(world, ecs):
-    for family in (f"{NAME}-plain", f"{NAME}-second"):
+    for family, name, port in ((f"{NAME}-plain", "c", 80), (f"{NAME}-second", "d", 81)):
         ecs.register_task_definition(family=family, networkMode="awsvpc", requiresCompatibilities=["FARGATE"], cpu="256", memory="512",
                                      taskRoleArn=ROLE,
-                                     containerDefinitions=[{"name": "c", "image": "busybox", "portMappings": [{"containerPort": 80, "name": "web"}]}])
+                                     containerDefinitions=[{"name": name, "image": "busybox", "portMappings": [{"containerPort": port, "name": "web"}]}])
     hints = service_hints(world)
     arguments = filled("CreateService", hints)
     ecs.create_service(**arguments)
@@ -384,6 +396,7 @@ NOT_SENT = {
     ("ListTasksRequest", "startedBy"): "excludes the other filters; sent by the kill tests",
     ("ListTasksRequest", "serviceName"): "excludes the other filters; sent by the tests of services",
     ("ListTasksRequest", "nextToken"): "sent by the tests of tasks",
+    ("ServiceRegistry", "port"): "excludes containerName and containerPort; sent by the tests of Cloud Map",
     ("DescribeCapacityProvidersRequest", "nextToken"): "there are two providers, and a page holds ten",
     ("ListContainerInstancesRequest", "nextToken"): "there are no instances, and so no second page",
 }
