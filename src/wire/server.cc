@@ -141,6 +141,8 @@ void EpollServer::run() {
   epoll_event events[256];
   while (true) {
     now_ms_ = clock_.monotonic_ms();
+    // After the last round has read the event descriptor: who sets these writes to it afterwards, so none is missed.
+    if (stop_asked_ && !stopping_) begin_stop();
     if (listeners_changed_.exchange(false)) change_listeners();
     expire();
     if (stopping_ && (count_ == 0 || now_ms_ >= stop_deadline_ms_)) break;
@@ -149,7 +151,6 @@ void EpollServer::run() {
     mailbox_->woke();
     if (count < 0 && errno != EINTR) BERTH_ASSERT(!"epoll_wait");
     now_ms_ = clock_.monotonic_ms();
-    if (stop_asked_ && !stopping_) begin_stop();
     for (int i = 0; i < count; ++i) event(events[i].data.u64, events[i].events);
     std::vector<uint64_t> resume;
     resume.swap(resume_);
