@@ -43,8 +43,10 @@ TEST_F(ServerTest, SocketsMayBeHandedInWhileItRuns) {
   EXPECT_EQ(echo_.requests, 0);
 
   server_->stop_listening(*number);
-  client.write(get("/still"));  // a connection goes on
-  EXPECT_THAT(client.read(), EndsWith("GET /still? "));
+  for (int i = 0; i < 2; ++i) {  // a connection goes on; the second request comes in a later round
+    client.write(get("/still"));
+    EXPECT_THAT(client.read(), EndsWith("GET /still? "));
+  }
   EXPECT_FALSE(Client(port).connected);
 }
 

@@ -141,7 +141,7 @@ class Client {
   }
   void read_until(std::string_view end) {
     while (buffer_.find(end) == buffer_.npos) {
-      if (buffer_.size() > 1024 * 1024) buffer_.erase(0, buffer_.size() - 1024);
+      if (buffer_.size() > end.size()) buffer_.erase(0, buffer_.size() - end.size());
       if (!more()) return;
     }
   }

@@ -85,7 +85,7 @@ TEST_F(StreamTest, AnOldClientGetsItUntilTheConnectionEnds) {
 
 TEST_F(StreamTest, ASlowReaderStopsTheProducer) {
   start();
-  Client client(port_, 4096);
+  Client client(port_);
   Stream stream = begin(client);
   EXPECT_EQ(stream.write(more_than_the_kernel_takes_), Wrote::taken);
   const std::string piece(16 * 1024, 'p');
@@ -101,7 +101,7 @@ TEST_F(StreamTest, ASlowReaderStopsTheProducer) {
 
 TEST_F(StreamTest, AReaderThatStopsIsGivenUp) {
   start({.send_max_ms = 5000});
-  Client client(port_, 4096);
+  Client client(port_);
   Stream stream = begin(client);
   EXPECT_EQ(stream.write(more_than_the_kernel_takes_), Wrote::taken);
   Client other(port_);  // answered after the stream was written as far as it goes
