@@ -100,8 +100,12 @@ def test_a_stop_at_any_moment_of_a_launch(berth, unique):
             seen = container(task, name)
             ran["exitCode" in seen] += 1
             assert "reason" not in seen
+            lines = berth.lines(arn, name)
+            if seen.get("exitCode") == 137:  # SIGTERM came before the shell had set its trap: process 1 ignores it then
+                assert lines in ([], ["up"]), lines
+                continue
             assert seen.get("exitCode", 5) == 5
-            assert berth.lines(arn, name) == (["up", "told"] if "exitCode" in seen else []), seen
+            assert lines == (["up", "told"] if "exitCode" in seen else []), seen
     assert ran[True] > 10 and ran[False] > 2, ran
 
 

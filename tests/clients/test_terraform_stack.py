@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from berth_world import SERVE, eventually, shell
-from test_network import Task
+from test_network import Net, Task
 from test_terraform import Terraform, mirror  # noqa: F401 (a fixture)
 
 PUBLIC = "203.0.113.0/24"  # a block that is announced: who is beyond this machine sees it
@@ -170,6 +170,11 @@ def peer_seen(task, outside):
 def test_a_two_zone_stack_carries_what_it_says(mirror, new_berth, outside, tmp_path):  # noqa: F811
     world = new_berth("--public-cidr", PUBLIC)
     subprocess.run(["ip", "netns", "exec", outside_name(outside), "ip", "route", "add", PUBLIC, "via", outside[2]], check=True)
+    # What a Berth keeps once it has run a task: its cgroup. The task's VPC goes with the stop of the daemon, so it has one of its own.
+    first = Net(world, "10.99.0.0/16")
+    task = first.run(world.define("first", shell(SERVE)), first.private, first.group("first"))
+    world.client("ecs").stop_task(task=task.arn)
+    world.wait_task(task.arn, "STOPPED")
     before = sorted((o["kind"], o["purpose"]) for o in world.host_objects())
     terraform = Terraform(tmp_path, world)
     (tmp_path / "main.tf").write_text(STACK)
