@@ -276,8 +276,6 @@ TEST(Refused, MembersThatWouldLie) {
   const std::string service = R"("serviceName":"a","taskDefinition":"t")";
   EXPECT_EQ(text(ecs::kCreateService, "{" + service + R"(,"loadBalancers":[{"containerName":"a"}]})"),
             "InvalidParameterException: loadBalancers are not served: Elastic Load Balancing is not served.");
-  EXPECT_EQ(text(ecs::kCreateService, "{" + service + R"(,"serviceRegistries":[{"registryArn":"a"}]})"),
-            "InvalidParameterException: serviceRegistries are not served: AWS Cloud Map is not served.");
   // What Terraform sends for members that its user left out.
   EXPECT_EQ(text(ecs::kCreateService, "{" + service + R"(,"loadBalancers":[],"vpcLatticeConfigurations":[]})"), "");
   // Served values pass, others do not; what else is wrong inside does not matter.

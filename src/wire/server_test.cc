@@ -48,6 +48,7 @@ TEST_F(ServerTest, SocketsMayBeHandedInWhileItRuns) {
     EXPECT_THAT(client.read(), EndsWith("GET /still? "));
   }
   EXPECT_FALSE(Client(port).connected);
+  TearDown();  // the server ends before the handler that it borrows
 }
 
 TEST_F(ServerTest, AnOldClientIsNotKept) {
