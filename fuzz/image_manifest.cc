@@ -7,6 +7,7 @@
 #include "agent/images/image_name.h"
 #include "agent/images/oci.h"
 #include "agent/images/registry.h"
+#include "agent/images/skopeo.h"
 
 namespace {
 

@@ -2,6 +2,7 @@
 // model accepts is validated. What of a stored text fits the shape can be read again strictly.
 #include <cstdlib>
 
+#include "base/limits.h"
 #include "model/json_codec.h"
 #include "model/validate.h"
 
@@ -21,7 +22,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::string fitting;
   append_json(fitting, *operation.input, stored.get());
   const auto strict = operation.make_input();
-  if (!read_json(fitting, *operation.input, strict.get(), nullptr, limits::kJsonDepthMax, SIZE_MAX)) std::abort();
+  if (!read_json(fitting, *operation.input, strict.get(), nullptr, berth::limits::kJsonDepthMax, SIZE_MAX)) std::abort();
   const auto first = operation.make_input();
   std::vector<Path> missing;
   if (!read_json(text, *operation.input, first.get(), &missing)) return 0;
